@@ -1,0 +1,289 @@
+"""The registry: every claim with its statement, source, quantity, bound and the controls on which it must fail.
+
+Bounds live here and nowhere else. Each follows from the paper, a theorem, a null or chance; none is moved to make a run
+pass. Ids, bounds and controls are those of the project's table of claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from ace.errors import ClaimError
+
+DIRECTIONS = ("<=", ">=", "==")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """`direction` `offset + factor * reference`, the reference being measured on the same data.
+
+    Attributes:
+        direction: "<=", ">=" or "==".
+        offset: fixed part, in the claim's unit.
+        reference: name of a measured number, such as the standard error of chance, or "".
+        factor: what the reference is multiplied by.
+    """
+
+    direction: str
+    offset: float = 0.0
+    reference: str = ""
+    factor: float = 1.0
+
+    def threshold(self, references: Mapping[str, float]) -> float:
+        """The number a value is held against.
+
+        Raises:
+            ClaimError: the reference was not measured.
+        """
+        if not self.reference:
+            return self.offset
+        if self.reference not in references:
+            raise ClaimError(f"bound: expected a measured reference {self.reference!r}, got {sorted(references)}")
+        return self.offset + self.factor * references[self.reference]
+
+    def place(self, low: float, high: float, threshold: float) -> str:
+        """Where an interval lies: "inside", "outside" or "straddles" the bound."""
+        if self.direction == "==":
+            if low == high == threshold:
+                return "inside"
+            return "straddles" if low <= threshold <= high else "outside"
+        worst, best = (high, low) if self.direction == "<=" else (low, high)
+        if self.margin(worst, threshold) >= 0:
+            return "inside"
+        return "outside" if self.margin(best, threshold) < 0 else "straddles"
+
+    def margin(self, value: float, threshold: float) -> float:
+        """How far inside the bound a value lies; negative outside."""
+        if self.direction == "==":
+            return -abs(value - threshold)
+        return threshold - value if self.direction == "<=" else value - threshold
+
+    def __str__(self) -> str:
+        terms = [f"{self.offset:g}"] if self.offset or not self.reference else []
+        if self.reference:
+            terms.append(self.reference if self.factor == 1 else f"{self.factor:g} {self.reference}")
+        return f"{self.direction} {' + '.join(terms)}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence, made falsifiable.
+
+    Attributes:
+        id: such as "markov.spectrum".
+        statement: the sentence, in our words.
+        source: where it stands in the paper, or "ours" for a strengthened form or control.
+        quantity: what is measured, and its unit.
+        bound: what the quantity is held against.
+        bound_source: "paper", "theorem", "null", "chance" or "oracle".
+        rationale: why the margin is what it is.
+        controls: names of the controls that must lie outside the bound; one inside makes the claim VACUOUS.
+        reported: names of controls shown beside it that need not lie outside.
+        needs_behaviour: INAPPLICABLE where a model does not perform above chance.
+        narrows: the bound is in standard errors, so it narrows with the interval as samples are added.
+    """
+
+    id: str
+    statement: str
+    source: str
+    quantity: str
+    bound: Bound
+    bound_source: str
+    rationale: str
+    controls: tuple[str, ...]
+    reported: tuple[str, ...] = ()
+    needs_behaviour: bool = True
+    narrows: bool = False
+
+
+PAPER = "arXiv 2602.22600, Markov-chain transformers"
+OURS = "ours"
+
+_CLAIMS = (
+    Claim(
+        "markov.accuracy",
+        "Each model reaches the accuracy and the cross-entropy of the Bayes predictor.",
+        PAPER,
+        "larger deviation from the oracle, of accuracy and of cross-entropy, in standard errors of the oracle's own",
+        Bound("<=", 3.0),
+        "oracle",
+        "three standard errors of the oracle's accuracy and cross-entropy on the same sequences",
+        controls=("untrained",),
+        needs_behaviour=False,
+        narrows=True,
+    ),
+    Claim(
+        "markov.rank",
+        "The core has one dimension fewer than the chain has states, in every seed.",
+        PAPER,
+        "dimensions of the core at 0.999 of the energy, less the chain's states - 1",
+        Bound("==", 0.0),
+        "theorem",
+        "a distribution over s states has s - 1 free logits; a linear head bounds the rank by the same number from"
+        " above, so untrained models are reported, and a chain that needs fewer dimensions than states - 1 must differ",
+        controls=("low-rank chain",),
+        reported=("untrained",),
+    ),
+    Claim(
+        "markov.sufficiency",
+        "The core alone preserves accuracy.",
+        PAPER,
+        "accuracy with the core kept minus accuracy of the whole model, same sequences",
+        Bound(">=", -0.01),
+        "paper",
+        "non-inferior within one percentage point",
+        controls=("random, Haar", "random, covariance", "complement"),
+        reported=("PCA",),
+    ),
+    Claim(
+        "markov.sufficiency_loss",
+        "The core alone preserves the predicted distribution, not only its argmax.",
+        f"{OURS}: strengthened form of markov.sufficiency",
+        "cross-entropy with the core kept minus cross-entropy of the whole model, nats, same sequences",
+        Bound("<=", 0.01),
+        "paper",
+        "the same margin as markov.sufficiency, in nats: a loss of 0.01 nat is a relative probability of 1 %",
+        controls=("random, Haar", "random, covariance", "complement"),
+        reported=("PCA",),
+    ),
+    Claim(
+        "markov.necessity",
+        "Without the core accuracy falls to chance.",
+        PAPER,
+        "accuracy with the core removed minus accuracy of the best constant guess on the same sequences",
+        Bound("<=", 0.0, "s.e. of chance", 3.0),
+        "chance",
+        "three standard errors, by sequence, of the constant guess's accuracy",
+        controls=("random, Haar", "random, covariance"),
+        reported=("PCA", "oblique"),
+        narrows=True,
+    ),
+    Claim(
+        "markov.divergence",
+        "The cores of different seeds lie in nearly orthogonal subspaces.",
+        PAPER,
+        "overlap of two cores: mean squared cosine of the principal angles",
+        Bound("<=", 0.0, "99.9% of Haar subspaces"),
+        "null",
+        "99.9 % quantile of the overlap of independent Haar subspaces of equal rank",
+        controls=("untrained", "same model"),
+    ),
+    Claim(
+        "markov.weights",
+        "The weights of different seeds differ.",
+        PAPER,
+        "absolute cosine of all weights of two models",
+        Bound("<=", 0.0, "99.9% of independent inits"),
+        "null",
+        "99.9 % quantile over pairs of independent initialisations of the same recipe",
+        controls=("untrained", "own initialisation"),
+    ),
+    Claim(
+        "markov.alignment",
+        "Core coordinates agree across seeds up to a linear map.",
+        PAPER,
+        "smallest canonical correlation of the core coordinates of two seeds, held out",
+        Bound(">=", 0.9),
+        "paper",
+        "the published third correlation is .93",
+        controls=("untrained",),
+    ),
+    Claim(
+        "markov.spectrum",
+        "The linear operator fitted in the core has the chain's eigenvalues other than 1.",
+        PAPER,
+        "optimal matching distance of fitted and true eigenvalues",
+        Bound("<=", 0.02, "sampling term"),
+        "paper",
+        "published errors are below 1 to 2 %; the sampling term is the 95 % quantile of the same distance for the"
+        " operator fitted to the chain's own states on the same sequences",
+        controls=("untrained",),
+    ),
+    Claim(
+        "markov.oracle_r2",
+        "The operator predicts the next core coordinates as well as the chain's states predict each other.",
+        PAPER,
+        "held-out R2 of the core's operator divided by that of the operator on the chain's states",
+        Bound(">=", 0.97),
+        "oracle",
+        "the published ratio is above .98",
+        controls=("untrained",),
+    ),
+    Claim(
+        "markov.consensus",
+        "A consensus subspace of the whole states is no substitute for the core: larger, and its removal is not fatal.",
+        PAPER,
+        "smaller of: rank of the consensus over 5 times the core's; accuracy above chance after its removal over 0.1",
+        Bound(">=", 1.0),
+        "paper",
+        "published: 48 dimensions against 3, and .52 to .55 accuracy after removal; here 5 times and chance + 10 %",
+        controls=("core as consensus",),
+        reported=("untrained",),
+    ),
+    Claim(
+        "markov.transplant",
+        "Core coordinates of one model, mapped affinely, run another.",
+        OURS,
+        "accuracy of the host on transplanted coordinates minus its own accuracy, same sequences",
+        Bound(">=", -0.01),
+        "paper",
+        "non-inferior within one percentage point, as sufficiency",
+        controls=("shuffled map", "untrained donor"),
+    ),
+    Claim(
+        "markov.generation",
+        "Chains generated by the core alone have the chain's transition matrix.",
+        OURS,
+        "smallest Holm-adjusted binomial p-value over the entries of the transition matrix",
+        Bound(">=", 0.001),
+        "null",
+        "each entry inside its 99.9 % binomial interval, family-wise; 3,000 chains of the published length",
+        controls=("random, Haar",),
+        reported=("whole model",),
+    ),
+    Claim(
+        "markov.low_rank",
+        "A chain of 8 states with 4 distinct rows has a 3-dimensional core: the core counts what prediction needs.",
+        OURS,
+        "dimensions of the core at 0.999 of the energy",
+        Bound("<=", 0.0, "distinct rows - 1"),
+        "theorem",
+        "4 distinct next-state distributions span 3 dimensions of centred logits",
+        controls=("untrained",),
+    ),
+    Claim(
+        "hidden_markov.belief",
+        "For a hidden Markov process the core linearly carries the belief state.",
+        f"{OURS}; belief states in the residual stream: arXiv 2405.15943",
+        "held-out R2 of the belief from the core minus that from the whole state",
+        Bound(">=", -0.03),
+        "oracle",
+        "within .03 of what the whole state carries; the current token and untrained cores must lie below",
+        controls=("current token", "untrained"),
+    ),
+    Claim(
+        "hidden_markov.alignment",
+        "Those cores agree across seeds beyond what the current token explains.",
+        OURS,
+        "smallest held-out canonical correlation after token and position are regressed out",
+        Bound(">=", 0.0, "larger of null and untrained"),
+        "null",
+        "above the 99.9 % quantile over permuted sequences and above the upper end of every untrained pair",
+        controls=("permuted sequences", "untrained"),
+    ),
+)
+
+REGISTRY: Mapping[str, Claim] = MappingProxyType({claim.id: claim for claim in _CLAIMS})
+
+
+def claim(identifier: str) -> Claim:
+    """The claim of that id.
+
+    Raises:
+        ClaimError: there is none.
+    """
+    if identifier not in REGISTRY:
+        raise ClaimError(f"claim: no claim {identifier!r}; known: {', '.join(REGISTRY)}")
+    return REGISTRY[identifier]

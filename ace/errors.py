@@ -1,0 +1,41 @@
+"""Named errors. Everything the library raises on purpose is an `AceError`."""
+
+
+class AceError(Exception):
+    """Base of every error raised on purpose; its text says what was expected and what came."""
+
+
+class InputError(AceError, ValueError):
+    """An argument has the wrong shape, type, width or content."""
+
+
+class SiteError(AceError, LookupError):
+    """A model has no such site, or no recognisable blocks at all."""
+
+
+class InterventionError(AceError, RuntimeError):
+    """An intervention did not do what it was asked to, for example its hook never fired."""
+
+
+class SplitError(AceError, ValueError):
+    """The same split of a task was used for two purposes that must stay apart."""
+
+
+class ExtractorError(AceError, ValueError):
+    """An extraction function returned something that is no core."""
+
+
+class RecipeError(AceError, ValueError):
+    """A recipe has missing, unknown or inconsistent entries."""
+
+
+class ArtifactError(AceError, OSError):
+    """A stored file is truncated, corrupt, foreign or from another schema."""
+
+
+class ClaimError(AceError, LookupError):
+    """No such claim, or a claim applied to a subject that it does not speak about."""
+
+
+class Inapplicable(AceError):
+    """A claim's precondition is not met; becomes the verdict INAPPLICABLE, never a failure."""

@@ -1,0 +1,226 @@
+"""Float64 linear algebra on row factors. No models, no sampling of data.
+
+Assumption: a tall matrix X (n, d) matters only through X^T X, so a factor R (k, d) with R^T R = X^T X and k <= d
+stands for it. Factors are accumulated by Householder QR, never through X^T X, so errors grow with the condition number
+kappa and not with kappa^2. Cost: O(n d^2) time, O(d^2) memory whatever n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ace.check import as_finite, as_matrix, check_count
+from ace.errors import InputError
+
+EPS = torch.finfo(torch.float64).eps
+
+
+@dataclass(frozen=True)
+class RowFactor:
+    """What is kept of the rows of a matrix X (n, d).
+
+    Attributes:
+        factor: (k, d) float64 with factor^T factor = (X - mean)^T (X - mean), k <= max(d, rows of one chunk).
+        mean: (d) float64, the mean of the rows, or zeros where the factor is not centred.
+        rows: n.
+        centred: whether the mean was taken out.
+        rounding: size (spectral norm) of the rounding that taking the mean out left in the factor. It grows with the
+            mean, not with the spread, so it is what remains of states that do not vary at all.
+    """
+
+    factor: Tensor
+    mean: Tensor
+    rows: int
+    centred: bool
+    rounding: float = 0.0
+
+    @property
+    def width(self) -> int:
+        """d, the number of columns."""
+        return self.factor.shape[1]
+
+
+def row_factor(rows: Tensor, *, centred: bool) -> RowFactor:
+    """Factor of one chunk of rows (n, d). A chunk with n <= d is its own factor: no QR is paid for.
+
+    Raises:
+        InputError: not a matrix of at least one row, or NaN or infinity.
+    """
+    rows = as_matrix("rows", rows)
+    mean = rows.mean(dim=0) if centred else rows.new_zeros(rows.shape[1])
+    shifted = rows - mean if centred else rows
+    rounding = 4 * EPS * rows.shape[0] ** 0.5 * float(rows.abs().amax(dim=0).norm()) if centred else 0.0
+    return RowFactor(_compress(shifted), mean, rows.shape[0], centred, rounding)
+
+
+def merge(first: RowFactor, second: RowFactor) -> RowFactor:
+    """Factor of two sets of rows stacked. Chan, Golub and LeVeque's update of the mean, in factor form.
+
+    Raises:
+        InputError: widths differ, or only one of the two is centred.
+    """
+    if first.width != second.width:
+        raise InputError(f"factors: expected equal widths, got {first.width} and {second.width}")
+    if first.centred != second.centred:
+        raise InputError("factors: expected both centred or both uncentred")
+    rows = first.rows + second.rows
+    parts = [first.factor, second.factor]
+    mean = first.mean
+    if first.centred:
+        shift = second.mean - first.mean
+        parts.append(shift[None] * (first.rows * second.rows / rows) ** 0.5)
+        mean = first.mean + shift * (second.rows / rows)
+    rounding = (first.rounding**2 + second.rounding**2) ** 0.5
+    return RowFactor(_compress(torch.cat(parts)), mean, rows, first.centred, rounding)
+
+
+def stream_factor(chunks: Iterable[Tensor], *, centred: bool, name: str = "chunks") -> RowFactor:
+    """Factor of all rows of all chunks, each (n_i, d), read once and in order.
+
+    Raises:
+        InputError: no chunk at all, an empty chunk, NaN or infinity, or chunks of different widths.
+    """
+    total: RowFactor | None = None
+    for index, chunk in enumerate(chunks):
+        width = None if total is None else total.width
+        part = row_factor(as_matrix(f"{name}[{index}]", chunk, width=width), centred=centred)
+        total = part if total is None else merge(total, part)
+    if total is None:
+        raise InputError(f"{name}: expected at least one chunk of rows, got none")
+    return total
+
+
+def _compress(rows: Tensor) -> Tensor:
+    if rows.shape[0] <= rows.shape[1]:
+        return rows
+    return torch.linalg.qr(rows, mode="r").R
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Balanced coordinates of a pair of factors (A, B), each scaled to unit size: A B^T = U S V^T.
+
+    Attributes:
+        sigma: (k) singular values of A B^T in falling order, sizes restored, k = min(rows of A, rows of B).
+        rank: numerical rank: how many sigma are above the rounding of the product and of the factors.
+    """
+
+    sigma: Tensor
+    rank: int
+    _left: Tensor
+    _right: Tensor
+    _states: Tensor
+    _sensitivities: Tensor
+    _unit: Tensor
+    _ratio: float
+
+    def directions(self, count: int) -> Tensor:
+        """(d, count) columns A^T u_i / sqrt(sigma_i): the leading balanced directions that states move along.
+
+        Raises:
+            InputError: count outside 0..rank; beyond the rank there is only rounding to divide by.
+        """
+        self._check(count)
+        return self._states.T @ self._left[:, :count] / self._unit[:count].sqrt() * self._ratio**0.5
+
+    def readers(self, count: int) -> Tensor:
+        """(count, d) rows v_i^T B / sqrt(sigma_i); readers(k) @ directions(k) is the identity (k, k).
+
+        Raises:
+            InputError: count outside 0..rank.
+        """
+        self._check(count)
+        root = self._unit[:count, None].sqrt()
+        return self._right[:count] @ self._sensitivities / root * self._ratio**-0.5
+
+    def _check(self, count: int) -> None:
+        if check_count("count", count, smallest=0) > self.rank:
+            raise InputError(f"count: expected at most the numerical rank {self.rank}, got {count}")
+
+
+def balance(state_factor: Tensor, sensitivity_factor: Tensor, *, rounding: float = 0.0) -> Balance:
+    """Square-root balancing of two factors (k, d), (l, d) (Laub et al. 1987; Tombs and Postlethwaite 1987).
+
+    A zero product gives rank 0, never NaN. Each factor is scaled to unit size first, so that Gramians down to 1e-300
+    neither underflow nor lose rank. Cost: one SVD of a (k, l) matrix; nothing of size d x d is formed.
+
+    Args:
+        state_factor, sensitivity_factor: A (k, d) and B (l, d).
+        rounding: size of the error that A came with, `RowFactor.rounding`; no sigma below its effect counts.
+
+    Raises:
+        InputError: the widths differ, no matrices of at least one row, or NaN or infinity.
+    """
+    state_factor = as_matrix("state_factor", state_factor)
+    sensitivity_factor = as_matrix("sensitivity_factor", sensitivity_factor)
+    if state_factor.shape[1] != sensitivity_factor.shape[1]:
+        raise InputError(
+            f"factors: expected equal widths, got {state_factor.shape[1]} and {sensitivity_factor.shape[1]}"
+        )
+    state_size, sensitivity_size = _size(state_factor), _size(sensitivity_factor)
+    states = state_factor / (state_size or 1.0)
+    sensitivities = sensitivity_factor / (sensitivity_size or 1.0)
+    left, unit, right = torch.linalg.svd(states @ sensitivities.T, full_matrices=False)
+    # A product of |A| |B| in size carries rounding in proportion, however small sigma_1 is beside it.
+    heard = float(sensitivities.norm())
+    limit = max(
+        max(*state_factor.shape, *sensitivity_factor.shape) * EPS * float(unit[0]),
+        (8 * EPS * float(states.norm()) + rounding / (state_size or 1.0)) * heard,
+    )
+    rank = int((unit > limit).sum())
+    ratio = (state_size or 1.0) / (sensitivity_size or 1.0)
+    return Balance(unit * state_size * sensitivity_size, rank, left, right, states, sensitivities, unit, ratio)
+
+
+def _size(factor: Tensor) -> float:
+    return float(factor.abs().max())
+
+
+def orthonormal(columns: Tensor) -> Tensor:
+    """Orthonormal basis (d, r) of the span of r independent columns (d, r), nested: the first k span the first k.
+
+    Columns are scaled to unit length first, so a wide range of lengths costs no accuracy.
+
+    Raises:
+        InputError: not a matrix, more columns than rows, or NaN or infinity.
+    """
+    columns = as_finite("columns", columns)
+    if columns.ndim != 2 or columns.shape[1] > columns.shape[0]:
+        raise InputError(f"columns: expected a matrix (d, r) with r <= d, got shape {tuple(columns.shape)}")
+    if columns.shape[1] == 0:
+        return columns
+    return torch.linalg.qr(columns / columns.norm(dim=0).clamp_min(torch.finfo(columns.dtype).tiny)).Q
+
+
+def whitener(moment: Tensor, *, tolerance: float | None = None) -> Tensor:
+    """W (k, d) with W M W^T = identity (k, k) for a symmetric positive semidefinite M (d, d) of numerical rank k.
+
+    Raises:
+        InputError: not a square matrix, or NaN or infinity.
+    """
+    moment = as_matrix("moment", moment)
+    if moment.shape[0] != moment.shape[1]:
+        raise InputError(f"moment: expected a square matrix, got shape {tuple(moment.shape)}")
+    values, vectors = torch.linalg.eigh(moment)
+    largest = float(values[-1]) if values.numel() else 0.0
+    limit = (moment.shape[0] * EPS if tolerance is None else tolerance) * largest
+    kept = values > max(limit, 0.0)
+    return (vectors[:, kept] / values[kept].sqrt()).T.flip(0)
+
+
+def random_frames(width: int, rank: int, draws: int, generator: torch.Generator) -> Tensor:
+    """Haar-distributed orthonormal frames (draws, width, rank): QR of Gaussian matrices, signs made unique.
+
+    Raises:
+        InputError: no draws, or a rank outside 0..width.
+    """
+    check_count("draws", draws)
+    if check_count("rank", rank, smallest=0) > check_count("width", width):
+        raise InputError(f"rank: expected at most the width {width}, got {rank}")
+    gaussian = torch.randn(draws, width, rank, generator=generator, dtype=torch.float64)
+    frames, triangle = torch.linalg.qr(gaussian)
+    return frames * torch.diagonal(triangle, dim1=-2, dim2=-1).sign()[:, None, :]

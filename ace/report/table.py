@@ -1,0 +1,94 @@
+"""The verdict table, for the terminal and as markdown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Result = Mapping[str, Any]
+Documented = Mapping[tuple[str, str], str]
+HEADINGS = ("claim", "subject", "value [interval over seeds]", "bound", "control nearest the bound", "verdict")
+
+
+def number(value: float | None) -> str:
+    """A value with three significant digits, or a dash where there is none."""
+    if value is None:
+        return "-"
+    if value == int(value) and abs(value) < 1e4:
+        return str(int(value))
+    return f"{value:.3g}"
+
+
+def rows(results: Iterable[Result], expected: Documented | None = None) -> list[list[str]]:
+    """Cells of the table; a verdict that `expected` documents for (claim, subject) is marked "as documented"."""
+    found = []
+    for result in results:
+        documented = (expected or {}).get((result["claim"], result["subject"]))
+        verdict = result["verdict"] + (" (as documented)" if documented else "")
+        if result["estimate"] is None:
+            found.append([result["claim"], result["subject"], "-", "-", "-", verdict])
+            continue
+        value = f"{number(result['estimate'])} [{number(result['low'])}, {number(result['high'])}]"
+        bound = f"{result['direction']} {number(result['bound'])}"
+        found.append([result["claim"], result["subject"], value, bound, _control(result), verdict])
+    return found
+
+
+def _control(result: Result) -> str:
+    """The required control whose value speaks most for the claim: the one to beat."""
+    places, bound = result["control_places"], result["bound"]
+    required = {name: value for name, value in result["controls"].items() if not places[name].startswith("reported")}
+    if not required:
+        return "-"
+    margin = {"<=": lambda value: -value, ">=": lambda value: value, "==": lambda value: -abs(value - bound)}
+    nearest = max(required, key=lambda name: margin[result["direction"]](required[name]))
+    return f"{nearest}: {number(required[nearest])}"
+
+
+def terminal(results: Sequence[Result], expected: Documented | None = None) -> list[str]:
+    """Lines of the table, columns aligned, with a count of verdicts at the end."""
+    cells = [list(HEADINGS), *rows(results, expected)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(HEADINGS))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:], "", tally(results)]
+
+
+def markdown(results: Sequence[Result], expected: Documented | None = None) -> str:
+    """The table as markdown, with the statement and the reason of every verdict below it."""
+    lines = ["| " + " | ".join(HEADINGS) + " |", "|" + " --- |" * len(HEADINGS)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows(results, expected)]
+    lines += ["", tally(results), ""]
+    for result in results:
+        lines.append(f"- **{result['claim']}** ({result['subject']}), {result['verdict']}: {result['reason']}.")
+    return "\n".join(lines) + "\n"
+
+
+def tally(results: Iterable[Result]) -> str:
+    """How many verdicts of each kind."""
+    counts = Counter(result["verdict"] for result in results)
+    return "verdicts: " + ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+
+
+def explain(result: Result) -> str:
+    """The failure message: all that is needed to doubt, or to rerun, one verdict."""
+    controls = [
+        f"    {name}: {number(value)} ({result['control_places'][name]})" for name, value in result["controls"].items()
+    ]
+    each = [
+        f"    {label}: {number(value)} [{number(low)}, {number(high)}]"
+        for label, value, (low, high) in zip(result["seeds"], result["values"], result["intervals"], strict=True)
+    ]
+    lines = [
+        f"{result['claim']} {result['verdict']} on {result['subject']} at {result['site']}: {result['reason']}",
+        f"  sentence: {result['statement']}  ({result['source']})",
+        f"  quantity: {result['quantity']}",
+        f"  bound: {result['bound_rule']} = {number(result['bound'])}",
+        f"  bound from: {result['bound_source']}: {result['rationale']}",
+        "  by seed:",
+        *each,
+        "  controls:",
+        *controls,
+        f"  rerun: {result['command']}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,120 @@
+"""What a task gives: batches on disjoint splits, and the performance of an oracle and of chance, computed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ace.check import check_choice, check_count
+from ace.errors import InputError, SplitError
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class Split(StrEnum):
+    """Purposes that never share data. Each draws from a random stream of its own."""
+
+    TRAINING = "training"
+    EXTRACTION = "extraction"
+    SELECTION = "selection"
+    EVALUATION = "evaluation"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences of one split.
+
+    Attributes:
+        inputs: (n, t) token ids the model reads.
+        targets: (n, t) token ids it should predict at each position.
+        predictive: (n, t, v) the Bayes-optimal distribution of each target given the inputs up to it.
+        split: the split the sequences were drawn for.
+    """
+
+    inputs: Ints
+    targets: Ints
+    predictive: Floats
+    split: Split
+
+    @property
+    def oracle_hits(self) -> NDArray[np.bool_]:
+        """(n, t) whether the Bayes-optimal guess is right."""
+        return np.asarray(self.predictive.argmax(axis=-1) == self.targets)
+
+    @property
+    def oracle_loss(self) -> Floats:
+        """(n, t) Bayes-optimal cross-entropy in nats: -log of the probability the oracle gave the target."""
+        chosen = np.take_along_axis(self.predictive, self.targets[..., None], axis=-1)[..., 0]
+        return np.asarray(-np.log(chosen), dtype=np.float64)
+
+
+class Task(ABC):
+    """A source of token sequences whose optimal predictor is known."""
+
+    name: str
+    vocabulary: int
+
+    @abstractmethod
+    def draw(self, split: Split, sequences: int, seed: int = 0) -> Batch:
+        """`sequences` independent sequences of one split; the same arguments give the same sequences."""
+
+    def stream(self, split: Split, seed: int) -> np.random.Generator:
+        """Random stream of one split: streams of different splits are independent.
+
+        Raises:
+            InputError: no such split, or a negative seed.
+        """
+        check_choice("split", split, tuple(Split))
+        check_count("seed", seed, smallest=0)
+        place = list(Split).index(split)
+        return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(place,)))
+
+
+def require_disjoint(used: str, batch: Batch) -> None:
+    """Refuse to evaluate on the split that a core was extracted from, or a rank was selected on.
+
+    Raises:
+        SplitError: `batch` is of the split named `used`.
+    """
+    if used == batch.split.value:
+        raise SplitError(f"split: the {used} split was used already; expected a different one, got the same")
+
+
+def check_transition(transition: object) -> Floats:
+    """Return a row-stochastic, irreducible matrix (s, s), or raise `InputError`."""
+    matrix = np.asarray(transition, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape[0] < 2:
+        raise InputError(f"transition: expected a square matrix of at least 2 states, got shape {matrix.shape}")
+    if not np.isfinite(matrix).all() or (matrix < 0).any() or not np.allclose(matrix.sum(axis=1), 1.0, atol=1e-12):
+        raise InputError("transition: expected non-negative rows that sum to 1")
+    reach = np.linalg.matrix_power((matrix > 0) + np.eye(len(matrix)), len(matrix))
+    if (reach == 0).any():
+        raise InputError("transition: expected an irreducible chain, got states that cannot reach each other")
+    return matrix
+
+
+def stationary(transition: Floats) -> Floats:
+    """(s) the stationary distribution pi with pi T = pi of an irreducible chain."""
+    states = len(transition)
+    system = np.vstack([transition.T - np.eye(states), np.ones(states)])
+    right = np.concatenate([np.zeros(states), [1.0]])
+    solution, *_ = np.linalg.lstsq(system, right, rcond=None)
+    return np.asarray(solution / solution.sum(), dtype=np.float64)
+
+
+def sample_chain(transition: Floats, start: Floats, sequences: int, length: int, rng: np.random.Generator) -> Ints:
+    """(sequences, length) state paths of a Markov chain, first state from `start`; one draw a step for all paths."""
+    check_count("sequences", sequences)
+    check_count("length", length, smallest=2)
+    edges = np.cumsum(transition, axis=1)[:, :-1]
+    path = np.empty((sequences, length), dtype=np.int64)
+    path[:, 0] = np.searchsorted(np.cumsum(start)[:-1], rng.random(sequences), side="right")
+    for step in range(1, length):
+        draw = rng.random(sequences)
+        path[:, step] = (draw[:, None] >= edges[path[:, step - 1]]).sum(axis=1)
+    return path

@@ -1,0 +1,1 @@
+"""Small transformers, recipes, the ensemble trainer and its checkpoints."""

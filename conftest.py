@@ -1,0 +1,81 @@
+"""Wiring of the tests: Hypothesis profiles, the zoo, and the subjects of claims."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from ace.extract import Extractor
+from ace.measure.subject import Study, Subject
+from ace.plugin import SESSION, parametrize_claims
+from fixtures.zoo import CACHE, Zoo
+from fixtures.zoo import recipe as find_recipe
+
+settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
+settings.register_profile("thorough", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+SUBJECTS: dict[str, tuple[str, ...]] = {"markov": ("compact", "paper"), "low_rank": (), "hidden_markov": ()}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    parametrize_claims(metafunc, SUBJECTS)
+
+
+@pytest.fixture(scope="session")
+def zoo(request: pytest.FixtureRequest) -> Zoo:
+    config = request.config
+    return Zoo(
+        cache=Path(config.getoption("--ace-cache") or CACHE),
+        retrain=config.getoption("--ace-retrain"),
+        since=config.stash[SESSION].started,
+        device=config.getoption("--ace-device") or "cpu",
+    )
+
+
+class Subjects:
+    """Subjects by recipe, each studied once in a process."""
+
+    def __init__(self, zoo: Zoo, extractor: Extractor) -> None:
+        self._zoo, self._extractor = zoo, extractor
+        self._studies: dict[str, tuple[Study, Study]] = {}
+
+    def studies(self, recipe: str) -> tuple[Study, Study]:
+        """The trained and the untrained ensemble of a recipe."""
+        if recipe not in self._studies:
+            ensemble = self._zoo.obtain(find_recipe(recipe))
+            task = ensemble.recipe.build_task()
+            trained, untrained = (Study(ensemble.models(epoch), task, extractor=self._extractor) for epoch in (None, 0))
+            self._studies[recipe] = (trained, untrained)
+        return self._studies[recipe]
+
+    def subject(self, recipe: str, scale: str | None, **companions: str) -> Subject:
+        """A subject; companions are recipes by the name that a claim's control has for them."""
+        name = f"{recipe}-{scale}" if scale else recipe
+        trained, untrained = self.studies(name)
+        others = {control: self.studies(other)[0] for control, other in companions.items()}
+        selector = f"{{claim}}-{scale}" if scale else "{claim}"
+        return Subject(name, trained, untrained, others, f'pytest invariants -k "{selector}"')
+
+
+@pytest.fixture(scope="session")
+def subjects(zoo: Zoo, extractor: Extractor) -> Subjects:
+    return Subjects(zoo, extractor)
+
+
+@pytest.fixture(scope="session")
+def markov(request: pytest.FixtureRequest, subjects: Subjects) -> Subject:
+    return subjects.subject("markov", request.param, **{"low-rank chain": "low-rank"})
+
+
+@pytest.fixture(scope="session")
+def low_rank(request: pytest.FixtureRequest, subjects: Subjects) -> Subject:
+    return subjects.subject("low-rank", request.param)
+
+
+@pytest.fixture(scope="session")
+def hidden_markov(request: pytest.FixtureRequest, subjects: Subjects) -> Subject:
+    return subjects.subject("hidden-markov", request.param)

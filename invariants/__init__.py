@@ -1,0 +1,1 @@
+"""The claims as tests, on really trained models."""
