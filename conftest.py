@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -33,20 +35,23 @@ def zoo(request: pytest.FixtureRequest) -> Zoo:
         retrain=config.getoption("--ace-retrain"),
         since=config.stash[SESSION].started,
         device=config.getoption("--ace-device") or "cpu",
+        progress=not hasattr(config, "workerinput"),
     )
 
 
 class Subjects:
     """Subjects by recipe, each studied once in a process."""
 
-    def __init__(self, zoo: Zoo, extractor: Extractor) -> None:
-        self._zoo, self._extractor = zoo, extractor
+    def __init__(self, zoo: Zoo, extractor: Extractor, uncaptured: Callable[[], AbstractContextManager[None]]) -> None:
+        self._zoo, self._extractor, self._uncaptured = zoo, extractor, uncaptured
         self._studies: dict[str, tuple[Study, Study]] = {}
+        self._subjects: dict[str, Subject] = {}
 
     def studies(self, recipe: str) -> tuple[Study, Study]:
         """The trained and the untrained ensemble of a recipe."""
         if recipe not in self._studies:
-            ensemble = self._zoo.obtain(find_recipe(recipe))
+            with self._uncaptured():  # progress bars of a training are for the user, not for the captured output
+                ensemble = self._zoo.obtain(find_recipe(recipe))
             task = ensemble.recipe.build_task()
             trained, untrained = (Study(ensemble.models(epoch), task, extractor=self._extractor) for epoch in (None, 0))
             self._studies[recipe] = (trained, untrained)
@@ -55,15 +60,18 @@ class Subjects:
     def subject(self, recipe: str, scale: str | None, **companions: str) -> Subject:
         """A subject; companions are recipes by the name that a claim's control has for them."""
         name = f"{recipe}-{scale}" if scale else recipe
-        trained, untrained = self.studies(name)
-        others = {control: self.studies(other)[0] for control, other in companions.items()}
-        selector = f"{{claim}}-{scale}" if scale else "{claim}"
-        return Subject(name, trained, untrained, others, f'pytest invariants -k "{selector}"')
+        if name not in self._subjects:
+            trained, untrained = self.studies(name)
+            others = {control: self.studies(other)[0] for control, other in companions.items()}
+            selector = f"{{claim}}-{scale}" if scale else "{claim}"
+            self._subjects[name] = Subject(name, trained, untrained, others, f'pytest invariants -k "{selector}"')
+        return self._subjects[name]
 
 
 @pytest.fixture(scope="session")
-def subjects(zoo: Zoo, extractor: Extractor) -> Subjects:
-    return Subjects(zoo, extractor)
+def subjects(zoo: Zoo, extractor: Extractor, request: pytest.FixtureRequest) -> Subjects:
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    return Subjects(zoo, extractor, capture.global_and_fixture_disabled if capture else nullcontext)
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ class Estimate:
     count: int = 0
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Two-sided interval; an exact value is its own interval."""
+        """Two-sided interval, widened where needed to hold the value; an exact value is its own interval."""
         check_fraction("confidence", confidence)
         if self.limits is not None:
             return self.limits(confidence)
@@ -43,7 +43,7 @@ class Estimate:
             return self.value, self.value
         tail = (1 - confidence) / 2
         low, high = np.quantile(self.replicates, [tail, 1 - tail])
-        return float(low), float(high)
+        return min(float(low), self.value), max(float(high), self.value)
 
 
 def exact(label: str, value: float, count: int = 0) -> Estimate:
@@ -189,12 +189,14 @@ def binomial_p_values(hits: NDArray[np.int64], trials: NDArray[np.int64], chance
     chance. Entries without trials have p = 1.
 
     Raises:
-        InputError: shapes differ, or hits outside 0..trials.
+        InputError: shapes differ, hits outside 0..trials, or chances that are no probabilities (rounding allowed).
     """
     if not hits.shape == trials.shape == chances.shape:
         raise InputError(f"hits: expected equal shapes, got {hits.shape}, {trials.shape}, {chances.shape}")
     if ((hits < 0) | (hits > trials)).any():
         raise InputError("hits: expected counts between 0 and trials")
+    if not ((chances > -1e-9) & (chances < 1 + 1e-9)).all():
+        raise InputError(f"chances: expected probabilities, got {chances.min()} to {chances.max()}")
     k, n, p = hits.ravel(), trials.ravel(), np.clip(chances.ravel(), 0.0, 1.0)
     tails = np.minimum(stats.binom.cdf(k, n, p), stats.binom.sf(k - 1, n, p))
     raw = np.where(n > 0, np.minimum(2 * tails, 1.0), 1.0)

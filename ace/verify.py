@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from ace.claims import Claim, claim
@@ -94,17 +95,25 @@ def verify(identifier: str, subject: Subject) -> Verdict:
         ClaimError: no such claim, or a subject that it does not speak about.
     """
     sentence = claim(identifier)
+    measured, seconds = _measured(identifier, subject)
+    if isinstance(measured, Inapplicable):
+        verdict = Verdict(sentence, subject.name, Status.INAPPLICABLE, str(measured))
+    else:
+        verdict = judge(sentence, measured, subject.name)
+    return replace(verdict, site=str(subject.trained.sites[0]), command=subject.command(identifier), seconds=seconds)
+
+
+@cache
+def _measured(identifier: str, subject: Subject) -> tuple[Measurement | Inapplicable, float]:
+    """The measurement, or why there is none, and the seconds it took. Measuring is deterministic: once is enough."""
     started = time.perf_counter()
     try:
-        if sentence.needs_behaviour:
+        if claim(identifier).needs_behaviour:
             subject.trained.require_behaviour()
-        measurement = MEASURES[identifier](subject)
+        measured: Measurement | Inapplicable = MEASURES[identifier](subject)
     except Inapplicable as reason:
-        verdict = Verdict(sentence, subject.name, Status.INAPPLICABLE, str(reason))
-    else:
-        verdict = judge(sentence, measurement, subject.name)
-    seconds = time.perf_counter() - started
-    return replace(verdict, site=str(subject.trained.sites[0]), command=subject.command(identifier), seconds=seconds)
+        measured = reason
+    return measured, time.perf_counter() - started
 
 
 def judge(sentence: Claim, measurement: Measurement, name: str) -> Verdict:

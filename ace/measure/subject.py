@@ -122,6 +122,12 @@ class Study:
             self._cores[index] = self.extractor(states, sensitivities, rank=self.rank)
         return self._cores[index]
 
+    def replace_core(self, index: int, core: Core) -> None:
+        """Put another subspace of the same site in a core's place, before anything was measured with it."""
+        if (index, Split.SELECTION) in self._coordinates or (index, Split.EVALUATION) in self._coordinates:
+            raise ClaimError(f"core {index}: expected to be replaced before coordinates were measured, came after")
+        self._cores[index] = core
+
     def coordinates(self, index: int, split: Split) -> Array:
         """Core coordinates (n, t, r) of one model on a split that its core was not extracted from."""
         key = (index, split)
@@ -232,9 +238,9 @@ def standard_error(clusters: Array) -> float:
     return float(clusters.std(ddof=1) / np.sqrt(len(clusters)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Subject:
-    """What a claim speaks about.
+    """What a claim speaks about. Compared by identity, so that what was measured on it can be remembered.
 
     Attributes:
         name: shown in tables, such as "markov-paper".

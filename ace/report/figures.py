@@ -14,6 +14,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 
 from ace.errors import AceError
 from ace.report.record import read_document
@@ -79,7 +80,7 @@ def _weights(axis: Axes, result: Mapping[str, Any]) -> None:
         axis.text(j, i, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.5 else INK, fontsize=8)
     axis.set(xticks=range(count), yticks=range(count), xlabel="seed", ylabel="seed")
     axis.figure.colorbar(image, ax=axis, shrink=0.8, label="|cosine| of all weights")
-    _title(axis, f"Weights differ (independent inits < {result['bound']:.2f})", result)
+    _title(axis, f"Do weights differ? (independent inits: < {result['bound']:.2f})", result)
 
 
 def _ablations(axis: Axes, found: Results) -> None:
@@ -100,10 +101,10 @@ def _ablations(axis: Axes, found: Results) -> None:
         _strip(axis, 2.32, chance + np.array(remove["control_values"][name]), CONTROL, None, marker)
     for level, text in ((accuracy["details"]["oracle accuracy"], "Bayes"), (chance, "chance")):
         axis.axhline(level, color=GREY, lw=0.8, ls="--", zorder=0)
-        axis.text(-0.35, level + 0.008, text, color=GREY, fontsize=8)
-    axis.set(xticks=range(3), xticklabels=columns, ylabel="accuracy", xlim=(-0.4, 2.7), ylim=(0.15, 0.95))
+        axis.text(2.68, level + 0.008, text, color=GREY, fontsize=8, ha="right")
+    axis.set(xticks=range(3), xticklabels=columns, ylabel="accuracy", xlim=(-0.4, 2.7), ylim=(0.15, 1.02))
     axis.legend(loc="upper left", handlelength=1)
-    axis.set_title(f"The core suffices: {keep['verdict']}\nand is needed: {remove['verdict']}", color=INK)
+    axis.set_title(f"Does the core suffice? {keep['verdict']}\nIs it needed? {remove['verdict']}", color=INK)
 
 
 def _strip(axis: Axes, place: float, values: Any, color: str, label: str | None = None, marker: str = "o") -> None:
@@ -122,7 +123,7 @@ def _overlap(axis: Axes, result: Mapping[str, Any]) -> None:
         xticks=range(3), xticklabels=["trained", "untrained", "same model"], ylabel="overlap of cores", ylim=(0, 1.3)
     )
     axis.legend(loc="upper left", handlelength=1)
-    _title(axis, "Cores lie apart, as random ones do", result)
+    _title(axis, "Do cores lie apart more than by chance?", result)
 
 
 def _alignment(axis: Axes, result: Mapping[str, Any]) -> None:
@@ -132,9 +133,9 @@ def _alignment(axis: Axes, result: Mapping[str, Any]) -> None:
             values = [row[order] for row in rows if len(row) > order]
             _strip(axis, order + 1 + shift, values, color, f"{label}, one dot a pair" if order == 0 else None)
     axis.axhline(result["bound"], color=TRUE, lw=0.9, ls="--", label=f"bound {result['bound']:g}")
-    axis.set(xticks=[1, 2, 3], xlabel="canonical correlation", ylabel="held-out correlation", ylim=(0, 1.03))
-    axis.legend(loc="lower left", handlelength=1)
-    _title(axis, "Core coordinates agree across seeds", result)
+    axis.set(xticks=[1, 2, 3], xlabel="canonical correlation", ylabel="held-out correlation", ylim=(0, 1.4))
+    axis.legend(loc="upper left", handlelength=1)
+    _title(axis, "Do core coordinates agree across seeds?", result)
 
 
 def _spectrum(axis: Axes, result: Mapping[str, Any], *, zoom: bool) -> None:
@@ -149,12 +150,14 @@ def _spectrum(axis: Axes, result: Mapping[str, Any], *, zoom: bool) -> None:
     axis.scatter(true[:, 0], true[:, 1], s=70, marker="+", c=TRUE, label="true", linewidths=1.2, zorder=4)
     axis.set(xlabel="real", ylabel="imaginary", aspect="equal")
     if zoom:
-        axis.set(xlim=(0.35, 0.95), ylim=(-0.35, 0.35))
-        axis.set_title(f"The same, near the true values\nbound {result['bound']:.3f}", color=INK)
+        for real, imaginary in true:
+            axis.add_patch(Circle((real, imaginary), result["bound"], fill=False, edgecolor=TRUE, lw=0.7))
+        axis.set(xlim=(0.4, 0.85), ylim=(-0.32, 0.32))
+        axis.set_title(f"The same, near the true values\ncircles: the bound, {result['bound']:.3f}", color=INK)
     else:
         axis.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1))
         axis.legend(loc="lower left", handlelength=1)
-        _title(axis, "The core carries the chain's eigenvalues", result)
+        _title(axis, "Does the core carry the chain's eigenvalues?", result)
 
 
 MARKOV_PANELS = (

@@ -1,0 +1,1 @@
+"""Claims and helpers on what they must reject."""

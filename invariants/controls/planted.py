@@ -1,0 +1,101 @@
+"""Planted wrong results: extractors and studies with one known fault each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ace.core import Core, RankRule
+from ace.extract import extract
+from ace.linalg import random_frames
+from ace.measure.subject import Study, Subject
+from ace.stats import Array
+from ace.tasks.base import Split
+
+
+def random_basis(states: Tensor, sensitivities: Tensor, *, rank: RankRule) -> Core:
+    """A random subspace of the right rank."""
+    core = extract(states, sensitivities, rank=rank)
+    generator = torch.Generator().manual_seed(core.dimension)
+    return core.with_basis(random_frames(core.width, core.dimension, 1, generator)[0]) if core.dimension else core
+
+
+def uncentred(states: Tensor, sensitivities: Tensor, *, rank: RankRule) -> Core:
+    """Missing centring: reachability about zero instead of the mean."""
+    mirrored = torch.cat([states, -states]).double()
+    return extract(mirrored, sensitivities, rank=rank)
+
+
+def swapped_gramians(states: Tensor, sensitivities: Tensor, *, rank: RankRule) -> Core:
+    """The dual basis in the basis's place: spans what is read instead of what is reached."""
+    core = extract(states, sensitivities, rank=rank)
+    if not core.dimension:
+        return core
+    return core.with_basis(torch.linalg.qr(core.readers.T).Q)
+
+
+def principal_components(states: Tensor, sensitivities: Tensor, *, rank: RankRule) -> Core:
+    """PCA under another name: blind to what the output reads."""
+    core = extract(states, sensitivities, rank=rank)
+    if not core.dimension:
+        return core
+    axes = torch.linalg.svd(states.double() - states.double().mean(dim=0), full_matrices=False).Vh
+    return core.with_basis(axes[: core.dimension].T)
+
+
+SMALL = {Split.EXTRACTION: 500, Split.SELECTION: 500, Split.EVALUATION: 500}  # a planted fault is no matter of digits
+MODELS = 3
+
+
+def _smaller(study: Study, kind: type[Study] = Study) -> Study:
+    models = study.models[:MODELS]
+    return kind(models, study.task, rank=study.rank, extractor=study.extractor, sizes=SMALL)
+
+
+def _planted(subject: Subject, name: str, study: Study) -> Subject:
+    return replace(subject, name=name, trained=study, untrained=_smaller(subject.untrained))
+
+
+def _with_cores(subject: Subject, name: str, change: Callable[[Core, int], Core]) -> Subject:
+    study = _smaller(subject.trained)
+    for index in range(len(study)):
+        study.replace_core(index, change(study.core(index), index))
+    return _planted(subject, name, study)
+
+
+def with_random_cores(subject: Subject) -> Subject:
+    """Every core replaced by a random subspace of its rank."""
+
+    def change(core: Core, index: int) -> Core:
+        generator = torch.Generator().manual_seed(index)
+        return core.with_basis(random_frames(core.width, core.dimension, 1, generator)[0])
+
+    return _with_cores(subject, "random cores", change)
+
+
+def with_complements(subject: Subject) -> Subject:
+    """Keep and remove swapped: every core replaced by its orthogonal complement."""
+
+    def change(core: Core, index: int) -> Core:
+        full = torch.linalg.qr(core.basis, mode="complete").Q
+        return core.with_basis(full[:, core.dimension :])
+
+    return _with_cores(subject, "complements", change)
+
+
+class Permuted(Study):
+    """Seeds that no longer see the same sequences: coordinates of all but the first are permuted over sequences."""
+
+    def coordinates(self, index: int, split: Split) -> Array:
+        """Core coordinates (n, t, r), rows exchanged."""
+        values = super().coordinates(index, split)
+        return values if index == 0 else values[np.random.default_rng(index).permutation(len(values))]
+
+
+def with_permuted_seeds(subject: Subject) -> Subject:
+    """Every model is compared with the others on other sequences than they saw."""
+    return _planted(subject, "permuted seeds", _smaller(subject.trained, Permuted))

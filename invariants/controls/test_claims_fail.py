@@ -1,0 +1,67 @@
+"""Every claim on something where it must fail: its own controls, and subjects with a planted fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from ace.claims import REGISTRY
+from ace.measure import Subject
+from ace.verify import Status, verify
+from invariants.controls.planted import with_complements, with_permuted_seeds, with_random_cores
+
+FAULTS = {
+    with_random_cores: (
+        "markov.sufficiency",
+        "markov.sufficiency_loss",
+        "markov.necessity",
+        "markov.alignment",
+        "markov.spectrum",
+        "markov.oracle_r2",
+        "markov.transplant",
+        "markov.generation",
+    ),
+    with_complements: ("markov.sufficiency", "markov.sufficiency_loss", "markov.necessity"),
+    with_permuted_seeds: ("markov.alignment", "markov.transplant"),
+}
+CASES = [pytest.param(fault, claim, id=f"{fault.__name__}-{claim}") for fault, ids in FAULTS.items() for claim in ids]
+
+
+def subject_of(request: pytest.FixtureRequest, claim: str) -> Subject:
+    subjects = request.getfixturevalue("subjects")
+    if claim == "markov.low_rank":
+        return subjects.subject("low-rank", None)
+    if claim.startswith("hidden_markov."):
+        return subjects.subject("hidden-markov", None)
+    scale = request.config.getoption("--ace-scale") or "compact"
+    return subjects.subject("markov", scale, **{"low-rank chain": "low-rank"})
+
+
+@cache
+def faulty(fault: Callable[[Subject], Subject], subject: Subject) -> Subject:
+    return fault(subject)
+
+
+@pytest.mark.parametrize("claim", list(REGISTRY))
+def test_each_claim_is_outside_its_bound_on_one_of_its_controls(claim: str, request: pytest.FixtureRequest) -> None:
+    verdict = verify(claim, subject_of(request, claim))
+    required = {name: control.place for name, control in verdict.controls.items() if control.required}
+    assert "outside" in required.values(), f"{claim} fails on none of its controls: {required}"
+
+
+@pytest.mark.parametrize(("fault", "claim"), CASES)
+def test_each_planted_fault_fails_the_claims_it_breaks(
+    fault: Callable[[Subject], Subject], claim: str, request: pytest.FixtureRequest
+) -> None:
+    verdict = verify(claim, faulty(fault, subject_of(request, claim)))
+    assert verdict.status is Status.FAILS, f"{claim} came out {verdict.status} on {verdict.subject}: {verdict.reason}"
+
+
+def test_untrained_models_lack_the_behaviour(request: pytest.FixtureRequest) -> None:
+    subject = subject_of(request, "markov.sufficiency")
+    verdict = verify("markov.sufficiency", replace(subject, name="untrained", trained=subject.untrained))
+    assert verdict.status is Status.INAPPLICABLE
+    assert "not above chance" in verdict.reason

@@ -1,0 +1,41 @@
+"""The properties of extraction reject extractors with a planted fault, through `--ace-extractor` as a user would."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROPERTIES = "invariants/properties/test_extract.py"
+
+
+def failing(extractor: str) -> set[str]:
+    """Names of the extraction properties that fail with an extractor."""
+    command = [sys.executable, "-m", "pytest", PROPERTIES, "-q", "-p", "no:cacheprovider", "--tb=no", "-rf"]
+    run = subprocess.run(
+        [*command, "--ace-extractor", extractor], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert run.returncode in (0, 1), run.stdout + run.stderr
+    return set(re.findall(r"^FAILED \S+::(\w+)", run.stdout, flags=re.MULTILINE))
+
+
+def test_the_projects_own_extractor_passes() -> None:
+    assert failing("ace.extract:extract") == set()
+
+
+@pytest.mark.parametrize(
+    ("fault", "must_fail"),
+    [
+        ("random_basis", "span"),
+        ("uncentred", "translation"),
+        ("swapped_gramians", "equivarian"),
+        ("principal_components", "equivarian"),
+    ],
+)
+def test_a_planted_fault_fails_the_property_it_breaks(fault: str, must_fail: str) -> None:
+    names = failing(f"invariants.controls.planted:{fault}")
+    assert any(must_fail in name for name in names), f"{fault} fails {sorted(names)}, none of them about {must_fail}"
