@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+
+# Read by OpenMP when torch loads. Threads that spin while they wait cost a busy two-core machine most of its time.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path

@@ -9,10 +9,11 @@ from types import MappingProxyType
 import numpy as np
 
 from ace.errors import ClaimError
+from ace.measure.alignment import aligned_pairs
 from ace.measure.controls import DRAWS, LEVEL
 from ace.measure.measurement import Measurement
 from ace.measure.subject import Study, Subject
-from ace.moments import Moments, canonical_pairs, correlations, explained, moments, regression
+from ace.moments import Moments, explained, moments, regression
 from ace.stats import Array, Estimate, bootstrap, exact, quantile
 from ace.tasks.base import Split
 from ace.tasks.hidden_markov import HiddenMarkov
@@ -102,20 +103,13 @@ def _residual_alignment(study: Study) -> tuple[tuple[Estimate, ...], Array]:
     members = range(len(study))
     values = {split: [_residual(study, k, split) for k in members] for split in (Split.SELECTION, Split.EVALUATION)}
     chosen, tested = (moments(*values[split]) for split in (Split.SELECTION, Split.EVALUATION))
-    estimates, nulls = [], []
-    for i, j in study.pairs:
-        first, second = tested.views[i], tested.views[j]
-        pairs = canonical_pairs(chosen.total, first, second)
-
-        def smallest(
-            drawn: Array, first: slice = first, second: slice = second, pairs: tuple[Array, Array] = pairs
-        ) -> float:
-            return float(correlations(drawn, first, second, pairs).min())
-
-        estimates.append(bootstrap(f"{i}-{j}", tested.clusters, smallest))
-        evaluated = (values[Split.EVALUATION][i] @ pairs[0].T, values[Split.EVALUATION][j] @ pairs[1].T)
-        nulls.append(permuted_correlations(*evaluated, draws=DRAWS, seed=i * len(study) + j))
-    return tuple(estimates), np.concatenate(nulls)
+    estimates, _, directions = aligned_pairs(study, chosen, tested)
+    tests = values[Split.EVALUATION]
+    nulls = [
+        permuted_correlations(tests[i] @ ours.T, tests[j] @ theirs.T, draws=DRAWS, seed=i * len(study) + j)
+        for (i, j), (ours, theirs) in zip(study.pairs, directions, strict=True)
+    ]
+    return estimates, np.concatenate(nulls)
 
 
 def permuted_correlations(first: Array, second: Array, *, draws: int, seed: int) -> Array:

@@ -1,14 +1,20 @@
 """Many small transformers as one: weights stacked along a first axis, every product a batched matrix product.
 
-Equal to `SmallTransformer` run model by model. Shapes: e models, n sequences, t positions, d width, h heads, f hidden.
-What it saves over separate loops: one call an operation for all models, dropout from 16-bit draws (a quarter of the
-random numbers), no mask tensors built anew, one fused optimiser step.
+Equal to `SmallTransformer` run model by model. Shapes: e models, n sequences, t positions, d width, h heads, f hidden,
+g groups of sequences, one or two a model.
+What it saves over separate loops: one call an operation for all models, matrix products that share out evenly over the
+cores, dropout from 16-bit draws (a quarter of the random numbers) and in place, backward passes that keep and copy less
+in attention and feed-forward, one fused optimiser step.
+What limits it: at d = 64 the matrix products are about a third of a step. A tenth goes into random numbers, drawn by
+one core; the rest are passes over activations too large
+for the cache, one for each elementwise operation, and would need compiled kernels to be fused. So the gain over loops
+is less than two on two cores, and about a third on one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +26,8 @@ from ace.errors import InputError
 from ace.training.transformer import Architecture, SmallTransformer, initialise
 
 Weights = dict[str, Tensor]
+EMBEDDINGS = ("tokens.weight", "positions.weight")
+SHARES = 2
 
 
 def initial_weights(sizes: Architecture, generators: Sequence[torch.Generator], dtype: torch.dtype) -> Weights:
@@ -32,8 +40,9 @@ def initial_weights(sizes: Architecture, generators: Sequence[torch.Generator], 
         raise InputError("generators: expected one for each model, got none")
     found: list[dict[str, Tensor]] = []
     for generator in generators:
-        model = SmallTransformer(sizes)
-        initialise(model, generator)
+        with torch.device("meta"):
+            model = SmallTransformer(sizes)  # without torch's own initialisation, which draws from the global generator
+        initialise(model.to_empty(device="cpu"), generator)
         found.append(dict(model.state_dict()))
     return {name: torch.stack([weights[name] for weights in found]).to(dtype) for name in found[0]}
 
@@ -74,22 +83,26 @@ class DropoutMasks:
         self._generators = generators
         self._limit = round(-32768 + probability * 65536)
         self.scale = 1 / (1 - (self._limit + 32768) / 65536)
-        self._bits = torch.empty(models, -(-values // 4), dtype=torch.int64, device=device)
-        self._masks = torch.empty(models, values, dtype=dtype, device=device)
+        words = -(-values // (4 * SHARES)) * SHARES  # of four draws each, as many for each share
+        self._bits = torch.empty(models, words, dtype=torch.int64, device=device)
+        self._masks = torch.empty(models, 4 * words, dtype=dtype, device=device)
         self._used = 0
 
     def draw(self) -> None:
         """Draw the masks of a new step."""
         for bits, generator in zip(self._bits, self._generators, strict=True):
             bits.random_(-(2**63), None, generator=generator)
-        torch.ge(self._bits.view(torch.int16)[:, : self._masks.shape[1]], self._limit, out=self._masks)
+        torch.ge(self._bits.view(torch.int16), self._limit, out=self._masks)
         self._masks.mul_(self.scale)
         self._used = 0
 
-    def take(self, *shape: int) -> Tensor:
-        """The next masks, (e, *shape), each value 0 or 1 / (1 - p)."""
+    def take(self, groups: int, *shape: int) -> Tensor:
+        """The next masks, (groups, *shape), each value 0 or 1 / (1 - p). The e models have groups / e groups each.
+
+        Within a step the number of groups is always the same.
+        """
         count = math.prod(shape)
-        found = self._masks[:, self._used : self._used + count].unflatten(1, shape)
+        found = self._masks.view(groups, -1)[:, self._used : self._used + count].unflatten(1, shape)
         self._used += count
         return found
 
@@ -114,49 +127,50 @@ def stacked_logits(sizes: Architecture, weights: Weights, inputs: Tensor, masks:
         expected = f"({models}, n, t) or (n, t) with t <= {sizes.context}"
         raise InputError(f"inputs: expected token ids {expected}, got shape {tuple(inputs.shape)}")
     _, sequences, length = inputs.shape
-    rows = sequences * length
     embedded = torch.stack(
         [functional.embedding(ids, table) for ids, table in zip(inputs, weights["tokens.weight"], strict=True)]
     )
-    states = (embedded + weights["positions.weight"][:, None, :length]).reshape(models, rows, sizes.width)
+    states = embedded + weights["positions.weight"][:, None, :length]
+    # A batched product gives every core whole products. Each model's sequences go in two groups, each with a copy of
+    # the weights, so that three models keep two cores busy to the end; two whatever the machine, so that sums agree.
+    shares = SHARES if sequences % SHARES == 0 else 1
+    states = states.view(models * shares, sequences // shares * length, sizes.width)
+    dealt = {name: value.repeat_interleave(shares, dim=0) for name, value in weights.items() if name not in EMBEDDINGS}
     if masks is not None:
         masks.draw()
     for block in range(sizes.blocks):
         prefix = f"blocks.{block}."
-        part = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-        states = _block(sizes, part, states, sequences, masks)
-    return _linear(states, weights, "head").view(models, sequences, length, sizes.vocabulary)
+        part = {name.removeprefix(prefix): value for name, value in dealt.items() if name.startswith(prefix)}
+        states = _block(sizes, part, states, length, masks)
+    return _linear(states, dealt, "head").view(models, sequences, length, sizes.vocabulary)
 
 
-def _block(sizes: Architecture, part: Weights, states: Tensor, sequences: int, masks: DropoutMasks | None) -> Tensor:
-    models, rows, width = states.shape
+def _block(sizes: Architecture, part: Weights, states: Tensor, length: int, masks: DropoutMasks | None) -> Tensor:
     # The products below are fresh tensors that autograd does not need again, so dropout and residual work in place.
-    mixed = _linear(_attention(sizes, part, states, sequences, masks), part, "attention.project_out")
+    mixed = _linear(_attention(sizes, part, states, length, masks), part, "attention.project_out")
     if masks is not None:
-        mixed = mixed.mul_(masks.take(rows, width))
+        mixed = mixed.mul_(masks.take(*mixed.shape))
     states = _norm(mixed.add_(states), part, "norm1")
     inner = _linear(states, part, "expand")
-    inner = inner.relu_() if masks is None else _DroppedReLU.apply(inner, masks.take(rows, sizes.hidden), masks.scale)
+    inner = inner.relu_() if masks is None else _dropped_relu(inner, masks.take(*inner.shape), masks.scale)
     outer = _linear(inner, part, "contract")
     if masks is not None:
-        outer = outer.mul_(masks.take(rows, width))
+        outer = outer.mul_(masks.take(*outer.shape))
     return _norm(outer.add_(states), part, "norm2")
 
 
-def _attention(
-    sizes: Architecture, part: Weights, states: Tensor, sequences: int, masks: DropoutMasks | None
-) -> Tensor:
-    models, rows, width = states.shape
-    length, each = rows // sequences, width // sizes.heads
+def _attention(sizes: Architecture, part: Weights, states: Tensor, length: int, masks: DropoutMasks | None) -> Tensor:
+    groups, rows, width = states.shape
+    sequences, each = rows // length, width // sizes.heads
     joined = _linear(states, part, "attention.project_in")
-    apart = joined.view(models * sequences, length, 3, sizes.heads, each).permute(2, 0, 3, 1, 4)
-    parts = apart.reshape(3, models * sequences * sizes.heads, length, each)  # one copy for all three
+    apart = joined.view(groups * sequences, length, 3, sizes.heads, each).permute(2, 0, 3, 1, 4)
+    parts = apart.reshape(3, groups * sequences * sizes.heads, length, each)  # one copy for all three
     if masks is None:
-        mixed = functional.scaled_dot_product_attention(*parts.unbind(0), is_causal=True)
+        mixed = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2], is_causal=True)
     else:
-        mixed = _DroppedAttention.apply(parts, masks.take(sequences * sizes.heads, length, length))
-    back = mixed.view(models, sequences, sizes.heads, length, each).transpose(2, 3)
-    return back.reshape(models, rows, width)
+        mixed = _dropped_attention(parts, masks.take(groups, sequences * sizes.heads, length, length))
+    back = mixed.view(groups, sequences, sizes.heads, length, each).transpose(2, 3)
+    return back.reshape(groups, rows, width)
 
 
 class _DroppedReLU(torch.autograd.Function):
@@ -173,7 +187,7 @@ class _DroppedReLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (found,) = ctx.saved_tensors
-        # The gradient is a fresh product that nobody else reads.
+        # In place: the gradient is a fresh product that nobody else reads.
         torch.ops.aten.threshold_backward.grad_input(grad, found, 0, grad_input=grad)
         return grad.mul_(ctx.scale), None, None
 
@@ -207,16 +221,13 @@ class _DroppedAttention(torch.autograd.Function):
         return back, None
 
 
+_dropped_relu: Callable[[Tensor, Tensor, float], Tensor] = _DroppedReLU.apply
+_dropped_attention: Callable[[Tensor, Tensor], Tensor] = _DroppedAttention.apply
+
+
 def _linear(rows: Tensor, weights: Weights, name: str) -> Tensor:
-    """(e, n, in) -> (e, n, out) with weight (e, out, in) and bias (e, out)."""
-    weight, bias = weights[f"{name}.weight"].transpose(1, 2), weights[f"{name}.bias"][:, None]
-    models, count, width = rows.shape
-    if count % 2:
-        return torch.baddbmm(bias, rows, weight)
-    # A batched product gives each core whole products: in halves, three models keep two cores busy to the end.
-    halves = rows.reshape(2 * models, count // 2, width)
-    weight, bias = weight.repeat_interleave(2, dim=0), bias.repeat_interleave(2, dim=0)
-    return torch.baddbmm(bias, halves, weight).view(models, count, -1)
+    """(g, n, in) -> (g, n, out) with weight (g, out, in) and bias (g, out)."""
+    return torch.baddbmm(weights[f"{name}.bias"][:, None], rows, weights[f"{name}.weight"].transpose(1, 2))
 
 
 def _norm(rows: Tensor, weights: Weights, name: str) -> Tensor:

@@ -23,6 +23,7 @@ from ace.training.recipe import Recipe
 from ace.training.transformer import SmallTransformer
 
 PARTIAL_SECONDS = 10.0
+LINE = 16  # values: a multiple of every processor's vector
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,18 @@ class EnsembleTrainer:
         dtype = getattr(torch, recipe.dtype)
         seeds = [np.random.SeedSequence(recipe.seed, spawn_key=(k,)).generate_state(2) for k in range(recipe.models)]
         starts = [torch.Generator().manual_seed(int(pair[0])) for pair in seeds]
-        self.weights = {
-            name: value.to(self.device).requires_grad_()
-            for name, value in initial_weights(recipe.model, starts, dtype).items()
-        }
-        self.initial = _copied(self.weights)
+        self.initial = {n: v.to(self.device) for n, v in initial_weights(recipe.model, starts, dtype).items()}
+        # The fused optimiser treats the last few values of a tensor by other code than the rest, with other rounding.
+        # In one padded buffer no weight is among them: a model's course does not depend on how many others there are.
+        self._flat, self.weights = _flattened(self.initial)
+        self._flat.grad, gradients = _flattened(self.initial)
+        for name, value in self.weights.items():
+            value.copy_(self.initial[name])
+            value.requires_grad_().grad = gradients[name]
         self._generators = [torch.Generator(self.device).manual_seed(int(pair[1])) for pair in seeds]
         optimiser = recipe.optimiser
         self._optimiser = torch.optim.AdamW(
-            self.weights.values(),
+            [self._flat],
             lr=optimiser.learning_rate,
             betas=(optimiser.beta1, optimiser.beta2),
             eps=optimiser.epsilon,
@@ -125,7 +129,7 @@ class EnsembleTrainer:
     def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         logits = stacked_logits(self.recipe.model, self.weights, inputs, self._masks)
         loss = _losses(logits, targets)
-        self._optimiser.zero_grad()
+        self._optimiser.zero_grad(set_to_none=False)
         loss.sum().backward()
         self._optimiser.step()
         return loss.detach()
@@ -139,13 +143,7 @@ class EnsembleTrainer:
 
     def save(self, record: Path) -> None:
         """Store everything that `restore` needs, atomically."""
-        tensors = {f"weights/{name}": value.detach() for name, value in self.weights.items()}
-        for name, value in self.weights.items():
-            state = self._optimiser.state[value]
-            if not state:
-                continue  # nothing trained yet
-            tensors |= {f"moment1/{name}": state["exp_avg"], f"moment2/{name}": state["exp_avg_sq"]}
-            tensors[f"step/{name}"] = state["step"].reshape(1)
+        tensors = {"weights": self._flat, **self._optimiser.state[self._flat]}  # no moments before the first step
         for index, generator in enumerate(self._generators):
             tensors[f"generator/{index}"] = generator.get_state()
         progress = {"epoch": self.epoch, "seconds": self.seconds, "curve": self.curve}
@@ -159,23 +157,17 @@ class EnsembleTrainer:
                 differ from an uninterrupted training.
         """
         tensors, stored = load_artifact(record)
-        for key, expected in self._identity().items():
-            if stored.get(key) != expected:
-                raise ArtifactError(f"{record}: expected {key} {expected!r}, got {stored.get(key)!r}")
-        generators = {f"generator/{index}" for index in range(len(self._generators))}
-        kinds = ("weights", "moment1", "moment2", "step") if stored.get("epoch") else ("weights",)
-        if set(tensors) != generators | {f"{kind}/{name}" for kind in kinds for name in self.weights}:
+        for key, value in self._identity().items():
+            if stored.get(key) != value:
+                raise ArtifactError(f"{record}: expected {key} {value!r}, got {stored.get(key)!r}")
+        moments = {"step": torch.Size(), "exp_avg": self._flat.shape, "exp_avg_sq": self._flat.shape}
+        expected = {f"generator/{k}": g.get_state().shape for k, g in enumerate(self._generators)}
+        expected |= {"weights": self._flat.shape, **(moments if stored.get("epoch") else {})}
+        if {name: value.shape for name, value in tensors.items()} != expected:
             raise ArtifactError(f"{record}: expected an unfinished training, got other tensors")
-        with torch.no_grad():
-            for name, value in self.weights.items():
-                value.copy_(tensors[f"weights/{name}"])
+        self._flat.copy_(tensors["weights"])
         self._optimiser.state.clear()
-        for name, value in self.weights.items() if stored.get("epoch") else ():
-            self._optimiser.state[value] = {
-                "step": tensors[f"step/{name}"].reshape(()).to(self.device),
-                "exp_avg": tensors[f"moment1/{name}"].to(self.device),
-                "exp_avg_sq": tensors[f"moment2/{name}"].to(self.device),
-            }
+        self._optimiser.state[self._flat] = {n: tensors[n].to(self.device) for n in moments if n in tensors}
         for index, generator in enumerate(self._generators):
             generator.set_state(tensors[f"generator/{index}"])
         self.epoch, self.seconds, self.curve = stored["epoch"], stored["seconds"], stored["curve"]
@@ -294,6 +286,16 @@ def _shapes(recipe: Recipe) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
         weights = SmallTransformer(recipe.model).state_dict()
     return {name: (recipe.models, *value.shape) for name, value in weights.items()}
+
+
+def _flattened(weights: Weights) -> tuple[Tensor, Weights]:
+    """A buffer of zeros for weights of these shapes, and views of it in their place, each on lines of its own."""
+    lengths = [-(-value.numel() // LINE) * LINE for value in weights.values()]
+    first = next(iter(weights.values()))
+    flat = torch.zeros(sum(lengths), dtype=first.dtype, device=first.device)
+    parts = flat.split(lengths)
+    views = zip(weights.items(), parts, strict=True)
+    return flat, {name: part[: value.numel()].view(value.shape) for (name, value), part in views}
 
 
 def _device(name: str) -> torch.device:

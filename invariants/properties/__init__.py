@@ -1,0 +1,1 @@
+"""Properties of the library, tested over random inputs, one file per module."""

@@ -1,0 +1,272 @@
+"""Properties of estimates: intervals that mean what they say, order what they should and repeat exactly."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import stats
+
+from ace.stats import (
+    Estimate,
+    binomial_p_values,
+    bootstrap,
+    bootstrap_mean,
+    exact,
+    grouped,
+    holm_intervals,
+    proportion,
+    quantile,
+)
+from invariants.properties.strategies import distance, gaussian, hoeffding, rounding, seeds
+
+Array = NDArray[np.float64]
+confidences = st.floats(0.5, 0.999)
+counts = st.integers(1, 60).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials)))
+ROOT = 1e-9  # scipy finds Clopper-Pearson limits as roots or beta quantiles, far below this
+
+
+def sample(seed: int, size: int) -> Array:
+    """(size) normal values."""
+    return np.asarray(gaussian(seed, size).numpy())
+
+
+# --- Proportions ------------------------------------------------------------------------------------------------------
+
+
+@given(count=counts, confidence=confidences)
+def test_clopper_pearson_limits_leave_exactly_half_the_error_in_each_tail(
+    count: tuple[int, int], confidence: float
+) -> None:
+    hits, trials = count
+    low, high = proportion("0", hits, trials).interval(confidence)
+    tail = (1 - confidence) / 2
+    # The definition: at the lower limit so many hits or more are just that improbable, at the upper so many or fewer.
+    assert low == 0.0 if hits == 0 else stats.binom.sf(hits - 1, trials, low) == pytest.approx(tail, abs=ROOT)
+    assert high == 1.0 if hits == trials else stats.binom.cdf(hits, trials, high) == pytest.approx(tail, abs=ROOT)
+
+
+@given(trials=st.integers(1, 25), chance=st.floats(0.001, 0.999), confidence=confidences)
+def test_clopper_pearson_covers_at_least_its_level(trials: int, chance: float, confidence: float) -> None:
+    # Summed over every possible outcome: exact coverage, no sampling.
+    outcomes = range(trials + 1)
+    weights = stats.binom.pmf(outcomes, trials, chance)
+    limits = [proportion("0", hits, trials).interval(confidence) for hits in outcomes]
+    covered = sum(weight for weight, (low, high) in zip(weights, limits, strict=True) if low <= chance <= high)
+    assert covered >= confidence - ROOT
+
+
+@given(count=counts, confidence=confidences)
+def test_the_interval_of_misses_mirrors_that_of_hits(count: tuple[int, int], confidence: float) -> None:
+    hits, trials = count
+    low, high = proportion("0", hits, trials).interval(confidence)
+    mirrored = proportion("0", trials - hits, trials).interval(confidence)
+    assert mirrored == pytest.approx((1 - high, 1 - low), abs=ROOT)
+
+
+@given(count=counts, confidence=confidences, factor=st.integers(2, 5))
+def test_more_hits_raise_an_interval_and_more_trials_narrow_it(
+    count: tuple[int, int], confidence: float, factor: int
+) -> None:
+    hits, trials = count
+    low, high = proportion("0", hits, trials).interval(confidence)
+    assert 0 <= low <= hits / trials <= high <= 1
+    if hits < trials:
+        above = proportion("0", hits + 1, trials).interval(confidence)
+        assert above[0] > low
+        assert above[1] > high - ROOT
+    longer = proportion("0", factor * hits, factor * trials)
+    assert longer.value == pytest.approx(hits / trials)
+    assert longer.interval(confidence)[1] - longer.interval(confidence)[0] < high - low
+
+
+@given(count=counts, seed=seeds, first=confidences, second=confidences)
+def test_intervals_are_nested_in_the_confidence(count: tuple[int, int], seed: int, first: float, second: float) -> None:
+    low, high = sorted((first, second))
+    estimates = [proportion("0", *count), bootstrap_mean("0", sample(seed, 20)), exact("0", 0.3)]
+    for estimate in estimates:
+        inner, outer = estimate.interval(low), estimate.interval(high)
+        assert outer[0] - ROOT <= inner[0] <= inner[1] <= outer[1] + ROOT
+
+
+# --- Nulls ------------------------------------------------------------------------------------------------------------
+
+
+@given(seed=seeds, draws=st.integers(1, 200), data=st.data())
+def test_the_null_quantile_is_an_order_statistic_of_the_sample(seed: int, draws: int, data: st.DataObject) -> None:
+    values = sample(seed, draws)
+    place = data.draw(st.integers(1, draws))
+    # At level k / (n + 1) the k-th smallest, exactly, although k / (n + 1) is rounded.
+    assert quantile(values, float(Fraction(place, draws + 1))) == np.sort(values)[place - 1]
+
+
+@given(seed=seeds, draws=st.integers(1, 60), level=st.floats(0.01, 0.999))
+def test_exchangeable_values_exceed_their_null_quantile_no_more_often_than_the_level_allows(
+    seed: int, draws: int, level: float
+) -> None:
+    # The theorem behind it: with the observed value one of n + 1 exchangeable ones, count over which one it is.
+    values = sample(seed, draws + 1)
+    above = sum(value > quantile(np.delete(values, index), level) for index, value in enumerate(values))
+    if level <= draws / (draws + 1):
+        assert above <= (1 - level) * (draws + 1) + 1e-6
+    else:  # too few draws for the level: the largest of them, as documented
+        assert above == 1
+
+
+@given(seed=seeds, draws=st.integers(1, 60), first=st.floats(0.01, 0.999), second=st.floats(0.01, 0.999))
+def test_the_null_quantile_grows_with_the_level_and_ignores_order(
+    seed: int, draws: int, first: float, second: float
+) -> None:
+    values = sample(seed, draws)
+    low, high = sorted((first, second))
+    assert quantile(values, low) <= quantile(values, high)
+    assert quantile(values[::-1], low) == quantile(values, low)
+
+
+@given(count=counts, chance=st.floats(0.01, 0.99), alpha=st.floats(0.001, 0.5))
+def test_a_p_value_is_below_alpha_exactly_where_the_interval_excludes_the_chance(
+    count: tuple[int, int], chance: float, alpha: float
+) -> None:
+    hits, trials = count
+    low, high = proportion("0", hits, trials).interval(1 - alpha)
+    p_value = float(binomial_p_values(np.array(hits), np.array(trials), np.array(chance)))
+    if min(abs(p_value - alpha), abs(chance - low), abs(chance - high)) > ROOT:
+        assert (p_value < alpha) == (not low <= chance <= high)
+
+
+@given(hits=st.lists(st.integers(0, 20), min_size=1, max_size=8), chance=st.floats(0.05, 0.95))
+def test_holm_adjusted_p_values_dominate_the_raw_ones_and_keep_their_order(hits: list[int], chance: float) -> None:
+    count = np.array(hits)
+    adjusted = binomial_p_values(count, np.full(count.shape, 20), np.full(count.shape, chance))
+    raw = np.array([float(binomial_p_values(*map(np.array, (k, 20, chance)))) for k in hits])
+    assert bool(((adjusted >= raw - ROOT) & (adjusted <= np.minimum(1.0, len(hits) * raw) + ROOT)).all())
+    order = np.argsort(raw, kind="stable")
+    assert bool((np.diff(adjusted[order]) >= 0).all())
+    # The smallest carries the full Bonferroni factor, the whole reason for the adjustment.
+    assert adjusted.min() == pytest.approx(min(1.0, len(hits) * raw.min()))
+
+
+@given(hits=st.lists(st.integers(0, 20), min_size=1, max_size=8), seed=seeds)
+def test_holm_adjustment_does_not_depend_on_the_order_of_the_tests(hits: list[int], seed: int) -> None:
+    count, chance = np.array(hits), np.linspace(0.1, 0.9, len(hits))
+    order = np.random.default_rng(seed).permutation(len(hits))
+    trials = np.full(count.shape, 20)
+    adjusted = binomial_p_values(count, trials, chance)
+    assert distance(binomial_p_values(count[order], trials, chance[order]), adjusted[order]) <= rounding(len(hits))
+
+
+# --- Holm intervals ---------------------------------------------------------------------------------------------------
+
+
+@given(seed=seeds, size=st.integers(1, 6), confidence=confidences)
+def test_holm_intervals_step_down_from_bonferroni_to_the_plain_level(seed: int, size: int, confidence: float) -> None:
+    estimates = [bootstrap_mean(str(index), sample(seed + index, 12)) for index in range(size)]
+    found = holm_intervals(estimates, lambda value: value, confidence)
+    assert [one.label for one in found] == [one.label for one in estimates]
+    by_margin = sorted(found, key=lambda one: -one.value)
+    errors = [(1 - confidence) / (size - place) for place in range(size)]
+    assert [1 - one.confidence for one in by_margin] == pytest.approx(errors)
+    for estimate, one in zip(estimates, found, strict=True):
+        plain, bonferroni = estimate.interval(confidence), estimate.interval(1 - (1 - confidence) / size)
+        assert bonferroni[0] - ROOT <= one.low <= plain[0] + ROOT
+        assert plain[1] - ROOT <= one.high <= bonferroni[1] + ROOT
+
+
+@given(seed=seeds, size=st.integers(1, 6), bound=st.floats(-1, 1))
+def test_all_holm_intervals_lie_inside_exactly_when_the_step_down_rejects_all(
+    seed: int, size: int, bound: float
+) -> None:
+    # Slow twin: Holm's procedure on one-sided normal p-values of "the value is above the bound", at alpha / 2.
+    values = sample(seed, size)
+
+    def normal(index: int) -> Estimate:
+        def limits(confidence: float) -> tuple[float, float]:
+            reach = float(stats.norm.isf((1 - confidence) / 2))
+            return values[index] - reach, values[index] + reach
+
+        return Estimate(str(index), float(values[index]), limits=limits)
+
+    found = holm_intervals([normal(k) for k in range(size)], lambda value: value - bound, 0.9)
+    p_values = np.sort(stats.norm.sf(values - bound))
+    rejected = bool((p_values * np.arange(size, 0, -1) < 0.05).all())
+    assert all(one.low > bound for one in found) == rejected
+
+
+# --- Bootstrap --------------------------------------------------------------------------------------------------------
+
+
+@given(seed=seeds, clusters=st.integers(2, 30), stream=seeds)
+def test_the_bootstrap_is_fixed_by_its_seed(seed: int, clusters: int, stream: int) -> None:
+    values = sample(seed, clusters)
+    first, second, other = (
+        bootstrap("0", values, np.exp, seed=number, resamples=50).replicates for number in (stream, stream, stream + 1)
+    )
+    assert first is not None
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+@given(seed=seeds, clusters=st.integers(2, 30), slope=st.floats(-5, 5), shift=st.floats(-5, 5))
+def test_the_bootstrap_of_an_affine_statistic_is_affine(seed: int, clusters: int, slope: float, shift: float) -> None:
+    values = sample(seed, clusters)
+    plain = bootstrap("0", values, float, resamples=50)
+    moved = bootstrap("0", slope * values + shift, float, resamples=50)
+    assert plain.replicates is not None
+    assert moved.value == pytest.approx(slope * plain.value + shift, abs=rounding(clusters, 100.0))
+    assert distance(moved.replicates, slope * plain.replicates + shift) <= rounding(clusters, 100.0)
+
+
+@given(seed=seeds, clusters=st.integers(2, 40))
+def test_bootstrap_means_have_the_known_mean_and_variance(seed: int, clusters: int) -> None:
+    # A mean of n of n drawn with replacement has the sample's mean and its population variance over n.
+    values = np.tanh(sample(seed, clusters))  # within -1..1, for Hoeffding
+    found = bootstrap_mean("0", values).replicates
+    assert found is not None
+    assert found.mean() == pytest.approx(values.mean(), abs=hoeffding(len(found), spread=2.0))
+    squares = (found - values.mean()) ** 2 * clusters / max(values.var(), 1e-12)
+    # The standardised squares have mean 1 and, with so many replicates, a mean within a factor of two of it.
+    assert 0.5 < squares.mean() < 2.0
+
+
+@given(seed=seeds, clusters=st.integers(5, 30))
+def test_the_bootstrap_over_counts_agrees_with_resampling_the_clusters(seed: int, clusters: int) -> None:
+    # Slow twin: scipy calls the statistic on every resample of whole clusters.
+    values = sample(seed, clusters)
+    slow = stats.bootstrap(
+        (values,), lambda x, axis: np.exp(x.mean(axis=axis)), n_resamples=400, method="percentile", rng=seed
+    )
+    fast = bootstrap("0", values, np.exp, seed=seed, resamples=400)
+    assert fast.value == pytest.approx(np.exp(values.mean()))
+    assert stats.ks_2samp(slow.bootstrap_distribution, fast.replicates).pvalue > 1e-9
+
+
+@given(constant=st.floats(-100, 100), clusters=st.integers(2, 400))
+def test_clusters_that_are_all_alike_have_no_sampling_error(constant: float, clusters: int) -> None:
+    found = bootstrap_mean("0", np.full(clusters, constant))
+    assert found.interval(0.99) == pytest.approx((constant, constant), abs=rounding(clusters, 1 + abs(constant)))
+
+
+@given(seed=seeds, clusters=st.integers(1, 400), groups=st.integers(1, 300))
+def test_grouping_keeps_the_mean_and_loses_no_cluster(seed: int, clusters: int, groups: int) -> None:
+    values = sample(seed, clusters * 2).reshape(clusters, 2)
+    blocks = grouped(values, groups)
+    assert len(blocks) == min(clusters, groups)
+    assert distance(blocks.mean(axis=0), values.mean(axis=0)) <= rounding(clusters)
+    # Each cluster counts once: an indicator of any one of them is found in one block only.
+    marked = np.zeros(clusters)
+    marked[seed % clusters] = 1.0
+    assert np.count_nonzero(grouped(marked, groups)) == 1
+
+
+@given(seed=seeds, clusters=st.integers(2, 20), groups=st.integers(2, 20))
+def test_grouping_keeps_the_variance_of_the_mean_on_average(seed: int, clusters: int, groups: int) -> None:
+    # Blocks of equal size: the population variance of block means, times the block size, estimates that of clusters.
+    many = sample(seed, 400 * clusters * groups).reshape(400, clusters * groups)
+    blocks = np.array([grouped(row, groups) for row in many])
+    # Var of a block mean is 1 / clusters; 400 groups of them estimate it to sqrt(2 / (400 groups)), taken ten times.
+    assert blocks.var() * clusters == pytest.approx(1.0, abs=10 * math.sqrt(2 / (400 * groups)))
