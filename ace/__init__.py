@@ -12,34 +12,12 @@ if TYPE_CHECKING:
     from ace.claims import REGISTRY, Claim
     from ace.core import Core, Energy, Fixed, Full, Gap, Null
     from ace.errors import AceError
-    from ace.extract import extract, extract_stream, head_sensitivities
-    from ace.intervene import Intervention, intervene, rank_scan
+    from ace.extract import extract_core, extract_stream, head_sensitivities
+    from ace.intervene import Intervention, intervening, rank_scan
     from ace.observe import sensitivities_at, states_at
     from ace.sites import find_sites
-    from ace.verify import Verdict, verify
+    from ace.verify import Verdict, verify_claim
 
-_HOMES = {
-    "REGISTRY": "claims",
-    "Claim": "claims",
-    "Core": "core",
-    "Energy": "core",
-    "Fixed": "core",
-    "Full": "core",
-    "Gap": "core",
-    "Null": "core",
-    "AceError": "errors",
-    "extract": "extract",
-    "extract_stream": "extract",
-    "head_sensitivities": "extract",
-    "Intervention": "intervene",
-    "intervene": "intervene",
-    "rank_scan": "intervene",
-    "sensitivities_at": "observe",
-    "states_at": "observe",
-    "find_sites": "sites",
-    "Verdict": "verify",
-    "verify": "verify",
-}
 __all__ = [
     "REGISTRY",
     "AceError",
@@ -52,22 +30,34 @@ __all__ = [
     "Intervention",
     "Null",
     "Verdict",
-    "extract",
+    "extract_core",
     "extract_stream",
     "find_sites",
     "head_sensitivities",
-    "intervene",
+    "intervening",
     "rank_scan",
     "sensitivities_at",
     "states_at",
-    "verify",
+    "verify_claim",
 ]
+
+_HOMES = {
+    "claims": ("REGISTRY", "Claim"),
+    "core": ("Core", "Energy", "Fixed", "Full", "Gap", "Null"),
+    "errors": ("AceError",),
+    "extract": ("extract_core", "extract_stream", "head_sensitivities"),
+    "intervene": ("Intervention", "intervening", "rank_scan"),
+    "observe": ("sensitivities_at", "states_at"),
+    "sites": ("find_sites",),
+    "verify": ("Verdict", "verify_claim"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'ace' has no attribute {name!r}")
-    return getattr(import_module(f"ace.{_HOMES[name]}"), name)
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"ace.{home}"), name)
+    raise AttributeError(f"module 'ace' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -20,14 +20,14 @@ from ace.linalg import EPS, RowFactor, balance, random_frames, row_factor, strea
 
 
 class Extractor(Protocol):
-    """What can stand in for `extract`: the project's own, or a user's through `--ace-extractor`."""
+    """What can stand in for `extract_core`: the project's own, or a user's through `--ace-extractor`."""
 
     def __call__(self, states: Tensor, sensitivities: Tensor, *, rank: RankRule) -> Core:
         """Core of states (n, d) and sensitivities (m, d)."""
         ...
 
 
-def extract(
+def extract_core(
     states: Tensor,
     sensitivities: Tensor,
     *,
@@ -63,10 +63,10 @@ def extract_stream(
     task: str = "",
     split: str = "",
 ) -> Core:
-    """`extract` over chunks (n_i, d) and (m_i, d) read once: memory O(d^2) whatever n and m.
+    """`extract_core` over chunks (n_i, d) and (m_i, d) read once: memory O(d^2) whatever n and m.
 
     Raises:
-        InputError: as `extract`, and for no chunk at all.
+        InputError: as `extract_core`, and for no chunk at all.
     """
     return extract_factors(
         stream_factor(states, centred=True, name="states"),
@@ -87,7 +87,7 @@ def extract_factors(
     task: str = "",
     split: str = "",
 ) -> Core:
-    """Core of two row factors of equal width; the common end of `extract` and `extract_stream`.
+    """Core of two row factors of equal width; the common end of `extract_core` and `extract_stream`.
 
     Raises:
         InputError: fewer than two states, different widths, factors centred the wrong way round, or a rank that is no

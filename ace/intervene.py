@@ -93,7 +93,7 @@ class Intervention:
 
 
 @contextmanager
-def intervene(
+def intervening(
     model: nn.Module, site: Site, intervention: Intervention, *, position: int | None = None, rows: Tensor | None = None
 ) -> Iterator[None]:
     """Apply an intervention to every forward pass inside the body, then leave the model as it was.

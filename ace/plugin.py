@@ -15,6 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from ace.extract import Extractor
+    from ace.report.record import Change
     from ace.verify import Verdict
 
 MARKERS = {
@@ -71,6 +72,7 @@ class Session:
 
     started: datetime
     expectations: tuple[Expectation, ...]
+    baseline: dict[str, Any] | None
     results: list[dict[str, Any]] = field(default_factory=list)
 
     def expected(self, claim: str, subject: str) -> Expectation | None:
@@ -93,23 +95,32 @@ def pytest_configure(config: pytest.Config) -> None:
         path = config.getoption(option)
         if path and not Path(path).absolute().parent.is_dir():
             raise pytest.UsageError(f"{option}: expected an existing folder for {path}")
-    if config.getoption("--ace-compare"):
-        from ace.errors import ArtifactError
-        from ace.report.record import read_document
-
-        try:
-            read_document(Path(config.getoption("--ace-compare")))
-        except ArtifactError as error:
-            raise pytest.UsageError(f"--ace-compare: {error}") from error
+    extractor = config.getoption("--ace-extractor")
+    if extractor:
+        load_function(extractor)
     worker = getattr(config, "workerinput", None)
     started = datetime.fromisoformat(worker["ace_started"]) if worker else datetime.now(UTC)
-    config.stash[SESSION] = Session(started, _read_expectations(config))
+    config.stash[SESSION] = Session(started, _read_expectations(config), _read_baseline(config))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell an xdist worker when the run began, so that one worker's retraining serves all."""
     node.workerinput["ace_started"] = node.config.stash[SESSION].started.isoformat()
+
+
+def _read_baseline(config: pytest.Config) -> dict[str, Any] | None:
+    """The baseline to compare with, read before the run may replace it."""
+    path = config.getoption("--ace-compare")
+    if not path:
+        return None
+    from ace.errors import ArtifactError
+    from ace.report.record import read_document
+
+    try:
+        return read_document(Path(path))
+    except ArtifactError as error:
+        raise pytest.UsageError(f"--ace-compare: {error}") from error
 
 
 def _read_expectations(config: pytest.Config) -> tuple[Expectation, ...]:
@@ -148,7 +159,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     weights = "trained anew" if config.getoption("--ace-retrain") else "stored"
     device = config.getoption("--ace-device") or "cpu"
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "scipy"))
-    extractor = config.getoption("--ace-extractor") or "ace.extract:extract"
+    extractor = config.getoption("--ace-extractor") or "ace.extract:extract_core"
     return [f"ace: scale {scale}, weights {weights}, device {device}, extractor {extractor}", f"ace: {versions}"]
 
 
@@ -192,10 +203,10 @@ def claim(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def extractor(request: pytest.FixtureRequest) -> Extractor:
     """The extraction function under test: the project's own, or the one `--ace-extractor` names."""
-    from ace.extract import checked, extract
+    from ace.extract import checked, extract_core
 
     chosen = request.config.getoption("--ace-extractor")
-    return checked(load_function(chosen)) if chosen else extract
+    return checked(load_function(chosen)) if chosen else extract_core
 
 
 def load_function(name: str) -> Any:
@@ -272,7 +283,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
         found = document(state.results, {"scale": config.getoption("--ace-scale") or "both"})
         state.results[:] = found["results"]
         _write(config, found)
-        if config.getoption("--ace-compare") and any(change.worse for change in _changes(config, found)):
+        if any(change.worse for change in _changes(state)):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
     return (yield)
 
@@ -289,10 +300,10 @@ def _write(config: pytest.Config, found: dict[str, Any]) -> None:
         write_report(Path(config.getoption("--ace-report")), found, _documented(config))
 
 
-def _changes(config: pytest.Config, found: Mapping[str, Any]) -> list[Any]:
-    from ace.report.record import compare, read_document
+def _changes(state: Session) -> list[Change]:
+    from ace.report.record import compare
 
-    return compare(found, read_document(Path(config.getoption("--ace-compare"))))
+    return compare({"results": state.results}, state.baseline) if state.baseline else []
 
 
 def _documented(config: pytest.Config) -> dict[tuple[str, str], str]:
@@ -315,9 +326,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("verdicts")
     for line in terminal(state.results, _documented(config)):
         terminalreporter.write_line(line)
-    if config.getoption("--ace-compare"):
+    if state.baseline:
         terminalreporter.section("compared with the baseline")
-        changes = _changes(config, {"results": state.results})
+        changes = _changes(state)
         for change in changes:
             label = "WORSE" if change.worse else "changed"
             terminalreporter.write_line(f"{label}: {change.claim} on {change.subject}: {change.text}")

@@ -88,7 +88,7 @@ class Verdict:
         return max((seed.high for seed in self.seeds), default=math.nan)
 
 
-def verify(identifier: str, subject: Subject) -> Verdict:
+def verify_claim(identifier: str, subject: Subject) -> Verdict:
     """Measure a claim on a subject and its controls, and judge it.
 
     Raises:

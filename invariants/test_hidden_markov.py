@@ -7,16 +7,16 @@ from collections.abc import Callable
 import pytest
 
 from ace.measure import Subject
-from ace.verify import Verdict, verify
+from ace.verify import Verdict, verify_claim
 
 Settle = Callable[[Verdict], None]
 
 
 @pytest.mark.claim("hidden_markov.belief")
 def test_the_core_linearly_carries_the_belief_state(hidden_markov: Subject, claim: str, settle: Settle) -> None:
-    settle(verify(claim, hidden_markov))
+    settle(verify_claim(claim, hidden_markov))
 
 
 @pytest.mark.claim("hidden_markov.alignment")
 def test_cores_agree_beyond_the_current_token(hidden_markov: Subject, claim: str, settle: Settle) -> None:
-    settle(verify(claim, hidden_markov))
+    settle(verify_claim(claim, hidden_markov))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ace.core import Core, Energy, RankRule, Spectrum
 from ace.errors import ClaimError, Inapplicable
-from ace.extract import Extractor, extract, head_sensitivities
+from ace.extract import Extractor, extract_core, head_sensitivities
 from ace.observe import states_at
 from ace.sites import Site, find_sites, head_of
 from ace.stats import Array
@@ -68,7 +68,7 @@ class Study:
         models: they share the task and differ in their seed.
         task: gives the disjoint splits.
         rank: rank rule of the cores.
-        extractor: stands in for `ace.extract.extract`.
+        extractor: stands in for `ace.extract.extract_core`.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Study:
         task: Task,
         *,
         rank: RankRule | None = None,
-        extractor: Extractor = extract,
+        extractor: Extractor = extract_core,
         sizes: Mapping[Split, int] | None = None,
     ) -> None:
         self.models = tuple(models)

@@ -17,6 +17,7 @@ from ace.verify import Verdict
 
 SCHEMA = 1
 ORDER = ("HOLDS", "VACUOUS", "UNDECIDED", "INAPPLICABLE", "FAILS")
+COMPARED = {"claim", "subject", "verdict", "estimate", "low", "high", "bound", "direction"}
 PACKAGES = ("ace-invariants", "torch", "numpy", "scipy", "pytest")
 
 
@@ -93,7 +94,7 @@ def read_document(path: Path) -> dict[str, Any]:
     """Read a document that `write_document` wrote.
 
     Raises:
-        ArtifactError: missing, not JSON, or of another schema.
+        ArtifactError: missing, not JSON, of another schema, or with a result that cannot be compared.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -102,6 +103,14 @@ def read_document(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or found.get("schema") != SCHEMA or not isinstance(found.get("results"), list):
         schema = found.get("schema") if isinstance(found, dict) else type(found).__name__
         raise ArtifactError(f"{path}: expected a document of schema {SCHEMA} with results, got {schema!r}")
+    for index, entry in enumerate(found["results"]):
+        missing = sorted(COMPARED - set(entry)) if isinstance(entry, dict) else sorted(COMPARED)
+        if missing:
+            raise ArtifactError(f"{path}: results[{index}]: missing {', '.join(missing)}")
+        if entry["verdict"] not in ORDER:
+            raise ArtifactError(
+                f"{path}: results[{index}].verdict: expected one of {', '.join(ORDER)}, got {entry['verdict']!r}"
+            )
     return found
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ace.core import Core, RankRule
-from ace.extract import extract
+from ace.extract import extract_core
 from ace.linalg import random_frames
 from ace.measure.subject import Study, Subject
 from ace.stats import Array
@@ -19,7 +19,7 @@ from ace.tasks.base import Split
 
 def random_basis(states: Tensor, sensitivities: Tensor, *, rank: RankRule) -> Core:
     """A random subspace of the right rank."""
-    core = extract(states, sensitivities, rank=rank)
+    core = extract_core(states, sensitivities, rank=rank)
     generator = torch.Generator().manual_seed(core.dimension)
     return core.with_basis(random_frames(core.width, core.dimension, 1, generator)[0]) if core.dimension else core
 
@@ -27,12 +27,12 @@ def random_basis(states: Tensor, sensitivities: Tensor, *, rank: RankRule) -> Co
 def uncentred(states: Tensor, sensitivities: Tensor, *, rank: RankRule) -> Core:
     """Missing centring: reachability about zero instead of the mean."""
     mirrored = torch.cat([states, -states]).double()
-    return extract(mirrored, sensitivities, rank=rank)
+    return extract_core(mirrored, sensitivities, rank=rank)
 
 
 def swapped_gramians(states: Tensor, sensitivities: Tensor, *, rank: RankRule) -> Core:
     """The dual basis in the basis's place: spans what is read instead of what is reached."""
-    core = extract(states, sensitivities, rank=rank)
+    core = extract_core(states, sensitivities, rank=rank)
     if not core.dimension:
         return core
     return core.with_basis(torch.linalg.qr(core.readers.T).Q)
@@ -40,7 +40,7 @@ def swapped_gramians(states: Tensor, sensitivities: Tensor, *, rank: RankRule) -
 
 def principal_components(states: Tensor, sensitivities: Tensor, *, rank: RankRule) -> Core:
     """PCA under another name: blind to what the output reads."""
-    core = extract(states, sensitivities, rank=rank)
+    core = extract_core(states, sensitivities, rank=rank)
     if not core.dimension:
         return core
     axes = torch.linalg.svd(states.double() - states.double().mean(dim=0), full_matrices=False).Vh

@@ -10,7 +10,7 @@ import pytest
 
 from ace.claims import REGISTRY
 from ace.measure import Subject
-from ace.verify import Status, verify
+from ace.verify import Status, verify_claim
 from invariants.controls.planted import with_complements, with_permuted_seeds, with_random_cores
 
 FAULTS = {
@@ -47,7 +47,7 @@ def faulty(fault: Callable[[Subject], Subject], subject: Subject) -> Subject:
 
 @pytest.mark.parametrize("claim", list(REGISTRY))
 def test_each_claim_is_outside_its_bound_on_one_of_its_controls(claim: str, request: pytest.FixtureRequest) -> None:
-    verdict = verify(claim, subject_of(request, claim))
+    verdict = verify_claim(claim, subject_of(request, claim))
     required = {name: control.place for name, control in verdict.controls.items() if control.required}
     assert "outside" in required.values(), f"{claim} fails on none of its controls: {required}"
 
@@ -56,12 +56,12 @@ def test_each_claim_is_outside_its_bound_on_one_of_its_controls(claim: str, requ
 def test_each_planted_fault_fails_the_claims_it_breaks(
     fault: Callable[[Subject], Subject], claim: str, request: pytest.FixtureRequest
 ) -> None:
-    verdict = verify(claim, faulty(fault, subject_of(request, claim)))
+    verdict = verify_claim(claim, faulty(fault, subject_of(request, claim)))
     assert verdict.status is Status.FAILS, f"{claim} came out {verdict.status} on {verdict.subject}: {verdict.reason}"
 
 
 def test_untrained_models_lack_the_behaviour(request: pytest.FixtureRequest) -> None:
     subject = subject_of(request, "markov.sufficiency")
-    verdict = verify("markov.sufficiency", replace(subject, name="untrained", trained=subject.untrained))
+    verdict = verify_claim("markov.sufficiency", replace(subject, name="untrained", trained=subject.untrained))
     assert verdict.status is Status.INAPPLICABLE
     assert "not above chance" in verdict.reason

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ace.core import Core, Fixed
-from ace.extract import extract
+from ace.extract import extract_core
 from ace.sites import Anatomy, find_sites
 from ace.training.transformer import Architecture, SmallTransformer, initialise
 
@@ -180,7 +180,7 @@ planted_systems = st.builds(
 def planted_core(seed: int, width: int, rank: int, condition: float = 4.0) -> Core:
     """A core of `rank` dimensions in a space of `width`, oblique unless `condition` is 1."""
     system = Planted(seed, (1.5,) * rank, width - rank, condition)
-    return extract(system.states, system.sensitivities, rank=Fixed(rank))
+    return extract_core(system.states, system.sensitivities, rank=Fixed(rank))
 
 
 @dataclass(frozen=True)

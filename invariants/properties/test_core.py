@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ace.core import Energy, Fixed, Full, Gap, Null, RankRule, Spectrum, necessary_rank, sufficient_rank
 from ace.errors import InputError
-from ace.extract import extract
+from ace.extract import extract_core
 from ace.linalg import random_frames
 from invariants.properties.strategies import (
     Planted,
@@ -48,7 +48,7 @@ def spectrum(values: list[float], zeros: int = 0) -> Spectrum:
 
 @given(system=planted_systems)
 def test_the_dual_factors_the_oblique_projector(system: Planted) -> None:
-    core = extract(system.states, system.sensitivities, rank=Fixed(system.rank))
+    core = extract_core(system.states, system.sensitivities, rank=Fixed(system.rank))
     tolerance = system.tolerance(system.rank)
     assert distance(core.basis @ core.dual.T, core.projector("oblique")) <= tolerance
     assert distance(core.dual.T @ core.basis, torch.eye(core.dimension)) <= tolerance
@@ -57,8 +57,8 @@ def test_the_dual_factors_the_oblique_projector(system: Planted) -> None:
 @given(system=planted_systems, kind=kinds, data=st.data())
 def test_truncation_is_extraction_at_the_smaller_rank(system: Planted, kind: str, data: st.DataObject) -> None:
     rank = data.draw(st.integers(1, system.rank))
-    whole = extract(system.states, system.sensitivities, rank=Fixed(system.rank)).truncated(rank)
-    direct = extract(system.states, system.sensitivities, rank=Fixed(rank))
+    whole = extract_core(system.states, system.sensitivities, rank=Fixed(system.rank)).truncated(rank)
+    direct = extract_core(system.states, system.sensitivities, rank=Fixed(rank))
     assert distance(whole.projector(kind), direct.projector(kind)) <= system.tolerance(rank)
     assert (whole.dimension, whole.rank.value) == (rank, rank)
 
@@ -162,7 +162,7 @@ def test_the_null_rank_counts_what_exceeds_a_constant_null(values: list[float], 
 def test_the_null_rank_of_isotropic_states_is_zero(seed: int, width: int) -> None:
     # Turning white states changes no Gramian, so whatever is read of them cannot be aligned with them.
     states = centred_frame(seed, 2 * width + 4, width)
-    assert extract(states, gaussian(seed, 9, width), rank=Null(draws=20)).dimension == 0
+    assert extract_core(states, gaussian(seed, 9, width), rank=Null(draws=20)).dimension == 0
 
 
 @given(seed=seeds, width=st.integers(2, 6), base=st.floats(1.5, 4.0))
@@ -172,7 +172,7 @@ def test_the_null_rank_of_opposed_gramians_is_zero(seed: int, width: int, base: 
     axes = frame(seed, width, width)
     states = centred_frame(seed + 1, width + 5, width) * sizes @ axes.T
     sensitivities = frame(seed + 2, width + 5, width) * sizes.flip(0) @ axes.T
-    assert extract(states, sensitivities, rank=Null(quantile=0.5, draws=20)).dimension == 0
+    assert extract_core(states, sensitivities, rank=Null(quantile=0.5, draws=20)).dimension == 0
 
 
 @given(seed=seeds, rank=st.integers(1, 3), extra=st.integers(9, 14))
@@ -183,7 +183,7 @@ def test_the_null_rank_of_an_aligned_system_is_the_planted_one(seed: int, rank: 
     axes = frame(seed, width, width)
     states = centred_frame(seed + 1, width + 5, width) * sizes @ axes.T
     sensitivities = frame(seed + 2, width + 5, width) * sizes @ axes.T
-    assert extract(states, sensitivities, rank=Null(draws=50)).dimension == rank
+    assert extract_core(states, sensitivities, rank=Null(draws=50)).dimension == rank
 
 
 @settings(max_examples=5)  # each example is hundreds of extractions
@@ -198,7 +198,7 @@ def test_the_null_rule_rejects_random_orientations_at_its_level(seed: int) -> No
     for index, turn in enumerate(turns):
         for level in found:
             rule = Null(quantile=level, draws=99, seed=index)
-            found[level] += extract(states, sizes[:, None] * turn, rank=rule).dimension > 0
+            found[level] += extract_core(states, sizes[:, None] * turn, rank=rule).dimension > 0
     assert found[0.98] < 12
     assert 4 < found[0.5] < 36
 
@@ -206,7 +206,7 @@ def test_the_null_rule_rejects_random_orientations_at_its_level(seed: int) -> No
 @given(problem=problems, seed=seeds)
 def test_the_null_rank_is_fixed_by_its_seed(problem: Problem, seed: int) -> None:
     rule = Null(quantile=0.5, draws=10, seed=seed)
-    first, second = (extract(problem.states, problem.sensitivities, rank=rule).rank for _ in range(2))
+    first, second = (extract_core(problem.states, problem.sensitivities, rank=rule).rank for _ in range(2))
     assert first == second
 
 

@@ -13,7 +13,7 @@ from scipy.linalg import solve_discrete_lyapunov
 from torch import Tensor
 
 from ace.core import Core, Energy, Fixed, Full, Gap, Null, RankRule
-from ace.extract import Extractor, extract, extract_stream, head_sensitivities
+from ace.extract import Extractor, extract_core, extract_stream, head_sensitivities
 from invariants.properties.strategies import (
     EPS,
     Planted,
@@ -122,7 +122,7 @@ def test_directions_are_eigenvectors_of_the_product_of_gramians(extractor: Extra
 
 @given(problem=problems)
 def test_in_core_coordinates_both_gramians_are_diagonal_with_sigma(problem: Problem) -> None:
-    core = extract(problem.states, problem.sensitivities, rank=Full())
+    core = extract_core(problem.states, problem.sensitivities, rank=Full())
     reach, observe = gramians(problem.states, problem.sensitivities)
     wanted = torch.diag(core.sigma[: core.dimension])
     tolerance = rounding(problem.size, float(core.sigma[0] ** 2 / core.sigma[core.dimension - 1]) * 10)
@@ -367,7 +367,7 @@ def test_streaming_equals_one_shot_for_any_chunking(
 
     rule = Fixed(system.rank)
     streamed = extract_stream(cut(system.states, states), cut(system.sensitivities, sensitivities), rank=rule)
-    whole = extract(system.states, system.sensitivities, rank=rule)
+    whole = extract_core(system.states, system.sensitivities, rank=rule)
     tolerance = system.tolerance(system.rank)
     assert distance(streamed.sigma[: system.rank], whole.sigma[: system.rank]) <= tolerance
     assert distance(streamed.projector("oblique"), whole.projector("oblique")) <= tolerance

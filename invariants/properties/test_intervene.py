@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ace.core import Core, Fixed
 from ace.errors import InputError, InterventionError
-from ace.extract import extract, head_sensitivities
-from ace.intervene import Intervention, intervene, rank_scan
+from ace.extract import extract_core, head_sensitivities
+from ace.intervene import Intervention, intervening, rank_scan
 from ace.observe import states_at
 from ace.sites import head_of, hooked
 from invariants.properties.strategies import (
@@ -239,7 +239,7 @@ def test_what_is_not_addressed_stays_bit_identical(
     clean, given_states, seen = states_at(language.model, language.inputs, site), [], []
     # Hooks on one module run in order: the first sees what the intervention is given, the last what it wrote.
     reading = hooked(language.model, site, given_states.append)
-    editing = intervene(language.model, site, intervention, position=position, rows=chosen)
+    editing = intervening(language.model, site, intervention, position=position, rows=chosen)
     with reading, editing, hooked(language.model, site, seen.append):
         logits = language.model(language.inputs)
     assert torch.equal(given_states[0], clean)  # edited copies, never the network's own tensor
@@ -261,7 +261,7 @@ def test_the_model_is_left_as_it_was_whatever_happens(
     clean, inputs = language.model(language.inputs), language.inputs.clone()
     expected = pytest.raises(ZeroDivisionError) if fails else nullcontext()
     intervention = Intervention(planted_core(language.seed, 8, 2), mode)
-    with expected, intervene(language.model, site, intervention):
+    with expected, intervening(language.model, site, intervention):
         language.model(language.inputs)
         if fails:
             raise ZeroDivisionError
@@ -286,7 +286,7 @@ def test_hooks_go_when_the_edit_itself_fails(language: Language, outside: int, d
         )
     )
     intervention = Intervention(planted_core(language.seed, 8, 2), "remove")
-    with pytest.raises(InputError, match=r"position|rows"), intervene(language.model, site, intervention, **where):
+    with pytest.raises(InputError, match=r"position|rows"), intervening(language.model, site, intervention, **where):
         language.model(language.inputs)
     assert hooks_left(language.model) == 0
 
@@ -295,7 +295,7 @@ def test_hooks_go_when_the_edit_itself_fails(language: Language, outside: int, d
 def test_an_intervention_that_never_ran_is_an_error(language: Language, mode: str, data: st.DataObject) -> None:
     site = language.anatomy.site(data.draw(st.integers(0, language.blocks)))
     intervention = Intervention(planted_core(language.seed, 8, 2), mode)
-    with pytest.raises(InterventionError, match="never fired"), intervene(language.model, site, intervention):
+    with pytest.raises(InterventionError, match="never fired"), intervening(language.model, site, intervention):
         pass
     assert hooks_left(language.model) == 0
 
@@ -305,7 +305,7 @@ def test_logits_of_a_linear_tail_are_affine_in_the_strength(language: Language, 
     site, core = language.anatomy.site(-1), planted_core(language.seed, 8, 2)
 
     def logits(gain: float) -> Tensor:
-        with intervene(language.model, site, Intervention(core, "scale", gain, projector=kind)):
+        with intervening(language.model, site, Intervention(core, "scale", gain, projector=kind)):
             found: Tensor = language.model(language.inputs)
         return found
 
@@ -317,9 +317,9 @@ def test_logits_of_a_linear_tail_are_affine_in_the_strength(language: Language, 
 def test_a_core_that_the_head_reads_fully_preserves_its_logits(language: Language, kind: str) -> None:
     # Keeping all that C W^T spans, obliquely, keeps every logit up to a common shift; orthogonally it need not.
     site, states = language.anatomy.site(-1), 2 * gaussian(language.seed, 30, 8) * torch.logspace(0, 1, 8)
-    core = extract(states, head_sensitivities(head_of(language.model).weight), rank=Fixed(4))
+    core = extract_core(states, head_sensitivities(head_of(language.model).weight), rank=Fixed(4))
     clean = language.model(language.inputs)
-    with intervene(language.model, site, Intervention(core, "keep", projector=kind)):
+    with intervening(language.model, site, Intervention(core, "keep", projector=kind)):
         kept = language.model(language.inputs)
     off = kept - clean
     off = off - off.mean(dim=-1, keepdim=True)
@@ -345,7 +345,7 @@ def test_a_rank_scan_equals_one_hooked_run_a_rank_and_mode(
 
     def naive(count: int, mode: str) -> float:
         intervention = Intervention(core.truncated(count), mode, reference=reference, projector=kind)
-        with intervene(language.model, site, intervention):
+        with intervening(language.model, site, intervention):
             guesses = language.model(language.inputs).argmax(dim=-1)
         return float((guesses == targets).double().mean())
 

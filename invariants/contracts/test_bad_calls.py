@@ -1,0 +1,897 @@
+"""Every public function answers a bad call with a named error: which argument, what was expected, what came."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import ace
+from ace import check, claims, compare, core, dynamics, generate, linalg, observe, sites, stats
+from ace.errors import (
+    AceError,
+    ArtifactError,
+    ClaimError,
+    ExtractorError,
+    InputError,
+    InterventionError,
+    RecipeError,
+    SiteError,
+    SplitError,
+)
+from ace.extract import checked, extract_core, extract_factors, extract_stream, head_sensitivities
+from ace.intervene import Intervention, intervening, rank_scan
+from ace.measure import MEASURES, Measurement, Subject
+from ace.measure.subject import Study
+from ace.moments import moments
+from ace.report import record
+from ace.tasks import HiddenMarkov, MarkovChain, Split, base, build_task, circulant_chain, low_rank_chain, mess3
+from ace.training import checkpoint, ensemble, trainer
+from ace.training.recipe import parse_recipe, read_recipe
+from ace.training.transformer import Architecture, SmallTransformer
+from ace.verify import judge, verify_claim
+from invariants.contracts import builders
+from invariants.contracts.builders import WIDTH, gaussian, holed
+
+Call = Callable[[Path], object]
+NAN = float("nan")
+GENERATOR = torch.Generator().manual_seed(0)
+
+
+@dataclass(frozen=True)
+class BadCall:
+    """One wrong call of one public name, the error it must raise and what the message must tell."""
+
+    id: str
+    call: Call
+    words: tuple[str, ...]
+    error: type[AceError]
+
+    @property
+    def name(self) -> str:
+        """The public name that is called, without its package."""
+        return self.id.partition(": ")[0]
+
+
+TABLE: list[BadCall] = []
+
+
+def bad(identifier: str, call: Call, words: str, error: type[AceError] = InputError) -> None:
+    """Add a row: "name: case", the call, and the words of its message, separated by bars."""
+    TABLE.append(BadCall(identifier, call, tuple(words.split(" | ")), error))
+
+
+# --- ace.check --------------------------------------------------------------------------------------------------------
+bad("check.as_matrix: a vector", lambda _: check.as_matrix("H", gaussian(0, 3)), "H | matrix | (3,)")
+bad("check.as_matrix: no rows", lambda _: check.as_matrix("H", gaussian(0, 0, 3)), "H | 1 rows | got 0")
+bad("check.as_matrix: no columns", lambda _: check.as_matrix("H", gaussian(0, 3, 0)), "H | (3, 0)")
+bad("check.as_matrix: width", lambda _: check.as_matrix("H", gaussian(0, 3, 4), width=5), "H | 5 | 4")
+bad("check.as_finite: NaN", lambda _: check.as_finite("H", holed(3, 4, row=2)), "H | finite | row(s): 2")
+bad("check.as_finite: infinity", lambda _: check.as_finite("g", float("inf")), "g | finite | inf")
+bad("check.as_finite: text", lambda _: check.as_finite("H", ["a"]), "H | real numbers | list")
+bad("check.as_finite: ragged", lambda _: check.as_finite("H", [[1.0], [1.0, 2.0]]), "H | array | list")
+bad("check.as_finite: complex", lambda _: check.as_finite("H", np.ones(2) * 1j), "H | real | complex128")
+bad("check.check_rank: above", lambda _: check.check_rank("r", 5, 4), "r | 1..4 | 5")
+bad("check.check_rank: zero", lambda _: check.check_rank("r", 0, 4), "r | 1..4 | 0")
+bad("check.check_rank: a truth value", lambda _: check.check_rank("r", True, 4), "r | integer | True")
+bad("check.check_fraction: one", lambda _: check.check_fraction("p", 1.0), "p | between 0 and 1 | 1.0")
+bad("check.check_choice: unknown", lambda _: check.check_choice("m", "c", ("a", "b")), "m | a, b | 'c'")
+bad("check.check_count: a fraction", lambda _: check.check_count("n", 1.5), "n | integer | 1.5")
+bad("check.check_count: too few", lambda _: check.check_count("n", 1, smallest=2), "n | at least 2 | 1")
+
+# --- ace.linalg -------------------------------------------------------------------------------------------------------
+FOUR = linalg.row_factor(gaussian(0, 3, 4), centred=True)
+FIVE = linalg.row_factor(gaussian(0, 3, 5), centred=True)
+RAW = linalg.row_factor(gaussian(0, 3, 4), centred=False)
+BALANCE = linalg.balance(gaussian(0, 2, 4), gaussian(1, 3, 4))
+
+bad("linalg.row_factor: a vector", lambda _: linalg.row_factor(gaussian(0, 3), centred=True), "rows | (3,)")
+bad("linalg.row_factor: NaN", lambda _: linalg.row_factor(holed(3, 2), centred=True), "rows | row(s): 1")
+bad("linalg.merge: widths differ", lambda _: linalg.merge(FOUR, FIVE), "factors | equal widths | 4 | 5")
+bad("linalg.merge: one centred", lambda _: linalg.merge(FOUR, RAW), "factors | centred")
+bad("linalg.stream_factor: no chunk", lambda _: linalg.stream_factor([], centred=True), "chunks | none")
+bad(
+    "linalg.stream_factor: NaN in the second chunk",
+    lambda _: linalg.stream_factor([gaussian(0, 3, 4), holed(3, 4)], centred=True, name="states"),
+    "states[1] | finite | row(s): 1",
+)
+bad(
+    "linalg.stream_factor: an empty chunk",
+    lambda _: linalg.stream_factor([gaussian(0, 0, 4)], centred=True),
+    "chunks[0] | 1 rows | got 0",
+)
+bad(
+    "linalg.stream_factor: widths differ",
+    lambda _: linalg.stream_factor([gaussian(0, 3, 4), gaussian(0, 3, 5)], centred=True),
+    "chunks[1] | width 4 | got 5",
+)
+bad("linalg.balance: widths", lambda _: linalg.balance(gaussian(0, 2, 4), gaussian(0, 2, 5)), "4 | 5")
+bad("linalg.balance: NaN", lambda _: linalg.balance(holed(2, 4), gaussian(0, 2, 4)), "state_factor | 1")
+bad("linalg.balance: no rows", lambda _: linalg.balance(FOUR.factor, gaussian(0, 0, 4)), "sensitivity | 0")
+bad("linalg.Balance.directions: beyond the rank", lambda _: BALANCE.directions(3), "count | rank 2 | 3")
+bad("linalg.Balance.readers: negative", lambda _: BALANCE.readers(-1), "count | at least 0 | -1")
+bad("linalg.orthonormal: too many", lambda _: linalg.orthonormal(gaussian(0, 2, 3)), "columns | (2, 3)")
+bad("linalg.orthonormal: infinity", lambda _: linalg.orthonormal(holed(3, 2, value=np.inf)), "columns | 1")
+bad("linalg.whitener: not square", lambda _: linalg.whitener(gaussian(0, 2, 3)), "moment | (2, 3)")
+bad("linalg.whitener: NaN", lambda _: linalg.whitener(holed(3, 3)), "moment | finite | row(s): 1")
+bad("linalg.random_frames: rank", lambda _: linalg.random_frames(3, 4, 1, GENERATOR), "rank | 3 | 4")
+bad("linalg.random_frames: no draws", lambda _: linalg.random_frames(3, 2, 0, GENERATOR), "draws | 1 | 0")
+
+# --- ace.stats --------------------------------------------------------------------------------------------------------
+COUNTS = np.array([[1, 2]])
+bad("stats.Estimate.interval: confidence", lambda _: stats.exact("0", 1.0).interval(1.5), "confidence | 1.5")
+bad("stats.exact: NaN", lambda _: stats.exact("seed 3", NAN), "value | finite | seed 3 | nan")
+bad("stats.proportion: no trials", lambda _: stats.proportion("0", 0, 0), "trials | at least 1 | 0")
+bad("stats.proportion: too many hits", lambda _: stats.proportion("0", 4, 3), "hits | 0..3 | 4")
+bad("stats.bootstrap: one cluster", lambda _: stats.bootstrap("0", np.ones(1), float), "clusters | 2 | (1,)")
+bad("stats.bootstrap: NaN", lambda _: stats.bootstrap("seed 3", np.array([1, NAN]), float), "seed 3 | NaN")
+bad(
+    "stats.bootstrap: no resamples",
+    lambda _: stats.bootstrap("0", np.ones(3), float, resamples=0),
+    "resamples | at least 1 | 0",
+)
+bad("stats.bootstrap_mean: one cluster", lambda _: stats.bootstrap_mean("0", np.ones(1)), "clusters | 2")
+bad("stats.grouped: no groups", lambda _: stats.grouped(np.ones(3), 0), "groups | at least 1 | 0")
+bad("stats.holm_intervals: none", lambda _: stats.holm_intervals([], float), "estimates | one | none")
+bad("stats.quantile: no draws", lambda _: stats.quantile(np.ones(0), 0.9), "values | one draw | none")
+bad("stats.quantile: level", lambda _: stats.quantile(np.ones(3), 99.9), "level | 0 and 1 | 99.9")
+bad("stats.quantile: NaN", lambda _: stats.quantile(np.array([1.0, NAN]), 0.5), "values | NaN | 1 of 2")
+bad(
+    "stats.binomial_p_values: shapes differ",
+    lambda _: stats.binomial_p_values(COUNTS, COUNTS.T, np.ones((1, 2)) / 2),
+    "hits | (1, 2) | (2, 1)",
+)
+bad(
+    "stats.binomial_p_values: hits above trials",
+    lambda _: stats.binomial_p_values(COUNTS + 1, COUNTS, np.ones((1, 2)) / 2),
+    "hits | between 0 and trials",
+)
+bad(
+    "stats.binomial_p_values: no probability",
+    lambda _: stats.binomial_p_values(COUNTS, COUNTS, np.array([[0.5, 1.5]])),
+    "chances | probabilities | 1.5",
+)
+
+# --- ace.moments ------------------------------------------------------------------------------------------------------
+VIEW = np.ones((3, 4, 2))
+bad("moments.moments: none", lambda _: moments(), "views | (n, t, k)")
+bad("moments.moments: two axes", lambda _: moments(VIEW[0]), "views | (n, t, k) | (4, 2)")
+bad("moments.moments: lengths differ", lambda _: moments(VIEW, VIEW[:, 1:]), "views | (3, 3, 2)")
+bad("moments.moments: NaN", lambda _: moments(VIEW, holed(3, 4, 2).numpy()), "views[1] | row(s): 1")
+
+# --- ace.core ---------------------------------------------------------------------------------------------------------
+SPECTRUM = core.Spectrum(torch.tensor([2.0, 1.0, 0.0]), 2, lambda draws, generator: torch.ones(draws))
+CURVE = [0.2, 0.6, 0.9]
+bad("core.Energy: one", lambda _: core.Energy(1.0), "threshold | between 0 and 1 | 1.0")
+bad("core.Fixed: zero", lambda _: core.Fixed(0), "rank | at least 1 | 0")
+bad("core.Fixed.choose: above the numerical rank", lambda _: core.Fixed(3).choose(SPECTRUM), "1..2 | 3")
+bad("core.Null: no draws", lambda _: core.Null(draws=0), "draws | at least 1 | 0")
+bad("core.Null: quantile", lambda _: core.Null(quantile=99.9), "quantile | 0 and 1 | 99.9")
+bad("core.sufficient_rank: NaN", lambda _: core.sufficient_rank([0.1, NAN], 1, 0), "kept | row(s): 1")
+bad("core.sufficient_rank: base", lambda _: core.sufficient_rank(CURVE, NAN, 0.0), "base | finite | nan")
+bad("core.necessary_rank: bound", lambda _: core.necessary_rank(CURVE, NAN), "bound | finite | nan")
+bad("core.Core.projector: kind", lambda _: builders.core().projector("skew"), "kind | oblique | 'skew'")
+bad("core.Core.coordinates: width", lambda _: builders.core().coordinates(gaussian(0, 2, 5)), "8 | 5")
+bad("core.Core.coordinates: NaN", lambda _: builders.core().coordinates(holed(2, 8)), "states | row(s): 1")
+bad("core.Core.truncated: beyond", lambda _: builders.core(3).truncated(4), "rank | 1..3 | 4")
+bad("core.Core.truncated: zero", lambda _: builders.core(3).truncated(0), "rank | 1..3 | 0")
+bad("core.Core.with_basis: skewed", lambda _: builders.core().with_basis(gaussian(0, 8, 2)), "orthonormal")
+bad("core.Core.with_basis: width", lambda _: builders.core().with_basis(gaussian(0, 5, 2)), "(8, r) | (5, 2)")
+bad("core.span: a vector", lambda _: core.span(gaussian(0, 3)), "columns | (d, r) | (3,)")
+
+
+# --- ace.extract ------------------------------------------------------------------------------------------------------
+def returned(**changes: object) -> Callable[[Path], object]:
+    """Call of a checked extractor that returns a good core with some parts replaced."""
+    made = replace(builders.core(), **changes)  # type: ignore[arg-type]
+    states = gaussian(0, 10, WIDTH)
+    return lambda _: checked(lambda *_, rank: made)(states, states, rank=core.Full())
+
+
+H, J = gaussian(0, 6, 4), gaussian(1, 3, 4)
+bad("extract.extract_core: no states", lambda _: extract_core(H[:0], J), "states | at least 2 rows | got 0")
+bad("extract.extract_core: one state", lambda _: extract_core(H[:1], J), "states | at least 2 rows | got 1")
+bad("extract.extract_core: three axes", lambda _: extract_core(H[None], J), "states | matrix | (1, 6, 4)")
+bad("extract.extract_core: widths differ", lambda _: extract_core(H, J[:, 1:]), "sensitivities | 4 | 3")
+bad("extract.extract_core: no sensitivities", lambda _: extract_core(H, J[:0]), "sensitivities | got 0")
+bad("extract.extract_core: NaN in H", lambda _: extract_core(holed(6, 4, row=5), J), "states | row(s): 5")
+bad("extract.extract_core: infinite J", lambda _: extract_core(H, holed(3, 4, value=np.inf)), "sensitivities | 1")
+bad("extract.extract_core: a number as rule", lambda _: extract_core(H, J, rank=3), "rank | rule | 3")  # type: ignore[arg-type]
+bad("extract.extract_core: rank above d", lambda _: extract_core(H, J, rank=core.Fixed(5)), "rank | 1..3 | 5")
+bad("extract.extract_stream: no chunk", lambda _: extract_stream([], [J]), "states | none")
+bad("extract.extract_stream: width", lambda _: extract_stream([H], [J[:, 1:]]), "widths | 4 | 3")
+bad("extract.extract_factors: centred", lambda _: extract_factors(RAW, RAW), "factors | centred")
+bad(
+    "extract.extract_factors: one state",
+    lambda _: extract_factors(linalg.row_factor(H[:1], centred=True), RAW),
+    "states | at least 2 rows | got 1",
+)
+bad("extract.head_sensitivities: one class", lambda _: head_sensitivities(J[:1]), "weight | 2 | 1")
+bad(
+    "extract.checked: no core at all",
+    lambda _: checked(cast(Any, lambda *_, rank: H))(H, J, rank=core.Full()),
+    "ace.Core | Tensor",
+    ExtractorError,
+)
+bad(
+    "extract.checked: not orthonormal",
+    returned(basis=2 * builders.core().basis),
+    "orthonormal | 3.0e+00",
+    ExtractorError,
+)
+bad("extract.checked: NaN", returned(basis=builders.core().basis * NAN), "basis | finite", ExtractorError)
+bad("extract.checked: another width", returned(basis=gaussian(0, 5, 3)), "(8, r) | (5, 3)", ExtractorError)
+bad("extract.checked: float32", returned(basis=builders.core().basis.float()), "float64 | float32", ExtractorError)
+bad("extract.checked: no readers", returned(readers=gaussian(0, 0, 8)), "readers (3, 8) | (0, 8)", ExtractorError)
+bad("extract.checked: no mean", returned(mean=gaussian(0, 1)), "mean (8,) | (1,)", ExtractorError)
+
+# --- ace.sites --------------------------------------------------------------------------------------------------------
+FOREIGN = sites.Site(0, 0.0, "layers.0", linear_tail=False)
+bad("sites.Anatomy.site: above", lambda _: sites.find_sites(builders.model()).site(3), "site | 0..2 | 3", SiteError)
+bad("sites.Anatomy.site: a float", lambda _: sites.find_sites(builders.model()).site(1.0), "0..2 | 1.0", SiteError)  # type: ignore[arg-type]
+bad(
+    "sites.find_sites: no blocks", lambda _: sites.find_sites(builders.Blockless()), "ModuleList | Blockless", SiteError
+)
+bad("sites.find_sites: no head", lambda _: sites.find_sites(builders.Headless()), "linear head | Headless", SiteError)
+bad("sites.head_of: no blocks", lambda _: sites.head_of(nn.Linear(2, 2)), "ModuleList | Linear", SiteError)
+
+
+def run_hooked(site: sites.Site, edit: Callable[[Tensor], Any]) -> None:
+    model = builders.model()
+    with sites.hooked(model, site, edit):
+        model(builders.tokens())
+
+
+bad("sites.hooked: a site of another model", lambda _: run_hooked(FOREIGN, lambda h: h), "layers.0 | none", SiteError)
+bad(
+    "sites.hooked: a smaller state",
+    lambda _: run_hooked(builders.site(), lambda h: h[:1]),
+    "(4, 5, 8) | (1, 5, 8)",
+    InterventionError,
+)
+bad("sites.hooked: no state", lambda _: run_hooked(builders.site(), lambda h: 1.0), "state | float", InterventionError)
+
+
+# --- ace.observe ------------------------------------------------------------------------------------------------------
+def broken_model() -> SmallTransformer:
+    """Token 4 has an infinite embedding, so the sequences that hold it have no finite states."""
+    model = builders.model()
+    model.tokens.weight[4] = torch.inf
+    return model
+
+
+def sensitivities(output: Callable[[Tensor], Any] = lambda x: x[:, -1, 0], **options: Any) -> object:
+    options = {"inputs": builders.tokens(), "sites": [builders.site()], **options}
+    return observe.sensitivities_at(builders.model(), output=output, **options)
+
+
+IDS = torch.tensor([[0, 1], [1, 4], [2, 3]])
+bad("observe.check_inputs: floats", lambda _: observe.check_inputs(gaussian(0, 2, 3)), "inputs | integer")
+bad("observe.check_inputs: a vector", lambda _: observe.check_inputs(IDS[0]), "inputs | (n, t) | (2,)")
+bad("observe.check_inputs: a list", lambda _: observe.check_inputs([[1]]), "inputs | (n, t) | list")  # type: ignore[arg-type]
+bad("observe.states_at: empty", lambda _: observe.states_at(builders.model(), IDS[:0], builders.site()), "(0, 2)")
+bad(
+    "observe.states_at: a foreign site",
+    lambda _: observe.states_at(builders.model(), IDS, FOREIGN),
+    "layers.0",
+    SiteError,
+)
+bad(
+    "observe.states_at: infinite states",
+    lambda _: observe.states_at(broken_model(), IDS, builders.site(0), chunk=1),
+    "site 0 | finite states | rows [1]",
+)
+bad(
+    "observe.states_at: longer than the position table",
+    lambda _: observe.states_at(builders.model(), builders.tokens(1, 7), builders.site()),
+    "inputs | at most 6 positions | got 7",
+)
+bad(
+    "observe.stream_states: no chunk",
+    lambda _: list(observe.stream_states(builders.model(), IDS, builders.site(), chunk=0)),
+    "chunk | at least 1 | 0",
+)
+bad("observe.sensitivities_at: no site", lambda _: sensitivities(sites=[]), "sites | one site | none")
+bad("observe.sensitivities_at: position", lambda _: sensitivities(position=5), "position | -5..4 | 5")
+bad("observe.sensitivities_at: half a position", lambda _: sensitivities(position=0.5), "position | 0.5")
+bad("observe.sensitivities_at: chunk", lambda _: sensitivities(chunk=0), "chunk | at least 1 | 0")
+bad("observe.sensitivities_at: a foreign site", lambda _: sensitivities(sites=[FOREIGN]), "layers.0", SiteError)
+bad("observe.sensitivities_at: all logits", lambda _: sensitivities(lambda x: x), "output | (4,) | (4, 5, 5)")
+bad("observe.sensitivities_at: no tensor", lambda _: sensitivities(lambda x: 1.0), "output | (4,) | float")
+bad("observe.sensitivities_at: a constant", lambda _: sensitivities(lambda x: torch.ones(4)), "output | depend")
+bad(
+    "observe.sensitivities_at: infinite gradients",
+    lambda _: sensitivities(lambda x: (x[:, -1, 0] - x[:, -1, 0].detach()).abs().sqrt()),
+    "site 2 | finite sensitivities | rows [0, 1, 2, 3]",
+)
+
+# --- ace.intervene ----------------------------------------------------------------------------------------------------
+KEEP = Intervention(builders.core(), "keep")
+RESAMPLE = Intervention(builders.core(), "keep", reference="resample")
+
+
+def intervened(intervention: Intervention = KEEP, **options: Any) -> None:
+    model = builders.model()
+    with intervening(model, builders.site(), intervention, **options):
+        model(builders.tokens())
+
+
+def scanned(**changes: Any) -> object:
+    arguments = {
+        "states": gaussian(0, 6, 8),
+        "targets": torch.zeros(6),
+        "weight": gaussian(1, 5, 8),
+        "bias": torch.zeros(5),
+    }
+    return rank_scan(**{**arguments, "core": builders.core(), **changes})
+
+
+bad("intervene.Intervention: mode", lambda _: Intervention(builders.core(), "drop"), "mode | 'drop'")
+bad("intervene.Intervention: no core", lambda _: Intervention(H, "keep"), "core | Tensor")  # type: ignore[arg-type]
+bad("intervene.Intervention: reference", lambda _: replace(KEEP, reference="median"), "reference | 'median'")
+bad("intervene.Intervention: projector", lambda _: replace(KEEP, projector="skew"), "projector | 'skew'")
+bad("intervene.Intervention: no strength", lambda _: replace(KEEP, mode="scale"), "strength | None")
+bad("intervene.Intervention: needless strength", lambda _: replace(KEEP, strength=2.0), "strength | 2.0")
+bad("intervene.Intervention: NaN", lambda _: replace(KEEP, mode="scale", strength=NAN), "strength | nan")
+bad("intervene.Intervention.apply: width", lambda _: KEEP.apply(gaussian(0, 2, 5)), "states | 8 | 5")
+bad("intervene.Intervention.apply: one row", lambda _: RESAMPLE.apply(gaussian(0, 1, 8)), "2 rows | (1, 8)")
+bad("intervene.intervening: a position outside", lambda _: intervened(position=5), "position | -5..4 | 5")
+bad("intervene.intervening: half a position", lambda _: intervened(position=0.5), "position | integer | 0.5")
+bad("intervene.intervening: a row outside", lambda _: intervened(rows=torch.tensor([4])), "rows | 0..3 | 4")
+bad("intervene.intervening: no row", lambda _: intervened(rows=IDS[0][:0]), "rows | 0..3 | []")
+bad("intervene.intervening: a mask", lambda _: intervened(rows=IDS[0] > 0), "rows | int64 | bool")
+bad("intervene.intervening: a list", lambda _: intervened(rows=[0, 1]), "rows | vector | list")
+bad(
+    "intervene.intervening: a core of another width",
+    lambda _: intervened(Intervention(builders.core(2, 5), "keep")),
+    "states | width 5 | got 8",
+)
+bad(
+    "intervene.intervening: a site of another model",
+    lambda _: intervening(builders.model(), FOREIGN, KEEP).__enter__(),
+    "layers.0 | none",
+    SiteError,
+)
+bad("intervene.rank_scan: width", lambda _: scanned(states=gaussian(0, 6, 5)), "states | 8 | 5")
+bad("intervene.rank_scan: targets", lambda _: scanned(targets=torch.zeros(5)), "targets | (6,) | (5,)")
+bad("intervene.rank_scan: bias", lambda _: scanned(bias=torch.zeros(4)), "bias | (5,) | (4,)")
+bad("intervene.rank_scan: NaN bias", lambda _: scanned(bias=torch.full((5,), NAN)), "bias | finite")
+bad("intervene.rank_scan: NaN states", lambda _: scanned(states=holed(6, 8)), "states | row(s): 1")
+bad("intervene.rank_scan: resample", lambda _: scanned(reference="resample"), "reference | mean, zero")
+bad("intervene.rank_scan: projector", lambda _: scanned(projector="skew"), "projector | 'skew'")
+bad("intervene.rank_scan: chunk", lambda _: scanned(chunk=0), "chunk | at least 1 | 0")
+
+
+# --- ace.generate -----------------------------------------------------------------------------------------------------
+def sampled(model: Any = None, start: Tensor = IDS[:, :1], steps: int = 3, **options: Any) -> object:
+    return generate.sample_tokens(model or builders.model(), start, steps, torch.Generator(), **options)
+
+
+bad("generate.sample_tokens: a start of two", lambda _: sampled(start=IDS), "start | one token | 2")
+bad("generate.sample_tokens: a start of floats", lambda _: sampled(start=gaussian(0, 2, 1)), "inputs | integer")
+bad("generate.sample_tokens: no steps", lambda _: sampled(steps=0), "steps | at least 1 | 0")
+bad("generate.sample_tokens: a site without edit", lambda _: sampled(site=builders.site()), "edit | with a site")
+bad("generate.sample_tokens: an edit without site", lambda _: sampled(edit=KEEP.apply), "edit | with a site")
+bad("generate.sample_tokens: no cache", lambda _: sampled(model=nn.Linear(1, 1)), "model | new_cache | Linear")
+bad("generate.sample_tokens: past the table", lambda _: sampled(steps=7), "inputs | at most 6 | 7")
+
+# --- ace.compare ------------------------------------------------------------------------------------------------------
+Q = torch.linalg.qr(gaussian(0, 5, 2)).Q
+VIEWS = [gaussian(0, 6, 3), gaussian(1, 6, 4)]
+bad("compare.overlap: not orthonormal", lambda _: compare.overlap(Q, 2 * Q), "second | orthonormal")
+bad("compare.overlap: widths differ", lambda _: compare.overlap(Q, Q[1:]), "second | 5 rows | got 4")
+bad("compare.overlap: a vector", lambda _: compare.overlap(Q[:, 0], Q), "first | matrix | (5,)")
+bad("compare.overlap: no dimension", lambda _: compare.overlap(Q[:, :0], Q), "first | column | (5, 0)")
+bad("compare.overlap_null: rank", lambda _: compare.overlap_null(3, 4, 5, GENERATOR), "rank | 1..3 | 4")
+bad("compare.overlap_null: no draws", lambda _: compare.overlap_null(3, 2, 0, GENERATOR), "draws | 1 | 0")
+bad("compare.principal_angles: NaN", lambda _: compare.principal_angles(Q, holed(5, 2)), "second | row(s): 1")
+bad(
+    "compare.canonical_correlations: rows differ",
+    lambda _: compare.canonical_correlations(VIEWS[0], VIEWS[1][1:]),
+    "second | 6 rows | got 5",
+)
+bad(
+    "compare.canonical_correlations: one sample",
+    lambda _: compare.canonical_correlations(VIEWS[0][:1], VIEWS[1][:1]),
+    "first | at least 2 rows | got 1",
+)
+bad("compare.consensus: one view", lambda _: compare.consensus(VIEWS[:1]), "views | at least 2 | 1")
+bad("compare.consensus: rows", lambda _: compare.consensus([VIEWS[0], VIEWS[1][1:]]), "views | [6, 5]")
+bad("compare.consensus: NaN", lambda _: compare.consensus([VIEWS[0], holed(6, 4)]), "views[1] | row(s): 1")
+bad("compare.Consensus.basis: rank", lambda _: compare.consensus(VIEWS).basis(0, 4), "rank | 1..3 | 4")
+bad("compare.Consensus.basis: view", lambda _: compare.consensus(VIEWS).basis(2, 1), "view | 0..1 | 2")
+bad("compare.affine_map: rows", lambda _: compare.affine_map(VIEWS[0], VIEWS[1][1:]), "target | 6 | 5")
+bad("compare.affine_map: NaN", lambda _: compare.affine_map(holed(6, 3), VIEWS[1]), "source | row(s): 1")
+bad(
+    "compare.weight_cosine: two architectures",
+    lambda _: compare.weight_cosine(builders.model(1), builders.model(2)),
+    "second | same parameter names",
+)
+
+
+def weights(value: float) -> nn.Module:
+    model = nn.Linear(2, 2)
+    for parameter in model.parameters():
+        nn.init.constant_(parameter, value)
+    return model
+
+
+bad("compare.weight_cosine: zeros", lambda _: compare.weight_cosine(weights(0), weights(1)), "first | zero")
+bad("compare.weight_cosine: NaN", lambda _: compare.weight_cosine(weights(NAN), weights(1)), "first | finite")
+
+# --- ace.dynamics -----------------------------------------------------------------------------------------------------
+TWO = np.array([0.5 + 0.1j, 0.2])
+bad("dynamics.fit_operator: rows", lambda _: dynamics.fit_operator(H, H[1:]), "after | 6 rows | got 5")
+bad("dynamics.fit_operator: width", lambda _: dynamics.fit_operator(H, H[:, 1:]), "after | width 4 | 3")
+bad("dynamics.fit_operator: one sample", lambda _: dynamics.fit_operator(H[:1], H[:1]), "before | 2 rows")
+bad("dynamics.fit_operator: NaN", lambda _: dynamics.fit_operator(holed(6, 4), H), "before | row(s): 1")
+bad("dynamics.spectrum: not square", lambda _: dynamics.spectrum(H.numpy()), "matrix | square | (6, 4)")
+bad("dynamics.spectrum: NaN", lambda _: dynamics.spectrum(holed(3, 3).numpy()), "matrix | finite")
+bad("dynamics.match_spectra: sizes", lambda _: dynamics.match_spectra(TWO, TWO[:1]), "found | (2,) | (1,)")
+bad("dynamics.match_spectra: empty", lambda _: dynamics.match_spectra(TWO[:0], TWO[:0]), "found | (0,)")
+bad("dynamics.match_spectra: NaN", lambda _: dynamics.match_spectra(TWO * complex(NAN), TWO), "found | finite")
+
+# --- ace.tasks --------------------------------------------------------------------------------------------------------
+CHAIN = builders.chain()
+EMISSION = np.array([[0.5, 0.5], [0.1, 0.9]])
+SILENT = np.array([[1.0, 0.0], [1.0, 0.0]])  # the second symbol never comes
+PROCESS = HiddenMarkov("process", CHAIN, EMISSION, 4)
+bad("tasks.build_task: kind", lambda _: build_task({"kind": "ising"}), "task.kind | circulant | 'ising'", RecipeError)
+bad("tasks.build_task: argument", lambda _: build_task({"kind": "mess3", "go": 1}), "mess3 | 'go'", RecipeError)
+bad("tasks.build_task: out of range", lambda _: build_task({"kind": "mess3", "stay": 2}), "task.stay | 2", RecipeError)
+bad("tasks.build_task: no table", lambda _: build_task(["mess3"]), "task | table | list", RecipeError)  # type: ignore[arg-type]
+bad(
+    "tasks.base.require_disjoint: the split of the extraction",
+    lambda _: base.require_disjoint("extraction", circulant_chain().draw(Split.EXTRACTION, 2)),
+    "split | extraction | different",
+    SplitError,
+)
+bad("tasks.base.check_transition: not square", lambda _: base.check_transition(np.ones((2, 3))), "(2, 3)")
+bad("tasks.base.check_transition: sums", lambda _: base.check_transition(CHAIN * 2), "transition | sum to 1")
+bad("tasks.base.check_transition: NaN", lambda _: base.check_transition(CHAIN * NAN), "transition | rows")
+bad("tasks.base.check_transition: reducible", lambda _: base.check_transition(np.eye(2)), "irreducible")
+bad("tasks.base.Task.stream: split", lambda _: PROCESS.stream("test", 0), "split | evaluation | 'test'")  # type: ignore[arg-type]
+bad("tasks.base.Task.stream: seed", lambda _: PROCESS.stream(Split.TRAINING, -1), "seed | at least 0 | -1")
+bad(
+    "tasks.base.sample_chain: no sequences",
+    lambda _: base.sample_chain(CHAIN, np.ones(2) / 2, 0, 3, np.random.default_rng(0)),
+    "sequences | at least 1 | 0",
+)
+bad("tasks.hidden_markov.HiddenMarkov: length", lambda _: replace(PROCESS, length=1), "length | 2 | 1")
+bad("tasks.hidden_markov.HiddenMarkov: emission", lambda _: replace(PROCESS, emission=CHAIN[:1]), "(1, 2)")
+bad("tasks.hidden_markov.HiddenMarkov: NaN", lambda _: replace(PROCESS, emission=CHAIN * NAN), "emission")
+bad("tasks.hidden_markov.HiddenMarkov.draw: none", lambda _: PROCESS.draw(Split.TRAINING, 0), "sequences | 0")
+bad("tasks.hidden_markov.HiddenMarkov.beliefs: symbol", lambda _: PROCESS.beliefs(IDS.numpy()), "inputs | 0..1")
+bad("tasks.hidden_markov.HiddenMarkov.beliefs: a vector", lambda _: PROCESS.beliefs(np.zeros(3, int)), "(3,)")
+bad(
+    "tasks.hidden_markov.HiddenMarkov.beliefs: an impossible sequence",
+    lambda _: replace(PROCESS, emission=SILENT).beliefs(np.array([[0, 0, 1]])),
+    "inputs | impossible symbol at 2",
+)
+bad("tasks.hidden_markov.mess3: stay", lambda _: mess3(stay=1.0), "stay | between 0 and 1 | 1.0")
+bad("tasks.markov.MarkovChain: length", lambda _: MarkovChain("chain", CHAIN, 1), "length | 2 | 1")
+bad("tasks.markov.MarkovChain.draw: none", lambda _: circulant_chain().draw(Split.TRAINING, 0), "sequences | 0")
+bad("tasks.markov.circulant_chain: stay", lambda _: circulant_chain(stay=0.0), "stay | 0 and 1 | 0.0")
+bad("tasks.markov.circulant_chain: states", lambda _: circulant_chain(states=1), "states | at least 2 | 1")
+bad("tasks.markov.low_rank_chain: peak", lambda _: low_rank_chain(peak=1.5), "peak | probability | 1.5")
+bad("tasks.markov.low_rank_chain: rows", lambda _: low_rank_chain(rows=1), "rows | at least 2 | 1")
+bad("tasks.markov.low_rank_chain: copies", lambda _: low_rank_chain(copies=0), "copies | at least 1 | 0")
+
+
+# --- ace.training -----------------------------------------------------------------------------------------------------
+def written(text: str, name: str = "tiny.toml") -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        path = folder / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def parsed(**changes: Mapping[str, Any]) -> Call:
+    return lambda _: builders.recipe(**changes)
+
+
+def without(table: str) -> Call:
+    return lambda _: parse_recipe("tiny", {key: value for key, value in builders.entries().items() if key != table})
+
+
+def with_entry(table: str, value: object) -> Call:
+    return lambda _: parse_recipe("tiny", {**builders.entries(), table: value})
+
+
+key: str
+value: object
+for key, value in {"learning_rate": 0.0, "weight_decay": -1.0, "beta1": 1.0, "beta2": -0.1, "epsilon": NAN}.items():
+    bad(
+        f"training.recipe.parse_recipe: {key} {value}",
+        parsed(optimiser={key: value}),
+        f"{key} | {value!r}",
+        RecipeError,
+    )
+for key, value in {"sequences": 0, "batch": -1, "epochs": 2.5, "test_sequences": 0, "data_seed": -1}.items():
+    bad(
+        f"training.recipe.parse_recipe: {key} {value}",
+        parsed(schedule={key: value}),
+        f"{key} | {value!r}",
+        RecipeError,
+    )
+for key, value in {"width": 0, "heads": 3, "dropout": 1.0, "blocks": True, "context": "8"}.items():
+    bad(f"training.recipe.parse_recipe: {key} {value}", parsed(model={key: value}), f"{key} | {value!s}", RecipeError)
+for key, value in {"models": 0, "seed": -1, "dtype": "float16"}.items():
+    bad(
+        f"training.recipe.parse_recipe: {key} {value}",
+        parsed(ensemble={key: value}),
+        f"{key} | {value!r}",
+        RecipeError,
+    )
+for table in ("scales", "task", "model", "optimiser", "schedule", "ensemble"):
+    bad(f"training.recipe.parse_recipe: no {table}", without(table), f"tiny | missing | {table}", RecipeError)
+    bad(f"training.recipe.parse_recipe: {table} 5", with_entry(table, 5), f"tiny | {table}", RecipeError)
+bad("training.recipe.parse_recipe: no table at all", lambda _: parse_recipe("tiny", []), "tiny | list", RecipeError)  # type: ignore[arg-type]
+bad("training.recipe.parse_recipe: unknown table", with_entry("data", {}), "unknown | data | schedule", RecipeError)
+bad("training.recipe.parse_recipe: unknown key", parsed(model={"depth": 2}), "tiny.model | depth | blocks", RecipeError)
+bad("training.recipe.parse_recipe: missing key", parsed(model={"width": None}), "tiny.model | width", RecipeError)
+bad("training.recipe.parse_recipe: no models", parsed(ensemble={"models": None}), "tiny.ensemble | models", RecipeError)
+bad("training.recipe.parse_recipe: scale", with_entry("scales", ["huge"]), "scales | compact | huge", RecipeError)
+bad(
+    "training.recipe.parse_recipe: text rate",
+    parsed(optimiser={"learning_rate": "x"}),
+    "learning_rate | 'x'",
+    RecipeError,
+)
+bad(
+    "training.recipe.parse_recipe: decay", parsed(optimiser={"decay": "cosine"}), "decay | linear | cosine", RecipeError
+)
+bad("training.recipe.parse_recipe: vocabulary", parsed(model={"vocabulary": 5}), "vocabulary | 4 | 5", RecipeError)
+bad("training.recipe.parse_recipe: task", parsed(task={"stay": 1.5}), "tiny.task | stay | 1.5", RecipeError)
+bad("training.recipe.read_recipe: no file", lambda f: read_recipe(f / "none.toml"), "none.toml | readable", RecipeError)
+bad("training.recipe.read_recipe: no TOML", lambda f: read_recipe(written("a = [")(f)), "tiny.toml | TOML", RecipeError)
+bad("training.recipe.read_recipe: empty", lambda f: read_recipe(written("")(f)), "tiny | missing | task", RecipeError)
+
+SIZES = builders.recipe().model
+STACKED = ensemble.initial_weights(SIZES, [torch.Generator(), torch.Generator()], torch.float32)
+LONG = torch.zeros(1, 9, dtype=torch.int64)
+bad(
+    "training.ensemble.initial_weights: none",
+    lambda _: ensemble.initial_weights(SIZES, [], torch.float32),
+    "generators | none",
+)
+bad("training.ensemble.member: outside", lambda _: ensemble.member(SIZES, STACKED, 2), "index | 0..1 | 2")
+bad(
+    "training.ensemble.DropoutMasks: certain",
+    lambda _: ensemble.DropoutMasks(1, 8, 1.0, [GENERATOR], torch.float32),
+    "p < 1 | 1.0",
+)
+bad(
+    "training.ensemble.DropoutMasks: generators",
+    lambda _: ensemble.DropoutMasks(2, 8, 0.1, [GENERATOR], torch.float32),
+    "generators | 2 | 1",
+)
+bad(
+    "training.ensemble.stacked_logits: too long",
+    lambda _: ensemble.stacked_logits(SIZES, STACKED, LONG),
+    "inputs | t <= 8 | (2, 1, 9)",
+)
+bad(
+    "training.ensemble.stacked_logits: models",
+    lambda _: ensemble.stacked_logits(SIZES, STACKED, IDS[None]),
+    "inputs | (2, n, t) | (1, 3, 2)",
+)
+bad(
+    "training.transformer.Architecture: heads",
+    lambda _: replace(SIZES, heads=3),
+    "model.heads | divisor | 3",
+    RecipeError,
+)
+bad("training.transformer.Architecture: width", lambda _: replace(SIZES, width=0), "model.width | 1 | 0", RecipeError)
+bad(
+    "training.transformer.Architecture: dropout",
+    lambda _: replace(SIZES, dropout=-0.1),
+    "model.dropout | -0.1",
+    RecipeError,
+)
+bad(
+    "training.transformer.SmallTransformer: no sizes",
+    lambda _: SmallTransformer(replace(SIZES, blocks=0)),
+    "blocks",
+    RecipeError,
+)
+bad(
+    "training.transformer.SmallTransformer.forward: too long",
+    lambda _: builders.model()(builders.tokens(1, 7)),
+    "inputs | 6 | 7",
+)
+bad(
+    "training.transformer.SmallTransformer.forward: two positions with a cache",
+    lambda _: builders.model()(IDS, builders.model().new_cache()),
+    "inputs | one position | 2",
+)
+bad(
+    "training.trainer.EnsembleTrainer: device",
+    lambda _: trainer.EnsembleTrainer(builders.recipe(), "tpu"),
+    "device | cpu | 'tpu'",
+)
+bad(
+    "training.trainer.EnsembleTrainer: no such CUDA device",
+    lambda _: trainer.EnsembleTrainer(builders.recipe(), "cuda:99"),
+    "device | 'cuda:99'",
+)
+bad(
+    "training.trainer.train: a short context",
+    lambda _: trainer.train(builders.recipe(model={"context": 4})),
+    "context | 7 | 4",
+    RecipeError,
+)
+bad(
+    "training.trainer.TrainedEnsemble.models: an epoch that was not kept",
+    lambda _: trainer.TrainedEnsemble(builders.recipe(), {0: STACKED, 4: STACKED}, {}).models(2),
+    "epoch | [0, 4] | 2",
+    ArtifactError,
+)
+bad(
+    "training.trainer.EnsembleTrainer.restore: no file",
+    lambda f: trainer.EnsembleTrainer(builders.recipe()).restore(f / "a.json"),
+    "a.json",
+    ArtifactError,
+)
+bad(
+    "training.trainer.load_ensemble: no file",
+    lambda f: trainer.load_ensemble(f / "a.json", builders.recipe()),
+    "a.json",
+    ArtifactError,
+)
+bad(
+    "training.checkpoint.read_provenance: no JSON",
+    lambda f: checkpoint.read_provenance(written("{", "a.json")(f)),
+    "a.json | JSON",
+    ArtifactError,
+)
+bad(
+    "training.checkpoint.load_artifact: another schema",
+    lambda f: checkpoint.load_artifact(written('{"schema": 9}', "a.json")(f)),
+    "a.json | schema 1 | 9",
+    ArtifactError,
+)
+
+
+# --- ace.claims, ace.measure and ace.verify ---------------------------------------------------------------------------
+def study(task: base.Task) -> Study:
+    """Two untrained models of a task."""
+    sizes = Architecture(task.vocabulary, 8, 1, width=8, heads=2, hidden=8)
+    models = [SmallTransformer(sizes).eval() for _ in range(2)]
+    return Study(models, task, sizes=dict.fromkeys(Split, 8))
+
+
+def subject(task: base.Task) -> Subject:
+    return Subject("tiny", study(task), study(task))
+
+
+def home(identifier: str) -> str:
+    """Where a claim's quantity is measured."""
+    measure = MEASURES[identifier]
+    return f"{measure.__module__.removeprefix('ace.')}.{measure.__name__}"
+
+
+ONE = (stats.exact("0", 1.0),)
+NECESSITY = claims.claim("markov.necessity")
+CONTROLS = dict.fromkeys((*NECESSITY.controls, *NECESSITY.reported), ONE)
+bad("claims.claim: unknown", lambda _: claims.claim("markov.spin"), "'markov.spin' | markov.spectrum", ClaimError)
+bad(
+    "claims.Bound.threshold: not measured",
+    lambda _: claims.Bound("<=", 0, "s.e.").threshold({"a": 1}),
+    "'s.e.' | ['a']",
+    ClaimError,
+)
+bad(
+    "verify.verify_claim: unknown",
+    lambda _: verify_claim("markov.spin", subject(circulant_chain())),
+    "'markov.spin'",
+    ClaimError,
+)
+bad(
+    "verify.judge: no control",
+    lambda _: judge(NECESSITY, Measurement(ONE, {}, {"s.e. of chance": 1}), "tiny"),
+    "markov.necessity | random, Haar",
+    ClaimError,
+)
+bad(
+    "verify.judge: no reference",
+    lambda _: judge(NECESSITY, Measurement(ONE, CONTROLS), "tiny"),
+    "s.e. of chance | []",
+    ClaimError,
+)
+bad("measure.measurement.Measurement: no estimate", lambda _: Measurement((), {}), "estimates | none")
+bad(
+    "measure.measurement.Measurement: an empty control",
+    lambda _: Measurement(ONE, {"untrained": ()}),
+    "untrained | none",
+)
+bad(
+    "measure.subject.Subject.companion: unknown",
+    lambda _: subject(mess3(length=8)).companion("twin"),
+    "tiny | 'twin' | []",
+    ClaimError,
+)
+bad(
+    "measure.subject.Study: no blocks",
+    lambda _: Study([builders.Blockless()], mess3()),
+    "ModuleList | Blockless",
+    SiteError,
+)
+bad(
+    "measure.subject.Study.coordinates: the split of the extraction",
+    lambda _: study(mess3(length=8)).coordinates(0, Split.EXTRACTION),
+    "split | extraction",
+    SplitError,
+)
+bad(
+    f"{home('hidden_markov.belief')}: a chain",
+    lambda _: MEASURES["hidden_markov.belief"](subject(circulant_chain(length=8))),
+    "hidden Markov | MarkovChain",
+    ClaimError,
+)
+bad(
+    f"{home('markov.spectrum')}: a hidden chain",
+    lambda _: MEASURES["markov.spectrum"](subject(mess3(length=8))),
+    "Markov chain | HiddenMarkov",
+    ClaimError,
+)
+bad(
+    f"{home('markov.rank')}: no companion",
+    lambda _: MEASURES["markov.rank"](subject(circulant_chain(length=8))),
+    "companion | low-rank chain",
+    ClaimError,
+)
+
+# --- ace.report.record ------------------------------------------------------------------------------------------------
+bad(
+    "report.record.read_document: no file",
+    lambda f: record.read_document(f / "none.json"),
+    "none.json | JSON",
+    ArtifactError,
+)
+bad(
+    "report.record.read_document: no JSON",
+    lambda f: record.read_document(written("[", "a.json")(f)),
+    "a.json | JSON",
+    ArtifactError,
+)
+bad(
+    "report.record.read_document: a list",
+    lambda f: record.read_document(written("[]", "a.json")(f)),
+    "a.json | schema 1 | list",
+    ArtifactError,
+)
+
+
+def read_after(content: str) -> Call:
+    return lambda folder: record.read_document(written(content, "a.json")(folder))
+
+
+for schema in (0, 2, "1", None):
+    text = json.dumps({"schema": schema, "results": []})
+    bad(
+        f"report.record.read_document: schema {schema!r}",
+        read_after(text),
+        f"a.json | schema 1 | {schema!r}",
+        ArtifactError,
+    )
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.id) for row in TABLE])
+def test_a_bad_call_raises_the_named_error_that_tells_what_came(row: BadCall, tmp_path: Path) -> None:
+    with pytest.raises(row.error) as caught:
+        row.call(tmp_path)
+    assert type(caught.value) is row.error
+    missing = [word for word in row.words if word not in str(caught.value)]
+    assert not missing, f"the message does not tell {missing}: {caught.value}"
+
+
+# Names that take arguments but leave nothing to get wrong on their own, by reason.
+NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
+    "takes what the library itself made and checked": (
+        "moments.covariance",
+        "moments.regression",
+        "moments.explained",
+        "moments.inverse_root",
+        "moments.canonical_pairs",
+        "moments.correlations",
+        "core.Energy.choose",
+        "core.Gap.choose",
+        "core.Full.choose",
+        "core.Null.choose",
+        "claims.Bound.place",
+        "claims.Bound.margin",
+        "tasks.base.stationary",
+        "training.checkpoint.save_artifact",
+        "training.trainer.save_ensemble",
+        "report.record.result",
+        "report.record.environment",
+        "report.record.document",
+        "report.record.write_document",
+        "report.record.compare",
+    ),
+    "a part of the transformer or its trainer, called with shapes that a checked Architecture fixes": (
+        "training.ensemble.DropoutMasks.take",
+        "training.ensemble.mask_values",
+        "training.transformer.KeyValues.extend",
+        "training.transformer.Attention",
+        "training.transformer.Attention.forward",
+        "training.transformer.Block",
+        "training.transformer.Block.forward",
+        "training.transformer.initialise",
+    ),
+    "takes a path and, if anything, bytes; what the file system refuses stays an OSError": (
+        "training.checkpoint.write_atomic",
+        "training.trainer.EnsembleTrainer.save",
+        "training.trainer.remove_partial",
+    ),
+    "abstract; its implementations stand in the table": ("tasks.base.Task.draw",),
+}
+# Claims' quantities and their helpers take a Study or Subject, which refuses what is wrong with it when it is built;
+# the parts of a Study take an index below its length.
+STUDIES = "measure."
+OUT_OF_SCOPE = ("ace.plugin", "ace.errors", "ace.report")  # pytest's options; no arguments; takes documents of our own
+IN_SCOPE_AGAIN = ("ace.report.record",)
+
+
+def takes_arguments(function: object, bound: bool = False) -> bool:
+    return len(inspect.signature(function).parameters) > bound  # type: ignore[arg-type]
+
+
+def own_members(module: Any) -> Iterator[tuple[str, Any]]:
+    for name, member in vars(module).items():
+        if not name.startswith("_") and getattr(member, "__module__", None) == module.__name__:
+            yield name, member
+
+
+def public_names() -> Iterator[str]:
+    """Functions, methods, and classes with a constructor of their own that take arguments; protocols have no code."""
+    for found in pkgutil.walk_packages(ace.__path__, "ace."):
+        if found.name.startswith(OUT_OF_SCOPE) and found.name not in IN_SCOPE_AGAIN:
+            continue
+        module = importlib.import_module(found.name)
+        stem = found.name.removeprefix("ace.")
+        for name, member in own_members(module):
+            if inspect.isfunction(member) and takes_arguments(member):
+                yield f"{stem}.{name}"
+            if inspect.isclass(member) and not getattr(member, "_is_protocol", False):
+                checks = "__post_init__" in vars(member)
+                plain = hasattr(member, "__dataclass_fields__") and not checks
+                if checks or ("__init__" in vars(member) and not plain and takes_arguments(member)):
+                    yield f"{stem}.{name}"
+                for inner, method in vars(member).items():
+                    if not inner.startswith("_") and inspect.isfunction(method) and takes_arguments(method, bound=True):
+                        yield f"{stem}.{name}.{inner}"
+
+
+def test_every_public_name_has_a_bad_call_or_a_reason_to_have_none() -> None:
+    excused = {name for names in NOTHING_TO_GET_WRONG.values() for name in names}
+    covered = {row.name for row in TABLE}
+    left = [n for n in public_names() if n not in covered | excused and not n.startswith(STUDIES)]
+    assert left == []
+
+
+def test_neither_the_table_nor_the_reasons_are_stale() -> None:
+    excused = [name for names in NOTHING_TO_GET_WRONG.values() for name in names]
+    covered = {row.name for row in TABLE}
+    known = set(public_names())
+    assert sorted({*excused, *covered} - known) == []
+    assert sorted(covered & set(excused)) == []
+    assert len(excused) == len(set(excused))
+
+
+def test_rows_of_the_table_are_distinct() -> None:
+    ids = [row.id for row in TABLE]
+    assert len(ids) == len(set(ids))
