@@ -37,7 +37,8 @@ def as_finite(name: str, value: object) -> Tensor:
     if tensor.is_complex():
         raise InputError(f"{name}: expected real numbers, got {tensor.dtype}")
     tensor = tensor.detach().to(torch.float64)
-    if not torch.isfinite(tensor).all():
+    # One pass: a sum is finite where all its terms are, unless it overflows; then every entry is looked at.
+    if not torch.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
         if tensor.ndim == 0:
             raise InputError(f"{name}: expected a finite number, got {tensor.item()}")
         bad = (~torch.isfinite(tensor)).reshape(tensor.shape[0], -1).any(dim=1).nonzero().flatten().tolist()

@@ -31,6 +31,10 @@ class Bound:
     reference: str = ""
     factor: float = 1.0
 
+    def __post_init__(self) -> None:
+        if self.direction not in DIRECTIONS:
+            raise ClaimError(f"direction: expected one of {', '.join(DIRECTIONS)}, got {self.direction!r}")
+
     def threshold(self, references: Mapping[str, float]) -> float:
         """The number a value is held against.
 

@@ -190,15 +190,23 @@ def rank_scan(
     base = 0
     for begin in range(0, len(matrix), chunk):
         part, wanted = matrix[begin : begin + chunk], targets[begin : begin + chunk]
-        removed = part @ head.T + offset
-        base += int((removed.argmax(dim=1) == wanted).sum())
-        kept = start.expand_as(removed).clone()
-        coordinates = (part - middle) @ read
+        # Logits lie class by class, (v, n): the maximum over classes then runs along contiguous rows.
+        removed = torch.addmm(offset[:, None], head, part.T)
+        base += _hits(removed, wanted)
+        kept = start[:, None].expand_as(removed).clone()
+        coordinates = ((part - middle) @ read).T.contiguous()
         for rank in range(core.dimension):
-            update = coordinates[:, rank, None] * steps[rank]
-            kept += update
-            removed -= update
-            hits[0, rank] += (kept.argmax(dim=1) == wanted).sum()
-            hits[1, rank] += (removed.argmax(dim=1) == wanted).sum()
+            kept.addcmul_(steps[rank, :, None], coordinates[rank])
+            removed.addcmul_(steps[rank, :, None], coordinates[rank], value=-1.0)
+            hits[0, rank] += _hits(kept, wanted)
+            hits[1, rank] += _hits(removed, wanted)
     keep, remove = hits.to(torch.float64) / len(matrix)
     return RankScan(base / len(matrix), keep, remove, len(matrix))
+
+
+def _hits(logits: Tensor, wanted: Tensor) -> int:
+    """How often the first largest of logits (v, n) is the wanted class (n)."""
+    best = logits.amax(dim=0)
+    if int((logits == best).sum()) > len(wanted):  # a tie: only an index tells which is first
+        return int((logits.max(dim=0).indices == wanted).sum())
+    return int((logits.gather(0, wanted[None])[0] == best).sum())

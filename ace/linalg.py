@@ -17,6 +17,7 @@ from ace.check import as_finite, as_matrix, check_count
 from ace.errors import InputError
 
 EPS = torch.finfo(torch.float64).eps
+BLOCK = 16  # rows of a QR, in widths
 
 
 @dataclass(frozen=True)
@@ -95,14 +96,18 @@ def stream_factor(chunks: Iterable[Tensor], *, centred: bool, name: str = "chunk
 
 
 def _compress(rows: Tensor) -> Tensor:
-    if rows.shape[0] <= rows.shape[1]:
+    count, width = rows.shape
+    if count <= width:
         return rows
+    # Blocks that fit in the cache, then their factors stacked: the same R for half the time where rows are many.
+    while len(rows) > 2 * BLOCK * width:
+        rows = torch.cat([torch.linalg.qr(part, mode="r").R for part in rows.split(BLOCK * width)])
     return torch.linalg.qr(rows, mode="r").R
 
 
 @dataclass(frozen=True)
 class Balance:
-    """Balanced coordinates of a pair of factors (A, B), each scaled to unit size: A B^T = U S V^T.
+    """Balanced coordinates of a pair of factors (A, B), scaled to unit size where extreme: A B^T = U S V^T.
 
     Attributes:
         sigma: (k) singular values of A B^T in falling order, sizes restored, k = min(rows of A, rows of B).
@@ -145,8 +150,8 @@ class Balance:
 def balance(state_factor: Tensor, sensitivity_factor: Tensor, *, rounding: float = 0.0) -> Balance:
     """Square-root balancing of two factors (k, d), (l, d) (Laub et al. 1987; Tombs and Postlethwaite 1987).
 
-    A zero product gives rank 0, never NaN. Each factor is scaled to unit size first, so that Gramians down to 1e-300
-    neither underflow nor lose rank. Cost: one SVD of a (k, l) matrix; nothing of size d x d is formed.
+    A zero product gives rank 0, never NaN. A factor of extreme size is scaled to unit size first, so that Gramians down
+    to 1e-300 neither underflow nor lose rank. Cost: one SVD of a (k, l) matrix; nothing of size d x d is formed.
 
     Args:
         state_factor, sensitivity_factor: A (k, d) and B (l, d).
@@ -161,23 +166,25 @@ def balance(state_factor: Tensor, sensitivity_factor: Tensor, *, rounding: float
         raise InputError(
             f"factors: expected equal widths, got {state_factor.shape[1]} and {sensitivity_factor.shape[1]}"
         )
-    state_size, sensitivity_size = _size(state_factor), _size(sensitivity_factor)
-    states = state_factor / (state_size or 1.0)
-    sensitivities = sensitivity_factor / (sensitivity_size or 1.0)
+    states, state_size = _moderate(state_factor)
+    sensitivities, sensitivity_size = _moderate(sensitivity_factor)
     left, unit, right = torch.linalg.svd(states @ sensitivities.T, full_matrices=False)
     # A product of |A| |B| in size carries rounding in proportion, however small sigma_1 is beside it.
     heard = float(sensitivities.norm())
     limit = max(
         max(*state_factor.shape, *sensitivity_factor.shape) * EPS * float(unit[0]),
-        (8 * EPS * float(states.norm()) + rounding / (state_size or 1.0)) * heard,
+        (8 * EPS * float(states.norm()) + rounding / state_size) * heard,
     )
     rank = int((unit > limit).sum())
-    ratio = (state_size or 1.0) / (sensitivity_size or 1.0)
+    ratio = state_size / sensitivity_size
     return Balance(unit * state_size * sensitivity_size, rank, left, right, states, sensitivities, unit, ratio)
 
 
-def _size(factor: Tensor) -> float:
-    return float(factor.abs().max())
+def _moderate(factor: Tensor) -> tuple[Tensor, float]:
+    """A factor whose products neither overflow nor underflow, and what it was divided by: 1 as a rule, and no copy."""
+    low, high = torch.aminmax(factor)
+    size = max(-float(low), float(high))
+    return (factor, 1.0) if size == 0 or 1e-50 < size < 1e50 else (factor / size, size)
 
 
 def orthonormal(columns: Tensor) -> Tensor:

@@ -101,6 +101,7 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     started = datetime.fromisoformat(worker["ace_started"]) if worker else datetime.now(UTC)
     config.stash[SESSION] = Session(started, _read_expectations(config), _read_baseline(config))
+    config.pluginmanager.register(Gatherer(config.stash[SESSION].results))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -131,23 +132,31 @@ def _read_expectations(config: pytest.Config) -> tuple[Expectation, ...]:
     from ace.report.record import ORDER
 
     path = Path(config.rootpath, chosen)
+
+    def refuse(text: str) -> pytest.UsageError:
+        return pytest.UsageError(f"--ace-expected: {path}: {text}")
+
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8")).get("expected", [])
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise pytest.UsageError(f"--ace-expected: {path}: {error}") from error
+        raise refuse(str(error)) from error
+    entries = document.pop("expected", [])
+    if document or not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise refuse(f"expected tables [[expected]] and nothing else, got also {sorted(document)}")
     found = []
     for entry in entries:
         missing = {"claim", "verdicts", "reason"} - set(entry)
         unknown = set(entry) - {"claim", "subject", "verdicts", "reason", "figures"}
         if missing or unknown:
-            raise pytest.UsageError(f"--ace-expected: {path}: missing {sorted(missing)}, unknown {sorted(unknown)}")
+            raise refuse(f"missing {sorted(missing)}, unknown {sorted(unknown)}")
+        accepted = entry["verdicts"]
         if entry["claim"] not in REGISTRY:
-            raise pytest.UsageError(f"--ace-expected: {path}: no claim {entry['claim']!r}")
-        if not set(entry["verdicts"]) <= set(ORDER) or not entry["verdicts"]:
-            raise pytest.UsageError(
-                f"--ace-expected: {path}: expected verdicts out of {ORDER}, got {entry['verdicts']}"
-            )
-        found.append(Expectation(entry["claim"], entry.get("subject", ""), tuple(entry["verdicts"]), entry["reason"]))
+            raise refuse(f"no claim {entry['claim']!r}")
+        if not isinstance(accepted, list) or not accepted or not set(accepted) <= set(ORDER):
+            raise refuse(f"expected verdicts out of {ORDER}, got {accepted}")
+        if not isinstance(entry["reason"], str) or not entry["reason"].strip():
+            raise refuse(f"expected a reason for {entry['claim']}, got {entry['reason']!r}")
+        found.append(Expectation(entry["claim"], entry.get("subject", ""), tuple(accepted), entry["reason"]))
     return tuple(found)
 
 
@@ -259,13 +268,16 @@ def outcome(found: Mapping[str, Any], expected: Expectation | None) -> None:
         pytest.fail(explain(found), pytrace=False)
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Gather verdicts; under xdist they arrive here from the workers."""
-    if report.when == "call":
-        _gathered.extend(value for name, value in report.user_properties if name == PROPERTY)
+class Gatherer:
+    """Gathers the verdicts of one run; under xdist they arrive from the workers with the reports."""
 
+    def __init__(self, results: list[dict[str, Any]]) -> None:
+        self._results = results
 
-_gathered: list[Any] = []
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what `settle` attached to a test's report."""
+        if report.when == "call":
+            self._results.extend(value for name, value in report.user_properties if name == PROPERTY)  # type: ignore[misc]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -275,8 +287,6 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     if hasattr(config, "workerinput") or SESSION not in config.stash:
         return (yield)
     state = config.stash[SESSION]
-    state.results.extend(_gathered)
-    _gathered.clear()
     if state.results:
         from ace.report.record import document
 

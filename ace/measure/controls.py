@@ -8,6 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from ace.check import check_choice
 from ace.core import Core
 from ace.linalg import random_frames
 from ace.measure.subject import Study
@@ -27,6 +28,7 @@ def random_bases(study: Study, index: int, kind: str, draws: int = DRAWS) -> Ten
     Covariance-weighted: the span of r Gaussian vectors with the states' covariance, so that a subspace leans towards
     the directions that the states use most.
     """
+    check_choice("kind", kind, KINDS)
     core = study.core(index)
     frames = random_frames(core.width, core.dimension, draws, torch.Generator().manual_seed(index))
     if kind == "random, Haar":
@@ -41,6 +43,7 @@ def random_bases(study: Study, index: int, kind: str, draws: int = DRAWS) -> Ten
 
 def _edited_logits(study: Study, index: int, bases: Tensor, mode: str) -> Iterator[tuple[Tensor, Tensor]]:
     """Logits (g, n, v) under keep or remove of each of g bases about the mean, and targets (n), float32."""
+    check_choice("mode", mode, ("keep", "remove"))
     core = study.core(index)
     weight, bias = (x.float() for x in study.head(index))
     states = study.states(index, Split.EVALUATION)[:SEQUENCES].flatten(0, 1)

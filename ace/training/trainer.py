@@ -101,6 +101,11 @@ class EnsembleTrainer:
     def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
         return torch.from_numpy(batch.inputs).to(self.device), torch.from_numpy(batch.targets).to(self.device)
 
+    @property
+    def training_data(self) -> tuple[Tensor, Tensor]:
+        """Inputs and targets (n, t) that every model trains on."""
+        return self._inputs, self._targets
+
     def advance(self) -> None:
         """Train one epoch and add a point to the curve."""
         started = time.perf_counter()

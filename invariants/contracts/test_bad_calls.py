@@ -686,6 +686,7 @@ def home(identifier: str) -> str:
 ONE = (stats.exact("0", 1.0),)
 NECESSITY = claims.claim("markov.necessity")
 CONTROLS = dict.fromkeys((*NECESSITY.controls, *NECESSITY.reported), ONE)
+bad("claims.Bound: direction", lambda _: claims.Bound("<"), "direction | <=, >=, == | '<'", ClaimError)
 bad("claims.claim: unknown", lambda _: claims.claim("markov.spin"), "'markov.spin' | markov.spectrum", ClaimError)
 bad(
     "claims.Bound.threshold: not measured",

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from ace import plugin
 from ace.claims import claim
 from invariants.contracts import builders
 
@@ -51,10 +50,9 @@ Run = Callable[..., pytest.RunResult]
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run pytest in this process, shielded from the options and the gathered verdicts of the run around it."""
+    """Run pytest in this process, shielded from the options of the run around it."""
     for name in [name for name in os.environ if name.startswith("ACE_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(plugin, "_gathered", [], raising=False)
     # What the outer run loads or not is nothing to the inner one: the plugin comes as it does for a user.
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
 
@@ -242,6 +240,9 @@ UNUSABLE = {
     "no verdict": (documented(verdicts="[]"), "verdicts"),
     "a verdict that is no list": (documented(verdicts='"FAILS"'), "verdicts"),
     "an unknown key": (documented(extra="because = 1"), "because"),
+    "a reason of no words": (documented(reason=" "), "reason"),
+    "a misspelt table": (documented().replace("[[expected]]", "[[expcted]]"), "expcted"),
+    "a value in the tables' place": ("expected = 3", "[[expected]]"),
     "no TOML": ("[[expected", "expected.toml"),
 }
 

@@ -1,0 +1,1 @@
+"""Hot paths, each beside the naive way of doing the same thing."""
