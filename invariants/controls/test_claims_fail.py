@@ -52,6 +52,7 @@ def test_each_claim_is_outside_its_bound_on_one_of_its_controls(claim: str, requ
     assert "outside" in required.values(), f"{claim} fails on none of its controls: {required}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fault", "claim"), CASES)
 def test_each_planted_fault_fails_the_claims_it_breaks(
     fault: Callable[[Subject], Subject], claim: str, request: pytest.FixtureRequest
