@@ -17,7 +17,7 @@ from ace.check import as_finite, as_matrix, check_count
 from ace.errors import InputError
 
 EPS = torch.finfo(torch.float64).eps
-BLOCK = 16  # rows of a QR, in widths
+BLOCK = 16  # rows of a block, in widths
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,15 @@ def row_factor(rows: Tensor, *, centred: bool) -> RowFactor:
         InputError: not a matrix of at least one row, or NaN or infinity.
     """
     rows = as_matrix("rows", rows)
-    mean = rows.mean(dim=0) if centred else rows.new_zeros(rows.shape[1])
-    shifted = rows - mean if centred else rows
-    rounding = 4 * EPS * rows.shape[0] ** 0.5 * float(rows.abs().amax(dim=0).norm()) if centred else 0.0
-    return RowFactor(_compress(shifted), mean, rows.shape[0], centred, rounding)
+    count, width = rows.shape
+    # Blocks stay in the cache: copies of all rows at once would cost more than the arithmetic on them.
+    blocks = rows.split(BLOCK * width)
+    if not centred:
+        return RowFactor(_stack(map(_compress, blocks)), rows.new_zeros(width), count, centred)
+    mean = rows.mean(dim=0)
+    largest = torch.stack([block.abs().amax(dim=0) for block in blocks]).amax(dim=0)
+    rounding = 4 * EPS * count**0.5 * float(largest.norm())
+    return RowFactor(_stack(_compress(block - mean) for block in blocks), mean, count, centred, rounding)
 
 
 def merge(first: RowFactor, second: RowFactor) -> RowFactor:
@@ -76,7 +81,7 @@ def merge(first: RowFactor, second: RowFactor) -> RowFactor:
         parts.append(shift[None] * (first.rows * second.rows / rows) ** 0.5)
         mean = first.mean + shift * (second.rows / rows)
     rounding = (first.rounding**2 + second.rounding**2) ** 0.5
-    return RowFactor(_compress(torch.cat(parts)), mean, rows, first.centred, rounding)
+    return RowFactor(_stack(parts), mean, rows, first.centred, rounding)
 
 
 def stream_factor(chunks: Iterable[Tensor], *, centred: bool, name: str = "chunks") -> RowFactor:
@@ -96,13 +101,13 @@ def stream_factor(chunks: Iterable[Tensor], *, centred: bool, name: str = "chunk
 
 
 def _compress(rows: Tensor) -> Tensor:
-    count, width = rows.shape
-    if count <= width:
-        return rows
-    # Blocks that fit in the cache, then their factors stacked: the same R for half the time where rows are many.
-    while len(rows) > 2 * BLOCK * width:
-        rows = torch.cat([torch.linalg.qr(part, mode="r").R for part in rows.split(BLOCK * width)])
-    return torch.linalg.qr(rows, mode="r").R
+    return rows if rows.shape[0] <= rows.shape[1] else torch.linalg.qr(rows, mode="r").R
+
+
+def _stack(factors: Iterable[Tensor]) -> Tensor:
+    """Factor of the blocks that these are factors of."""
+    first, *others = factors
+    return _compress(torch.cat([first, *others])) if others else first
 
 
 @dataclass(frozen=True)

@@ -1,66 +1,107 @@
-"""The inputs of the benchmarks, made once and shared by the fast and the naive side."""
+"""What is timed. Each case gives the ways to do the same work on the same inputs, by name, the project's own first."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ace.core import Core, Full
-from ace.extract import extract_core, head_sensitivities
+from ace.core import Fixed, Full
+from ace.extract import extract_core, extract_stream, head_sensitivities
+from ace.intervene import rank_scan
 from ace.observe import states_at
-from ace.sites import Site, find_sites
+from ace.sites import find_sites
+from ace.stats import Array, bootstrap
 from ace.training.recipe import Recipe
+from ace.training.trainer import EnsembleTrainer
 from ace.training.transformer import Architecture, SmallTransformer, initialise
 from fixtures.zoo import recipe
+from invariants.bench import naive
+
+Ways = dict[str, Callable[[], Any]]
+
+RANK = 3
+SIZES = {"d64": (64, 31_000, 4), "d128": (128, 6000, 53), "d512": (512, 8000, 2000), "d1280": (1280, 600, 600)}
+EXTRACTION_WAYS = ("factors", "stream", "gramians", "eigenvectors of C O")
+SCAN_WAYS = ("closed form", "an evaluation a rank")
+TRAINING_WAYS = ("ensemble", "separate loops")
+INTERVAL_WAYS = ("multinomial counts", "scipy.stats.bootstrap")
 
 
-def draw(seed: int, rows: int, width: int) -> Tensor:
-    """(rows, width) float64 with variances that fall over two decades."""
-    generator = torch.Generator().manual_seed(seed)
+@cache
+def rows(seed: int, count: int, width: int) -> Tensor:
+    """(count, width) float64 with standard deviations that fall over two decades."""
     sizes = torch.logspace(0, -2, width, dtype=torch.float64)
-    return torch.randn(rows, width, generator=generator, dtype=torch.float64) * sizes
+    return torch.randn(count, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * sizes
+
+
+def extraction(size: str) -> Ways:
+    """Sigma and basis of states (n, d) and sensitivities (m, d)."""
+    width, count, outputs = SIZES[size]
+    states, sensitivities = rows(0, count, width), rows(1, outputs, width)
+    works = (
+        lambda: extract_core(states, sensitivities, rank=Fixed(RANK)),
+        lambda: extract_stream(states.split(2000), sensitivities.split(2000), rank=Fixed(RANK)),
+        lambda: naive.gramian_core(states, sensitivities, RANK),
+        lambda: naive.product_core(states, sensitivities, RANK),
+    )
+    return dict(zip(EXTRACTION_WAYS, works, strict=True))
 
 
 @cache
-def factors(width: int, states: int, sensitivities: int) -> tuple[Tensor, Tensor]:
-    """States (n, d) and sensitivities (m, d)."""
-    return draw(0, states, width), draw(1, sensitivities, width)
+def scan(width: int = 128, classes: int = 53) -> Ways:
+    """Keep and remove at every rank, on all pairs, of a two-block model of the published modular-addition size.
 
-
-EXTRACTIONS = {"d64": (64, 31_000, 4), "d128": (128, 6000, 53), "d1280": (1280, 600, 600)}
-
-
-@dataclass(frozen=True)
-class Scan:
-    """A two-block model of the published modular-addition size on all pairs, at the site below its head."""
-
-    model: SmallTransformer
-    inputs: Tensor
-    targets: Tensor
-    site: Site
-    core: Core
-    states: Tensor
-
-
-@cache
-def scan(width: int = 128, classes: int = 53) -> Scan:
-    """Untrained: what a scan costs does not depend on what the model has learnt."""
+    Untrained: what a scan costs does not depend on what the model has learnt.
+    """
     model = SmallTransformer(Architecture(classes, 2, 2, width, 4, 4 * width))
     initialise(model, torch.Generator().manual_seed(0))
     model.eval().requires_grad_(False)
     inputs = torch.cartesian_prod(torch.arange(classes), torch.arange(classes))
+    targets = inputs.sum(dim=1) % classes
     site = find_sites(model).site(-1)
     states = states_at(model, inputs, site, chunk=len(inputs))[:, -1]
     # White sensitivities beside the head's, so that the core has all dimensions and every rank can be scanned.
-    rows = torch.cat([head_sensitivities(model.head.weight), 1e-3 * torch.eye(width, dtype=torch.float64)])
-    return Scan(model, inputs, inputs.sum(dim=1) % classes, site, extract_core(states, rows, rank=Full()), states)
+    readers = torch.cat([head_sensitivities(model.head.weight), 1e-3 * torch.eye(width, dtype=torch.float64)])
+    core = extract_core(states, readers, rank=Full())
+    works = (
+        partial(rank_scan, states, targets, model.head.weight, model.head.bias, core),
+        partial(naive.rank_scan_by_evaluation, model, inputs, targets, site, core),
+    )
+    return dict(zip(SCAN_WAYS, works, strict=True))
+
+
+def published(models: int, sequences: int = 960, **changes: Any) -> Recipe:
+    """The published Markov setting, on fewer sequences so that an epoch is 15 steps, and hardly any to test on."""
+    found = recipe("markov-paper")
+    schedule = replace(found.schedule, sequences=sequences, test_sequences=1)
+    return replace(found, models=models, schedule=schedule, **changes)
 
 
 @cache
-def training(models: int = 3) -> Recipe:
-    """One epoch of the published Markov setting."""
-    published = recipe("markov-paper")
-    return replace(published, models=models, schedule=replace(published.schedule, epochs=1))
+def training(models: int) -> Ways:
+    """One epoch of several models."""
+    chosen = published(models)
+    trainer = EnsembleTrainer(chosen)
+    separately = partial(naive.train_separately, naive.separate_models(chosen), chosen, *trainer.training_data)
+    return dict(zip(TRAINING_WAYS, (trainer.advance, separately), strict=True))
+
+
+def interval(count: int = 3000, width: int = 6) -> Ways:
+    """95% interval of a function of a mean moment matrix over independent clusters."""
+    draws = np.random.default_rng(0).normal(size=(count, width))
+    clusters = draws[:, :, None] * draws[:, None, :]
+    works = (
+        lambda: bootstrap("log det", clusters, _log_determinant).interval(),
+        lambda: naive.scipy_interval(clusters, _log_determinant),
+    )
+    return dict(zip(INTERVAL_WAYS, works, strict=True))
+
+
+def _log_determinant(moment: Array) -> float:
+    return float(np.linalg.slogdet(moment).logabsdet)

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
 import torch
+from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ace.core import Core
 from ace.intervene import Intervention, intervening
 from ace.sites import Site
-from ace.stats import Array
+from ace.stats import RESAMPLES, Array
 from ace.training.recipe import Recipe
 from ace.training.transformer import SmallTransformer
+
+# Names of our weights -> names of torch's encoder layer.
+RENAMED = {
+    "blocks.": "encoder.layers.",
+    "attention.project_in.": "self_attn.in_proj_",
+    "attention.project_out.": "self_attn.out_proj.",
+    "expand.": "linear1.",
+    "contract.": "linear2.",
+}
 
 
 class TorchTransformer(nn.Module):
@@ -31,16 +43,31 @@ class TorchTransformer(nn.Module):
         length = inputs.shape[1]
         mask = nn.Transformer.generate_square_subsequent_mask(length)
         states = self.tokens(inputs) + self.positions.weight[:length]
-        return self.head(self.encoder(states, mask=mask, is_causal=True))
+        return self.head(self.encoder(states, mask=mask.to(states.dtype), is_causal=True))
+
+
+def renamed(weights: Mapping[str, Tensor], index: int) -> dict[str, Tensor]:
+    """Model `index` of stacked weights under the names of `TorchTransformer`."""
+    found = {}
+    for name, stacked in weights.items():
+        for ours, torchs in RENAMED.items():
+            name = name.replace(ours, torchs)
+        found[name] = stacked[index].detach().clone()
+    return found
 
 
 def train_epoch(
-    model: nn.Module, optimiser: torch.optim.Optimizer, inputs: Tensor, targets: Tensor, batch: int
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    inputs: Tensor,
+    targets: Tensor,
+    batch: int,
+    generator: torch.Generator | None = None,
 ) -> float:
     """One pass over the training sequences, in a new order."""
     model.train()
     total = 0.0
-    for picked in torch.randperm(len(inputs)).split(batch):
+    for picked in torch.randperm(len(inputs), generator=generator).split(batch):
         logits = model(inputs[picked])
         loss = functional.cross_entropy(logits.flatten(0, 1), targets[picked].flatten())
         optimiser.zero_grad()
@@ -53,25 +80,24 @@ def train_epoch(
 def gramian_core(states: Tensor, sensitivities: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     """Sigma and basis from both formed Gramians, by the symmetric route: eigh of C, eigh of C^(1/2) O C^(1/2)."""
     reach, observe = _gramians(states, sensitivities)
-    values, vectors = np.linalg.eigh(reach)
-    root = (vectors * np.sqrt(values.clip(min=0.0))) @ vectors.T
-    squared, turned = np.linalg.eigh(root @ observe @ root)
-    basis, _ = np.linalg.qr(root @ turned[:, ::-1][:, :rank])
-    return torch.from_numpy(np.sqrt(squared[::-1].clip(min=0.0))), torch.from_numpy(basis)
+    values, vectors = torch.linalg.eigh(reach)
+    root = (vectors * values.clamp_min(0.0).sqrt()) @ vectors.T
+    squared, turned = torch.linalg.eigh(root @ observe @ root)
+    basis = torch.linalg.qr(root @ turned.flip(1)[:, :rank]).Q
+    return squared.flip(0).clamp_min(0.0).sqrt(), basis
 
 
 def product_core(states: Tensor, sensitivities: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     """Sigma and basis from the eigenvectors of the product C O, as the method is written down."""
     reach, observe = _gramians(states, sensitivities)
-    values, vectors = np.linalg.eig(reach @ observe)
-    order = np.argsort(-values.real)
-    basis, _ = np.linalg.qr(vectors[:, order[:rank]].real)
-    return torch.from_numpy(np.sqrt(values.real[order].clip(min=0.0))), torch.from_numpy(basis)
+    values, vectors = torch.linalg.eig(reach @ observe)
+    order = values.real.argsort(descending=True)
+    return values.real[order].clamp_min(0.0).sqrt(), torch.linalg.qr(vectors[:, order[:rank]].real).Q
 
 
-def _gramians(states: Tensor, sensitivities: Tensor) -> tuple[Array, Array]:
-    centred = (states - states.mean(dim=0)).double().numpy()
-    rows = sensitivities.double().numpy()
+def _gramians(states: Tensor, sensitivities: Tensor) -> tuple[Tensor, Tensor]:
+    centred = (states - states.mean(dim=0)).double()
+    rows = sensitivities.double()
     return centred.T @ centred / (len(centred) - 1), rows.T @ rows / len(rows)
 
 
@@ -88,10 +114,33 @@ def rank_scan_by_evaluation(
     return found["keep"], found["remove"]
 
 
-def train_separately(recipe: Recipe, inputs: Tensor, targets: Tensor) -> None:
-    """One epoch of every model of a recipe, one after another."""
-    for seed in range(recipe.models):
-        torch.manual_seed(seed)
-        model = TorchTransformer(recipe)
-        optimiser = torch.optim.AdamW(model.parameters(), recipe.optimiser.learning_rate, weight_decay=0.0)
-        train_epoch(model, optimiser, inputs, targets, recipe.schedule.batch)
+def separate_models(recipe: Recipe) -> list[TorchTransformer]:
+    """A recipe's models, with torch's own initial weights."""
+    return [TorchTransformer(recipe) for _ in range(recipe.models)]
+
+
+def train_separately(
+    models: Sequence[TorchTransformer],
+    recipe: Recipe,
+    inputs: Tensor,
+    targets: Tensor,
+    generators: Sequence[torch.Generator | None] | None = None,
+) -> None:
+    """One epoch of every model, one after another; generators give the order of the sequences."""
+    settings = recipe.optimiser
+    for model, generator in zip(models, generators or [None] * len(models), strict=True):
+        optimiser = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+        train_epoch(model, optimiser, inputs, targets, recipe.schedule.batch, generator)
+
+
+def scipy_interval(clusters: Array, statistic: Callable[[Array], float]) -> tuple[float, float]:
+    """95% percentile interval of a function of the mean of clusters (n, ...), as scipy has it."""
+    found = stats.bootstrap(
+        (np.arange(len(clusters)),),
+        lambda picked: statistic(clusters[picked].mean(axis=0)),
+        n_resamples=RESAMPLES,
+        method="percentile",
+        vectorized=False,
+        rng=0,
+    ).confidence_interval
+    return float(found.low), float(found.high)
