@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -32,8 +33,7 @@ class RankChoice:
     evidence: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Spectrum:
+class Spectrum(Protocol):
     """What a rank rule may look at.
 
     Attributes:
@@ -43,9 +43,29 @@ class Spectrum:
             at random against the sensitivities.
     """
 
+    @property
+    def sigma(self) -> Tensor: ...  # noqa: D102
+    @property
+    def numerical_rank(self) -> int: ...  # noqa: D102
+    @property
+    def null(self) -> Callable[[int, torch.Generator], Tensor]: ...  # noqa: D102
+
+    def reaches(self, rank: int) -> bool:
+        """Whether the numerical rank is at least `rank`; a rule that asks no more spares most of a decomposition."""
+        ...
+
+
+@dataclass(frozen=True)
+class GivenSpectrum:
+    """A `Spectrum` whose values are known."""
+
     sigma: Tensor
     numerical_rank: int
     null: Callable[[int, torch.Generator], Tensor]
+
+    def reaches(self, rank: int) -> bool:
+        """Whether the numerical rank is at least `rank`."""
+        return rank <= self.numerical_rank
 
 
 class RankRule(Protocol):
@@ -110,7 +130,8 @@ class Fixed:
         Raises:
             InputError: the numerical rank is smaller.
         """
-        check_rank("rank", self.rank, spectrum.numerical_rank)
+        if not spectrum.reaches(self.rank):
+            check_rank("rank", self.rank, spectrum.numerical_rank)
         return RankChoice(self.rank, f"fixed {self.rank}", {})
 
 
@@ -197,7 +218,7 @@ class Core:
         readers: (r, d) balanced readers; readers @ directions = identity (r, r). In the coordinates that they read both
             Gramians are diag(sigma).
         basis: (d, r) orthonormal basis Q of the same span, nested.
-        sigma: (k) all Hankel singular values, not squared.
+        hankel: gives sigma; called once, when sigma is first read.
         rank: the rule that chose r, with its evidence.
         samples: how many states it was extracted from.
         site, task, split: where the states came from.
@@ -207,12 +228,17 @@ class Core:
     directions: Tensor
     readers: Tensor
     basis: Tensor
-    sigma: Tensor
+    hankel: Callable[[], Tensor] = field(repr=False)
     rank: RankChoice
     samples: int
     site: str = ""
     task: str = ""
     split: str = ""
+
+    @cached_property
+    def sigma(self) -> Tensor:
+        """(k) all Hankel singular values, not squared."""
+        return self.hankel()
 
     @property
     def dimension(self) -> int:

@@ -8,13 +8,14 @@ Source: arXiv 2602.22600, section on extraction; the factor form is Laub, Heath,
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ace.check import as_matrix
-from ace.core import Core, Energy, RankRule, Spectrum, span
+from ace.core import Core, Energy, RankRule, span
 from ace.errors import ExtractorError, InputError
 from ace.linalg import EPS, RowFactor, balance, random_frames, row_factor, stream_factor
 
@@ -99,14 +100,9 @@ def extract_factors(
         raise InputError("factors: expected centred states and uncentred sensitivities")
     if rank is not None and not callable(getattr(rank, "choose", None)):
         raise InputError(f"rank: expected a rank rule such as Fixed(3), got {rank!r}")
-    scale = ((states.rows - 1) * sensitivities.rows) ** -0.5
-    balanced = balance(states.factor, sensitivities.factor, rounding=states.rounding)
-    sigma = balanced.sigma * scale
-
-    def null(draws: int, generator: torch.Generator) -> Tensor:
-        return scale * _turned(states.factor, sensitivities.factor, draws, generator)
-
-    choice = (rank or Energy()).choose(Spectrum(sigma, balanced.rank, null))
+    spectrum = _FactorSpectrum(states, sensitivities)
+    balanced = spectrum.balanced
+    choice = (rank or Energy()).choose(spectrum)
     kept = choice.value or 0
     # The factors are sums over rows, C and O means: only their means are balanced, whatever the numbers of rows.
     stretch = (sensitivities.rows / (states.rows - 1)) ** 0.25
@@ -116,13 +112,36 @@ def extract_factors(
         directions=directions,
         readers=balanced.readers(kept) / stretch,
         basis=span(directions),
-        sigma=sigma,
+        hankel=lambda: spectrum.sigma,
         rank=choice,
         samples=states.rows,
         site=site,
         task=task,
         split=split,
     )
+
+
+class _FactorSpectrum:
+    """The spectrum of two row factors; each part is computed when a rank rule first looks at it."""
+
+    def __init__(self, states: RowFactor, sensitivities: RowFactor) -> None:
+        self._states, self._sensitivities = states.factor, sensitivities.factor
+        self._scale = ((states.rows - 1) * sensitivities.rows) ** -0.5
+        self.balanced = balance(self._states, self._sensitivities, rounding=states.rounding)
+
+    @cached_property
+    def sigma(self) -> Tensor:
+        return self.balanced.sigma * self._scale
+
+    @property
+    def numerical_rank(self) -> int:
+        return self.balanced.rank
+
+    def reaches(self, rank: int) -> bool:
+        return self.balanced.reaches(rank)
+
+    def null(self, draws: int, generator: torch.Generator) -> Tensor:
+        return self._scale * _turned(self._states, self._sensitivities, draws, generator)
 
 
 def checked(extractor: Extractor) -> Extractor:

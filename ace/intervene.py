@@ -205,8 +205,11 @@ def rank_scan(
 
 
 def _hits(logits: Tensor, wanted: Tensor) -> int:
-    """How often the first largest of logits (v, n) is the wanted class (n)."""
-    best = logits.amax(dim=0)
-    if int((logits == best).sum()) > len(wanted):  # a tie: only an index tells which is first
+    """How often the first largest of logits (v, n) is the wanted class (n); logits come back as they were."""
+    place = wanted[None]
+    own = logits.gather(0, place)
+    others = logits.scatter_(0, place, -torch.inf).amax(dim=0)
+    logits.scatter_(0, place, own)
+    if bool((own[0] == others).any()):  # a tie: only an index tells which is first
         return int((logits.max(dim=0).indices == wanted).sum())
-    return int((logits.gather(0, wanted[None])[0] == best).sum())
+    return int((own[0] > others).sum())

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from ace.check import as_finite, as_matrix, check_count
 from ace.errors import InputError
+from ace.singular import SingularSystem
 
 EPS = torch.finfo(torch.float64).eps
 BLOCK = 16  # rows of a block, in widths
@@ -112,21 +114,38 @@ def _stack(factors: Iterable[Tensor]) -> Tensor:
 
 @dataclass(frozen=True)
 class Balance:
-    """Balanced coordinates of a pair of factors (A, B), scaled to unit size where extreme: A B^T = U S V^T.
+    """Balanced coordinates of a pair of factors (A, B), scaled to unit size where extreme: A B^T = U S V^T."""
 
-    Attributes:
-        sigma: (k) singular values of A B^T in falling order, sizes restored, k = min(rows of A, rows of B).
-        rank: numerical rank: how many sigma are above the rounding of the product and of the factors.
-    """
-
-    sigma: Tensor
-    rank: int
-    _left: Tensor
-    _right: Tensor
     _states: Tensor
     _sensitivities: Tensor
-    _unit: Tensor
-    _ratio: float
+    _unit: SingularSystem
+    _sizes: tuple[float, float]
+    _rounding: float
+
+    @cached_property
+    def sigma(self) -> Tensor:
+        """(k) singular values of A B^T in falling order, sizes restored, k = min(rows of A, rows of B)."""
+        return self._unit.values * self._sizes[0] * self._sizes[1]
+
+    @cached_property
+    def rank(self) -> int:
+        """Numerical rank: how many sigma are above the rounding of the product and of the factors."""
+        return int((self._unit.values > self._limit(self._unit.values)).sum())
+
+    def reaches(self, count: int) -> bool:
+        """Whether the numerical rank is at least `count`, for what the leading sigma alone tell."""
+        if count > min(len(self._states), len(self._sensitivities)):
+            return False
+        values = self._unit.leading(count)[1]
+        return count == 0 or float(values[-1]) > self._limit(values)
+
+    def _limit(self, values: Tensor) -> float:
+        # A product of |A| |B| in size carries rounding in proportion, however small sigma_1 is beside it.
+        heard = float(self._sensitivities.norm())
+        return max(
+            max(*self._states.shape, *self._sensitivities.shape) * EPS * float(values[0]),
+            (8 * EPS * float(self._states.norm()) + self._rounding / self._sizes[0]) * heard,
+        )
 
     def directions(self, count: int) -> Tensor:
         """(d, count) columns A^T u_i / sqrt(sigma_i): the leading balanced directions that states move along.
@@ -135,7 +154,8 @@ class Balance:
             InputError: count outside 0..rank; beyond the rank there is only rounding to divide by.
         """
         self._check(count)
-        return self._states.T @ self._left[:, :count] / self._unit[:count].sqrt() * self._ratio**0.5
+        left, values, _ = self._unit.leading(count)
+        return self._states.T @ left / values.sqrt() * (self._sizes[0] / self._sizes[1]) ** 0.5
 
     def readers(self, count: int) -> Tensor:
         """(count, d) rows v_i^T B / sqrt(sigma_i); readers(k) @ directions(k) is the identity (k, k).
@@ -144,11 +164,11 @@ class Balance:
             InputError: count outside 0..rank.
         """
         self._check(count)
-        root = self._unit[:count, None].sqrt()
-        return self._right[:count] @ self._sensitivities / root * self._ratio**-0.5
+        _, values, right = self._unit.leading(count)
+        return right @ self._sensitivities / values[:, None].sqrt() * (self._sizes[0] / self._sizes[1]) ** -0.5
 
     def _check(self, count: int) -> None:
-        if check_count("count", count, smallest=0) > self.rank:
+        if not self.reaches(check_count("count", count, smallest=0)):
             raise InputError(f"count: expected at most the numerical rank {self.rank}, got {count}")
 
 
@@ -156,7 +176,8 @@ def balance(state_factor: Tensor, sensitivity_factor: Tensor, *, rounding: float
     """Square-root balancing of two factors (k, d), (l, d) (Laub et al. 1987; Tombs and Postlethwaite 1987).
 
     A zero product gives rank 0, never NaN. A factor of extreme size is scaled to unit size first, so that Gramians down
-    to 1e-300 neither underflow nor lose rank. Cost: one SVD of a (k, l) matrix; nothing of size d x d is formed.
+    to 1e-300 neither underflow nor lose rank. Cost: the product (k, l), and of its singular values and vectors what is
+    asked for; nothing of size d x d is formed.
 
     Args:
         state_factor, sensitivity_factor: A (k, d) and B (l, d).
@@ -173,16 +194,8 @@ def balance(state_factor: Tensor, sensitivity_factor: Tensor, *, rounding: float
         )
     states, state_size = _moderate(state_factor)
     sensitivities, sensitivity_size = _moderate(sensitivity_factor)
-    left, unit, right = torch.linalg.svd(states @ sensitivities.T, full_matrices=False)
-    # A product of |A| |B| in size carries rounding in proportion, however small sigma_1 is beside it.
-    heard = float(sensitivities.norm())
-    limit = max(
-        max(*state_factor.shape, *sensitivity_factor.shape) * EPS * float(unit[0]),
-        (8 * EPS * float(states.norm()) + rounding / state_size) * heard,
-    )
-    rank = int((unit > limit).sum())
-    ratio = state_size / sensitivity_size
-    return Balance(unit * state_size * sensitivity_size, rank, left, right, states, sensitivities, unit, ratio)
+    unit = SingularSystem(states @ sensitivities.T)
+    return Balance(states, sensitivities, unit, (state_size, sensitivity_size), rounding)
 
 
 def _moderate(factor: Tensor) -> tuple[Tensor, float]:

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from ace.compare import consensus
-from ace.core import Core, Gap, Spectrum
+from ace.core import Core, Gap, GivenSpectrum
 from ace.intervene import Intervention
 from ace.measure.controls import principal_core, random_controls
 from ace.measure.measurement import Measurement
@@ -105,7 +105,7 @@ def _consensus_margins(study: Study) -> tuple[tuple[Estimate, ...], dict[str, An
     """The consensus ends before the largest relative gap of its agreement: no threshold to choose."""
     shared = consensus([study.states(k, Split.EXTRACTION).flatten(0, 1) for k in range(len(study))])
     agreement = shared.agreement
-    size = Gap().choose(Spectrum(agreement, len(agreement), lambda draws, generator: agreement)).value or 1
+    size = Gap().choose(GivenSpectrum(agreement, len(agreement), lambda draws, generator: agreement)).value or 1
     bases = [study.core(k).with_basis(shared.basis(k, size)) for k in range(len(study))]
     left = [_left(study, k, bases[k]) for k in range(len(study))]
     margins = tuple(_capped(e, size / (CONSENSUS_TIMES * study.core(k).dimension)) for k, e in enumerate(left))

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ace.core import Core, Energy, RankRule, Spectrum
+from ace.core import Core, Energy, GivenSpectrum, RankRule
 from ace.errors import ClaimError, Inapplicable
 from ace.extract import Extractor, extract_core, head_sensitivities
 from ace.observe import states_at
@@ -207,7 +207,7 @@ class Study:
         """(b) the rank that the study's rule chooses in each replicate."""
         chosen = []
         for sigma in self.core_replicates(index).sigma:
-            spectrum = Spectrum(sigma, int((sigma > 1e-12 * sigma[0]).sum()), lambda draws, generator: sigma[:1])  # noqa: B023
+            spectrum = GivenSpectrum(sigma, int((sigma > 1e-12 * sigma[0]).sum()), lambda draws, generator: sigma[:1])  # noqa: B023
             chosen.append(self.rank.choose(spectrum).value or 0)
         return np.array(chosen, dtype=np.float64)
 

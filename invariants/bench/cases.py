@@ -41,7 +41,7 @@ def rows(seed: int, count: int, width: int) -> Tensor:
 
 
 def extraction(size: str) -> Ways:
-    """Sigma and basis of states (n, d) and sensitivities (m, d)."""
+    """Sigma, basis and readers of states (n, d) and sensitivities (m, d)."""
     width, count, outputs = SIZES[size]
     states, sensitivities = rows(0, count, width), rows(1, outputs, width)
     works = (

@@ -77,22 +77,29 @@ def train_epoch(
     return total / len(inputs)
 
 
-def gramian_core(states: Tensor, sensitivities: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """Sigma and basis from both formed Gramians, by the symmetric route: eigh of C, eigh of C^(1/2) O C^(1/2)."""
+def gramian_core(states: Tensor, sensitivities: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Sigma, basis and readers from both formed Gramians, symmetrically: eigh of C, then of C^(1/2) O C^(1/2)."""
     reach, observe = _gramians(states, sensitivities)
     values, vectors = torch.linalg.eigh(reach)
     root = (vectors * values.clamp_min(0.0).sqrt()) @ vectors.T
     squared, turned = torch.linalg.eigh(root @ observe @ root)
-    basis = torch.linalg.qr(root @ turned.flip(1)[:, :rank]).Q
-    return squared.flip(0).clamp_min(0.0).sqrt(), basis
+    sigma = squared.flip(0).clamp_min(0.0).sqrt()
+    columns = root @ turned.flip(1)[:, :rank]
+    readers = (observe @ columns / sigma[:rank] ** 2).T
+    return sigma, torch.linalg.qr(columns).Q, readers
 
 
-def product_core(states: Tensor, sensitivities: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """Sigma and basis from the eigenvectors of the product C O, as the method is written down."""
+def product_core(states: Tensor, sensitivities: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Sigma, basis and readers from the eigenvectors of the product C O, as the method is written down."""
     reach, observe = _gramians(states, sensitivities)
     values, vectors = torch.linalg.eig(reach @ observe)
     order = values.real.argsort(descending=True)
-    return values.real[order].clamp_min(0.0).sqrt(), torch.linalg.qr(vectors[:, order[:rank]].real).Q
+    columns = vectors[:, order[:rank]].real
+    sigma = values.real[order].clamp_min(0.0).sqrt()
+    # O of an eigenvector of C O is one of O C: the dual basis, once its lengths are those of an inverse.
+    readers = (observe @ columns).T
+    readers = readers / (readers * columns.T).sum(dim=1, keepdim=True)
+    return sigma, torch.linalg.qr(columns).Q, readers
 
 
 def _gramians(states: Tensor, sensitivities: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,9 +20,11 @@ def test_all_ways_to_extract_give_the_same_core(size: str) -> None:
     torch.testing.assert_close(streamed.sigma[: core.dimension], core.sigma[: core.dimension], rtol=1e-10, atol=0.0)
     assert overlap(core.basis, streamed.basis) == pytest.approx(1.0, abs=1e-10)
     for way in ways.values():
-        sigma, basis = way()
+        sigma, basis, readers = way()
         torch.testing.assert_close(sigma[: core.dimension], core.sigma[: core.dimension], rtol=1e-8, atol=0.0)
         assert overlap(core.basis, basis) == pytest.approx(1.0, abs=1e-8)
+        found, wanted = (torch.nn.functional.normalize(x, dim=1) for x in (readers, core.readers))
+        torch.testing.assert_close((found * wanted).sum(dim=1).abs(), torch.ones(core.dimension, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("way", cases.EXTRACTION_WAYS)

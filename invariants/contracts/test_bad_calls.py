@@ -170,7 +170,7 @@ bad("moments.moments: lengths differ", lambda _: moments(VIEW, VIEW[:, 1:]), "vi
 bad("moments.moments: NaN", lambda _: moments(VIEW, holed(3, 4, 2).numpy()), "views[1] | row(s): 1")
 
 # --- ace.core ---------------------------------------------------------------------------------------------------------
-SPECTRUM = core.Spectrum(torch.tensor([2.0, 1.0, 0.0]), 2, lambda draws, generator: torch.ones(draws))
+SPECTRUM = core.GivenSpectrum(torch.tensor([2.0, 1.0, 0.0]), 2, lambda draws, generator: torch.ones(draws))
 CURVE = [0.2, 0.6, 0.9]
 bad("core.Energy: one", lambda _: core.Energy(1.0), "threshold | between 0 and 1 | 1.0")
 bad("core.Fixed: zero", lambda _: core.Fixed(0), "rank | at least 1 | 0")

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ace.core import Energy, Fixed, Full, Gap, Null, RankRule, Spectrum, necessary_rank, sufficient_rank
+from ace.core import Energy, Fixed, Full, Gap, GivenSpectrum, Null, RankRule, necessary_rank, sufficient_rank
 from ace.errors import InputError
 from ace.extract import extract_core
 from ace.linalg import random_frames
@@ -40,10 +40,10 @@ curves = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=8)
 kinds = st.sampled_from(["orthogonal", "oblique"])
 
 
-def spectrum(values: list[float], zeros: int = 0) -> Spectrum:
+def spectrum(values: list[float], zeros: int = 0) -> GivenSpectrum:
     """A spectrum of given non-zero values, followed by zeros, whose null is a single draw of 0."""
     sigma = torch.tensor(values + [0.0] * zeros, dtype=torch.float64)
-    return Spectrum(sigma, len(values), lambda draws, generator: torch.zeros(draws, dtype=torch.float64))
+    return GivenSpectrum(sigma, len(values), lambda draws, generator: torch.zeros(draws, dtype=torch.float64))
 
 
 @given(system=planted_systems)
@@ -153,7 +153,9 @@ def test_a_fixed_rank_is_given_or_refused(values: list[float], rank: int) -> Non
 @given(values=spectra, bound=st.floats(1e-6, 1.0))
 def test_the_null_rank_counts_what_exceeds_a_constant_null(values: list[float], bound: float) -> None:
     sigma = torch.tensor(values, dtype=torch.float64)
-    constant = Spectrum(sigma, len(values), lambda draws, generator: torch.full((draws,), bound, dtype=torch.float64))
+    constant = GivenSpectrum(
+        sigma, len(values), lambda draws, generator: torch.full((draws,), bound, dtype=torch.float64)
+    )
     # A null of no width leaves only the values that exceed it by more than rounding.
     assert Null(draws=5).choose(constant).value == int((sigma > bound * (1 + rounding(len(values)))).sum())
 
