@@ -15,8 +15,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from ace.extract import Extractor
+from ace.measure.history import History, grokking_subject
 from ace.measure.subject import Study, Subject
 from ace.plugin import SESSION, parametrize_claims
+from ace.training.result import TrainedEnsemble
 from fixtures.zoo import CACHE, Zoo
 from fixtures.zoo import recipe as find_recipe
 
@@ -24,7 +26,12 @@ settings.register_profile("quick", max_examples=25, deadline=None, derandomize=T
 settings.register_profile("thorough", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
-SUBJECTS: dict[str, tuple[str, ...]] = {"markov": ("compact", "paper"), "low_rank": (), "hidden_markov": ()}
+SUBJECTS: dict[str, tuple[str, ...]] = {
+    "markov": ("compact", "paper"),
+    "low_rank": (),
+    "hidden_markov": (),
+    "modadd": ("compact", "paper"),
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -37,6 +44,7 @@ def zoo(request: pytest.FixtureRequest) -> Zoo:
     return Zoo(
         cache=Path(config.getoption("--ace-cache") or CACHE),
         retrain=config.getoption("--ace-retrain"),
+        seed=int(config.getoption("--ace-seed")) if config.getoption("--ace-seed") else None,
         since=config.stash[SESSION].started,
         device=config.getoption("--ace-device") or "cpu",
         progress=not hasattr(config, "workerinput"),
@@ -51,11 +59,14 @@ class Subjects:
         self._studies: dict[str, tuple[Study, Study]] = {}
         self._subjects: dict[str, Subject] = {}
 
+    def _obtain(self, recipe: str) -> TrainedEnsemble:
+        with self._uncaptured():  # progress bars of a training are for the user, not for the captured output
+            return self._zoo.obtain(find_recipe(recipe))
+
     def studies(self, recipe: str) -> tuple[Study, Study]:
         """The trained and the untrained ensemble of a recipe."""
         if recipe not in self._studies:
-            with self._uncaptured():  # progress bars of a training are for the user, not for the captured output
-                ensemble = self._zoo.obtain(find_recipe(recipe))
+            ensemble = self._obtain(recipe)
             task = ensemble.recipe.build_task()
             trained, untrained = (Study(ensemble.models(epoch), task, extractor=self._extractor) for epoch in (None, 0))
             self._studies[recipe] = (trained, untrained)
@@ -71,6 +82,14 @@ class Subjects:
             self._subjects[name] = Subject(name, trained, untrained, others, f'pytest invariants -k "{selector}"')
         return self._subjects[name]
 
+    def grokking(self, recipe: str, scale: str) -> Subject:
+        """A subject with the history of its training."""
+        name = f"{recipe}-{scale}"
+        if name not in self._subjects:
+            history = History(self._obtain(name), extractor=self._extractor)
+            self._subjects[name] = grokking_subject(name, history, f'pytest invariants -k "{{claim}}-{scale}"')
+        return self._subjects[name]
+
 
 @pytest.fixture(scope="session")
 def subjects(zoo: Zoo, extractor: Extractor, request: pytest.FixtureRequest) -> Subjects:
@@ -81,6 +100,11 @@ def subjects(zoo: Zoo, extractor: Extractor, request: pytest.FixtureRequest) -> 
 @pytest.fixture(scope="session")
 def markov(request: pytest.FixtureRequest, subjects: Subjects) -> Subject:
     return subjects.subject("markov", request.param, **{"low-rank chain": "low-rank"})
+
+
+@pytest.fixture(scope="session")
+def modadd(request: pytest.FixtureRequest, subjects: Subjects) -> Subject:
+    return subjects.grokking("modadd", request.param)
 
 
 @pytest.fixture(scope="session")

@@ -133,18 +133,36 @@ def intervening(
 
 @dataclass(frozen=True)
 class RankScan:
-    """Accuracy under keep and remove at every rank.
+    """Which predictions are right under keep and remove at every rank.
 
     Attributes:
-        base: accuracy without intervention.
-        keep, remove: (r) float64, entry k - 1 for rank k.
-        count: predictions behind each accuracy.
+        base_hits: (n) bool, without intervention.
+        keep_hits, remove_hits: (r, n) bool, row k - 1 for rank k.
     """
 
-    base: float
-    keep: Tensor
-    remove: Tensor
-    count: int
+    base_hits: Tensor
+    keep_hits: Tensor
+    remove_hits: Tensor
+
+    @property
+    def base(self) -> float:
+        """Accuracy without intervention."""
+        return float(self.base_hits.double().mean())
+
+    @property
+    def keep(self) -> Tensor:
+        """(r) float64, accuracy of keep, entry k - 1 for rank k."""
+        return self.keep_hits.double().mean(dim=1)
+
+    @property
+    def remove(self) -> Tensor:
+        """(r) float64, accuracy of remove."""
+        return self.remove_hits.double().mean(dim=1)
+
+    @property
+    def count(self) -> int:
+        """Predictions behind each accuracy."""
+        return len(self.base_hits)
 
 
 def rank_scan(
@@ -158,7 +176,7 @@ def rank_scan(
     projector: str = "orthogonal",
     chunk: int = 4096,
 ) -> RankScan:
-    """Accuracy of keep and remove at every rank 1..r of a core whose site feeds a linear head, from one pass.
+    """Hits of keep and remove at every rank 1..r of a core whose site feeds a linear head, from one pass.
 
     Each rank adds one rank-one update to the logits of keep, and takes it from those of remove, so the whole scan costs
     O(n (d r + r v)) instead of one evaluation a rank.
@@ -186,30 +204,40 @@ def rank_scan(
     steps = (head @ towards).T  # (r, v): what one unit along each direction adds to the logits
     offset = as_finite("bias", bias)
     start = head @ middle + offset
-    hits = torch.zeros(2, core.dimension, dtype=torch.int64)
-    base = 0
-    for begin in range(0, len(matrix), chunk):
-        part, wanted = matrix[begin : begin + chunk], targets[begin : begin + chunk]
-        # Logits lie class by class, (v, n): the maximum over classes then runs along contiguous rows.
-        removed = torch.addmm(offset[:, None], head, part.T)
-        base += _hits(removed, wanted)
-        kept = start[:, None].expand_as(removed).clone()
+    signs = torch.tensor([1.0, -1.0], dtype=torch.float64)[:, None, None]  # keep gains what remove loses
+    signed = (signs * steps).transpose(0, 1)[..., None].contiguous()  # (r, 2, v, 1)
+    found = []
+    for part, wanted in zip(matrix.split(chunk), targets.split(chunk), strict=True):
+        # Logits lie class by class, (mode, v, n): the maximum over classes then runs along contiguous rows.
+        base = torch.addmm(offset[:, None], head, part.T)
+        logits = torch.stack([start[:, None].expand_as(base), base])
         coordinates = ((part - middle) @ read).T.contiguous()
-        for rank in range(core.dimension):
-            kept.addcmul_(steps[rank, :, None], coordinates[rank])
-            removed.addcmul_(steps[rank, :, None], coordinates[rank], value=-1.0)
-            hits[0, rank] += _hits(kept, wanted)
-            hits[1, rank] += _hits(removed, wanted)
-    keep, remove = hits.to(torch.float64) / len(matrix)
-    return RankScan(base / len(matrix), keep, remove, len(matrix))
+        found.append((_hits(base[None], wanted)[0], *_scan(logits, signed, coordinates, wanted)))
+    return RankScan(*(torch.cat(parts, dim=-1) for parts in zip(*found, strict=True)))
 
 
-def _hits(logits: Tensor, wanted: Tensor) -> int:
-    """How often the first largest of logits (v, n) is the wanted class (n); logits come back as they were."""
-    place = wanted[None]
-    own = logits.gather(0, place)
-    others = logits.scatter_(0, place, -torch.inf).amax(dim=0)
-    logits.scatter_(0, place, own)
-    if bool((own[0] == others).any()):  # a tie: only an index tells which is first
-        return int((logits.max(dim=0).indices == wanted).sum())
-    return int((own[0] > others).sum())
+def _scan(logits: Tensor, steps: Tensor, coordinates: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """(r, n) hits of each of two modes: logits (2, v, n), to which each rank adds its step (2, v, 1) times (n).
+
+    A right class is one whose logit exceeds all others. Where it equals another only an index tells which is first;
+    that is rare, so the first pass only looks whether it occurs, and a second one counts by index.
+    """
+    start = logits.clone()
+    place = wanted.expand(2, 1, -1)
+    margins = logits.new_empty(len(steps), 2, len(wanted))
+    for step, along, margin in zip(steps, coordinates, margins, strict=True):
+        logits.addcmul_(step, along)
+        own = logits.gather(1, place)
+        torch.amax(logits.scatter_(1, place, -torch.inf), dim=1, out=margin)
+        logits.scatter_(1, place, own)
+        torch.sub(own[:, 0], margin, out=margin)
+    if not bool((margins == 0).any()):
+        hits = margins > 0
+    else:
+        hits = torch.stack([_hits(start.addcmul_(s, c), wanted) for s, c in zip(steps, coordinates, strict=True)])
+    return hits[:, 0], hits[:, 1]
+
+
+def _hits(logits: Tensor, wanted: Tensor) -> Tensor:
+    """(m, n) whether the first largest of logits (m, v, n) is the wanted class (n)."""
+    return logits.max(dim=1).indices == wanted

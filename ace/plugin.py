@@ -43,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
     option("--ace-scale", "verify at one scale only; both by default", choices=SCALES)
     option("--ace-retrain", "train the fixtures anew instead of loading stored weights", action="store_true")
+    option("--ace-seed", "base seed of what --ace-retrain trains; the recipes' own by default", metavar="N")
     option("--ace-device", "device that fixtures train on: cpu (default) or cuda")
     option("--ace-cache", "folder for weights trained here; .ace_cache in the repository by default", metavar="DIR")
     option(
@@ -95,6 +96,9 @@ def pytest_configure(config: pytest.Config) -> None:
         path = config.getoption(option)
         if path and not Path(path).absolute().parent.is_dir():
             raise pytest.UsageError(f"{option}: expected an existing folder for {path}")
+    seed = config.getoption("--ace-seed")
+    if seed is not None and not (seed.isdecimal() and config.getoption("--ace-retrain")):
+        raise pytest.UsageError(f"--ace-seed: expected a whole number of at least 0 with --ace-retrain, got {seed!r}")
     extractor = config.getoption("--ace-extractor")
     if extractor:
         load_function(extractor)

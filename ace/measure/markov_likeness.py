@@ -8,15 +8,16 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
-from ace.compare import affine_map, overlap, overlap_null, weight_cosine
+from ace.compare import overlap, overlap_null, weight_cosine
 from ace.core import Core
 from ace.measure.alignment import aligned_pairs
 from ace.measure.controls import LEVEL
 from ace.measure.kinds import small_model
 from ace.measure.measurement import Measurement
 from ace.measure.subject import Study, Subject
+from ace.measure.transplant import transplants
 from ace.moments import moments
-from ace.stats import Estimate, bootstrap_mean, exact, quantile
+from ace.stats import Estimate, exact, quantile
 from ace.tasks.base import Split
 from ace.training.transformer import SmallTransformer, initialise
 
@@ -73,10 +74,10 @@ def alignment(subject: Subject) -> Measurement:
 def transplant(subject: Subject) -> Measurement:
     """Accuracy of each host on every donor's core coordinates, mapped affinely, minus the host's own."""
     return Measurement(
-        _transplants(subject.trained, subject.trained),
+        transplants(subject.trained, subject.trained),
         {
-            "shuffled map": _transplants(subject.trained, subject.trained, shuffled=True),
-            "untrained donor": _transplants(subject.untrained, subject.trained),
+            "shuffled map": transplants(subject.trained, subject.trained, shuffled=True),
+            "untrained donor": transplants(subject.untrained, subject.trained),
         },
     )
 
@@ -105,27 +106,6 @@ def _aligned(study: Study) -> tuple[tuple[Estimate, ...], dict[str, list[float]]
     )
     estimates, every, _ = aligned_pairs(study, chosen, tested)
     return estimates, every
-
-
-def _transplants(donors: Study, hosts: Study, *, shuffled: bool = False) -> tuple[Estimate, ...]:
-    found = []
-    for host in range(len(hosts)):
-        core = hosts.core(host)
-        weight, bias = hosts.head(host)
-        targets = hosts.batch(Split.EVALUATION).targets
-        own = hosts.base(host)[0].mean(axis=1)
-        goal = torch.from_numpy(hosts.coordinates(host, Split.SELECTION)).flatten(0, 1)
-        for donor in range(len(donors)):
-            if donor == host:
-                continue
-            source = torch.from_numpy(donors.coordinates(donor, Split.SELECTION)).flatten(0, 1)
-            if shuffled:
-                source = source[torch.randperm(len(source), generator=torch.Generator().manual_seed(donor))]
-            carried = affine_map(source, goal)(torch.from_numpy(donors.coordinates(donor, Split.EVALUATION)))
-            logits = (core.mean + carried @ core.basis.T) @ weight.T + bias
-            hits = (logits.argmax(dim=-1).numpy() == targets).mean(axis=1)
-            found.append(bootstrap_mean(f"{donor}>{host}", hits - own))
-    return tuple(found)
 
 
 MEASURES: Mapping[str, Callable[[Subject], Measurement]] = MappingProxyType(

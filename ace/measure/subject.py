@@ -69,6 +69,7 @@ class Study:
         task: gives the disjoint splits.
         rank: rank rule of the cores.
         extractor: stands in for `ace.extract.extract_core`.
+        sizes: sequences of each split; of a finite task all are taken.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Study:
         self.task = task
         self.rank = rank or Energy(ENERGY)
         self.extractor = extractor
-        self.sizes = dict(sizes or SIZES)
+        self.sizes = {split: task.size(split) or size for split, size in (sizes or SIZES).items()}
         self.sites: tuple[Site, ...] = tuple(find_sites(model).site(-1) for model in self.models)
         self._batches: dict[Split, Batch] = {}
         self._cores: dict[int, Core] = {}
@@ -106,11 +107,12 @@ class Study:
         return self._batches[split]
 
     def states(self, index: int, split: Split) -> Tensor:
-        """States (n, t, d) of one model on a split."""
+        """States (n, s, d) of one model at the scored positions of a split."""
 
         def compute() -> Tensor:
             inputs = torch.from_numpy(self.batch(split).inputs)
-            return states_at(self.models[index], inputs, self.sites[index])
+            scored = self.batch(split).scored
+            return states_at(self.models[index], inputs, self.sites[index])[:, -scored:].contiguous()
 
         return STATES.get((self, index, split), compute)
 
@@ -177,13 +179,13 @@ class Study:
         """Standard error, by sequence, of the constant guess's accuracy."""
         return standard_error(self.chance)
 
-    def require_behaviour(self) -> None:
-        """Refuse claims about how models do a task that they do not do.
+    def require_behaviour(self, *indices: int) -> None:
+        """Refuse claims about how models, all or those given, do a task that they do not do.
 
         Raises:
             Inapplicable: a model's accuracy is not above chance by three standard errors.
         """
-        for index in range(len(self)):
+        for index in indices or range(len(self)):
             above = self.base(index)[0].mean(axis=1) - self.chance
             if above.mean() <= 3 * standard_error(above):
                 raise Inapplicable(

@@ -8,17 +8,20 @@ from ace.errors import InputError, RecipeError
 from ace.tasks.base import Batch, Split, Task
 from ace.tasks.hidden_markov import HiddenMarkov, mess3
 from ace.tasks.markov import MarkovChain, circulant_chain, low_rank_chain
+from ace.tasks.modular_addition import ModularAddition
 
 BUILDERS: dict[str, Callable[..., Task]] = {
     "circulant": circulant_chain,
     "low_rank": low_rank_chain,
     "mess3": mess3,
+    "modular_addition": ModularAddition,
 }
 
 __all__ = [
     "Batch",
     "HiddenMarkov",
     "MarkovChain",
+    "ModularAddition",
     "Split",
     "Task",
     "build_task",

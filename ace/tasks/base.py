@@ -31,8 +31,8 @@ class Batch:
 
     Attributes:
         inputs: (n, t) token ids the model reads.
-        targets: (n, t) token ids it should predict at each position.
-        predictive: (n, t, v) the Bayes-optimal distribution of each target given the inputs up to it.
+        targets: (n, s) token ids it should predict at the last s positions, the scored ones; often all of them.
+        predictive: (n, s, v) the Bayes-optimal distribution of each target given the inputs up to it.
         split: the split the sequences were drawn for.
     """
 
@@ -42,13 +42,18 @@ class Batch:
     split: Split
 
     @property
+    def scored(self) -> int:
+        """s, how many positions from the end are predicted."""
+        return self.targets.shape[1]
+
+    @property
     def oracle_hits(self) -> NDArray[np.bool_]:
-        """(n, t) whether the Bayes-optimal guess is right."""
+        """(n, s) whether the Bayes-optimal guess is right."""
         return np.asarray(self.predictive.argmax(axis=-1) == self.targets)
 
     @property
     def oracle_loss(self) -> Floats:
-        """(n, t) Bayes-optimal cross-entropy in nats: -log of the probability the oracle gave the target."""
+        """(n, s) Bayes-optimal cross-entropy in nats: -log of the probability the oracle gave the target."""
         chosen = np.take_along_axis(self.predictive, self.targets[..., None], axis=-1)[..., 0]
         return np.asarray(-np.log(chosen), dtype=np.float64)
 
@@ -62,6 +67,11 @@ class Task(ABC):
     @abstractmethod
     def draw(self, split: Split, sequences: int, seed: int = 0) -> Batch:
         """`sequences` independent sequences of one split; the same arguments give the same sequences."""
+
+    def size(self, split: Split) -> int | None:
+        """How many sequences a split has; None where they can be drawn without end."""
+        check_choice("split", split, tuple(Split))
+        return None
 
     def stream(self, split: Split, seed: int) -> np.random.Generator:
         """Random stream of one split: streams of different splits are independent.

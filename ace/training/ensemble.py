@@ -107,18 +107,30 @@ class DropoutMasks:
         return found
 
 
-def mask_values(sizes: Architecture, sequences: int, length: int) -> int:
+def mask_values(sizes: Architecture, sequences: int, length: int, scored: int | None = None) -> int:
     """How many dropout values one step of one model needs."""
     attention = sequences * sizes.heads * length * length
-    rows = sequences * length
-    return sizes.blocks * (attention + rows * (2 * sizes.width + sizes.hidden))
+    positions = (sizes.blocks - 1) * length + (length if scored is None else scored)
+    return sizes.blocks * attention + sequences * positions * (2 * sizes.width + sizes.hidden)
 
 
-def stacked_logits(sizes: Architecture, weights: Weights, inputs: Tensor, masks: DropoutMasks | None = None) -> Tensor:
-    """Logits (e, n, t, v) of token ids (e, n, t), or (n, t) shared by all models. Dropout only with `masks`.
+def stacked_logits(
+    sizes: Architecture,
+    weights: Weights,
+    inputs: Tensor,
+    masks: DropoutMasks | None = None,
+    *,
+    scored: int | None = None,
+) -> Tensor:
+    """Logits (e, n, s, v) at the last s positions of token ids (e, n, t), or (n, t) shared by all models.
+
+    Args:
+        masks: dropout; none without.
+        scored: s, all positions by default. What only others need is not computed: in the last block these are the
+            residual branches and the feed-forward part, and the head.
 
     Raises:
-        InputError: inputs of another shape, or longer than the position table.
+        InputError: inputs of another shape, or longer than the position table, or s outside 1..t.
     """
     models = weights["tokens.weight"].shape[0]
     if inputs.ndim == 2:
@@ -127,6 +139,9 @@ def stacked_logits(sizes: Architecture, weights: Weights, inputs: Tensor, masks:
         expected = f"({models}, n, t) or (n, t) with t <= {sizes.context}"
         raise InputError(f"inputs: expected token ids {expected}, got shape {tuple(inputs.shape)}")
     _, sequences, length = inputs.shape
+    kept = length if scored is None else scored
+    if not 1 <= kept <= length:
+        raise InputError(f"scored: expected 1..{length} positions, got {scored!r}")
     embedded = torch.stack(
         [functional.embedding(ids, table) for ids, table in zip(inputs, weights["tokens.weight"], strict=True)]
     )
@@ -141,13 +156,19 @@ def stacked_logits(sizes: Architecture, weights: Weights, inputs: Tensor, masks:
     for block in range(sizes.blocks):
         prefix = f"blocks.{block}."
         part = {name.removeprefix(prefix): value for name, value in dealt.items() if name.startswith(prefix)}
-        states = _block(sizes, part, states, length, masks)
-    return _linear(states, dealt, "head").view(models, sequences, length, sizes.vocabulary)
+        states = _block(sizes, part, states, length, kept if block == sizes.blocks - 1 else length, masks)
+    return _linear(states, dealt, "head").view(models, sequences, kept, sizes.vocabulary)
 
 
-def _block(sizes: Architecture, part: Weights, states: Tensor, length: int, masks: DropoutMasks | None) -> Tensor:
+def _block(
+    sizes: Architecture, part: Weights, states: Tensor, length: int, kept: int, masks: DropoutMasks | None
+) -> Tensor:
+    """One block (g, n * t, d) -> (g, n * kept, d): the last `kept` of t positions go on after attention."""
     # The products below are fresh tensors that autograd does not need again, so dropout and residual work in place.
-    mixed = _linear(_attention(sizes, part, states, length, masks), part, "attention.project_out")
+    attended = _attention(sizes, part, states, length, masks)
+    if kept < length:
+        attended, states = (_last(rows, length, kept) for rows in (attended, states))
+    mixed = _linear(attended, part, "attention.project_out")
     if masks is not None:
         mixed = mixed.mul_(masks.take(*mixed.shape))
     states = _norm(mixed.add_(states), part, "norm1")
@@ -223,6 +244,11 @@ class _DroppedAttention(torch.autograd.Function):
 
 _dropped_relu: Callable[[Tensor, Tensor, float], Tensor] = _DroppedReLU.apply
 _dropped_attention: Callable[[Tensor, Tensor], Tensor] = _DroppedAttention.apply
+
+
+def _last(rows: Tensor, length: int, kept: int) -> Tensor:
+    """The last positions of every sequence: (g, n * t, d) -> (g, n * kept, d)."""
+    return rows.unflatten(1, (-1, length))[:, :, -kept:].flatten(1, 2)
 
 
 def _linear(rows: Tensor, weights: Weights, name: str) -> Tensor:

@@ -13,7 +13,8 @@ from typing import Any
 
 from ace.check import check_count
 from ace.errors import InputError, RecipeError
-from ace.tasks import Task, build_task
+from ace.tasks import Split, Task, build_task
+from ace.training.course import Course, parse_course
 from ace.training.transformer import Architecture
 
 SCALES = ("compact", "paper")
@@ -71,6 +72,7 @@ class Recipe:
         models: how many models train together.
         seed: base seed; model k draws everything from its own stream (seed, k), whatever its neighbours.
         dtype: of weights and arithmetic in training.
+        course: what is kept along the way and where arms branch off; None keeps the start and the end.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Recipe:
     models: int
     seed: int = 0
     dtype: str = "float32"
+    course: Course | None = None
 
     @property
     def address(self) -> str:
@@ -95,10 +98,13 @@ class Recipe:
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def entries(self) -> dict[str, Any]:
-        """All that determines the weights, as plain values. `name` and `scales` do not."""
+        """All that determines the weights, as plain values. `name`, `scales` and what is kept of a course do not."""
         found = asdict(self)
         found["task"] = dict(self.task)
         del found["name"], found["scales"]
+        course = found.pop("course")
+        if course is not None and course["branch"] is not None:
+            found["branch"] = {"epoch": course["branch"], "arms": course["arms"]}
         return found
 
     def build_task(self) -> Task:
@@ -126,7 +132,7 @@ def parse_recipe(name: str, entries: Mapping[str, Any]) -> Recipe:
         RecipeError: naming the key.
     """
     tables = {"task", "model", "optimiser", "schedule", "ensemble", "scales"}
-    _known(name, entries, tables, required=tables)
+    _known(name, entries, tables | {"course"}, required=tables)
     ensemble = entries["ensemble"]
     _known(f"{name}.ensemble", ensemble, {"models", "seed", "dtype"}, required={"models"})
     scales = entries["scales"]
@@ -148,6 +154,7 @@ def parse_recipe(name: str, entries: Mapping[str, Any]) -> Recipe:
         models=ensemble["models"],
         seed=ensemble.get("seed", 0),
         dtype=ensemble.get("dtype", "float32"),
+        course=parse_course(f"{name}.course", entries["course"]) if "course" in entries else None,
     )
     _validate(recipe, task)
     return recipe
@@ -162,6 +169,13 @@ def _validate(recipe: Recipe, task: Task) -> None:
             check_count(f"schedule.{key}", getattr(recipe.schedule, key))
     except InputError as error:
         raise RecipeError(f"{recipe.name}.{error}") from error
+    for split, count in (
+        (Split.TRAINING, recipe.schedule.sequences),
+        (Split.SELECTION, recipe.schedule.test_sequences),
+    ):
+        size = task.size(split)
+        if size is not None and count > size:
+            raise RecipeError(f"{recipe.name}.schedule: expected at most the {size} sequences of {split}, got {count}")
     if recipe.dtype not in ("float32", "float64"):
         raise RecipeError(f"{recipe.name}.ensemble.dtype: expected float32 or float64, got {recipe.dtype!r}")
     if recipe.model.vocabulary != task.vocabulary:

@@ -53,6 +53,13 @@ class KeyValues:
     def __init__(self) -> None:
         self._stored: tuple[Tensor, Tensor] | None = None
 
+    def taken(self, rows: Tensor) -> KeyValues:
+        """The stored keys and values of some sequences (m), in their order; one may come several times."""
+        found = KeyValues()
+        if self._stored is not None:
+            found._stored = (self._stored[0][rows], self._stored[1][rows])
+        return found
+
     def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Add one position and return all."""
         if self._stored is not None:

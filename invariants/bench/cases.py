@@ -14,13 +14,15 @@ from torch import Tensor
 from ace.core import Fixed, Full
 from ace.extract import extract_core, extract_stream, head_sensitivities
 from ace.intervene import rank_scan
+from ace.measure.history import History, scan_checkpoint
+from ace.measure.kinds import small_model
 from ace.observe import states_at
 from ace.sites import find_sites
 from ace.stats import Array, bootstrap
 from ace.training.recipe import Recipe
 from ace.training.trainer import EnsembleTrainer
 from ace.training.transformer import Architecture, SmallTransformer, initialise
-from fixtures.zoo import recipe
+from fixtures.zoo import Zoo, recipe
 from invariants.bench import naive
 
 Ways = dict[str, Callable[[], Any]]
@@ -30,6 +32,7 @@ SIZES = {"d64": (64, 31_000, 4), "d128": (128, 6000, 53), "d512": (512, 8000, 20
 EXTRACTION_WAYS = ("factors", "stream", "gramians", "eigenvectors of C O")
 SCAN_WAYS = ("closed form", "an evaluation a rank")
 TRAINING_WAYS = ("ensemble", "separate loops")
+TRAININGS = (("markov-paper", 3, 960), ("markov-paper", 5, 960), ("modadd-paper", 3, 1404))
 INTERVAL_WAYS = ("multinomial counts", "scipy.stats.bootstrap")
 
 
@@ -76,20 +79,32 @@ def scan(width: int = 128, classes: int = 53) -> Ways:
     return dict(zip(SCAN_WAYS, works, strict=True))
 
 
-def published(models: int, sequences: int = 960, **changes: Any) -> Recipe:
-    """The published Markov setting, on fewer sequences so that an epoch is 15 steps, and hardly any to test on."""
-    found = recipe("markov-paper")
+def published(name: str, models: int, sequences: int, **changes: Any) -> Recipe:
+    """A published setting on fewer sequences, so that an epoch is a few steps, and hardly any to test on."""
+    found = recipe(name)
     schedule = replace(found.schedule, sequences=sequences, test_sequences=1)
-    return replace(found, models=models, schedule=schedule, **changes)
+    return replace(found, models=models, schedule=schedule, course=None, **changes)
 
 
 @cache
-def training(models: int) -> Ways:
+def training(name: str, models: int, sequences: int) -> Ways:
     """One epoch of several models."""
-    chosen = published(models)
+    chosen = published(name, models, sequences)
     trainer = EnsembleTrainer(chosen)
     separately = partial(naive.train_separately, naive.separate_models(chosen), chosen, *trainer.training_data)
     return dict(zip(TRAINING_WAYS, (trainer.advance, separately), strict=True))
+
+
+@cache
+def checkpoint() -> Ways:
+    """r_nec and r_suf at every rank, from inputs to curves, of one stored checkpoint of the published size."""
+    history = History(Zoo(progress=False).obtain(recipe("modadd-paper")))
+    model = small_model(history.study(history.branch), 0)
+    works = (
+        partial(scan_checkpoint, model, history.task),
+        partial(naive.checkpoint_by_evaluation, model, history.task),
+    )
+    return dict(zip(SCAN_WAYS, works, strict=True))
 
 
 def interval(count: int = 3000, width: int = 6) -> Ways:

@@ -10,10 +10,14 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ace.core import Core
+from ace.core import Core, Full
+from ace.extract import extract_core, head_sensitivities
 from ace.intervene import Intervention, intervening
-from ace.sites import Site
+from ace.linalg import random_frames
+from ace.observe import states_at
+from ace.sites import Site, find_sites
 from ace.stats import RESAMPLES, Array
+from ace.tasks import ModularAddition, Split
 from ace.training.recipe import Recipe
 from ace.training.transformer import SmallTransformer
 
@@ -68,7 +72,7 @@ def train_epoch(
     model.train()
     total = 0.0
     for picked in torch.randperm(len(inputs), generator=generator).split(batch):
-        logits = model(inputs[picked])
+        logits = model(inputs[picked])[:, -targets.shape[1] :]
         loss = functional.cross_entropy(logits.flatten(0, 1), targets[picked].flatten())
         optimiser.zero_grad()
         loss.backward()
@@ -119,6 +123,21 @@ def rank_scan_by_evaluation(
                 hits = model(inputs)[:, -1].argmax(dim=-1) == targets
             accuracies.append(float(hits.double().mean()))
     return found["keep"], found["remove"]
+
+
+Curves = tuple[list[float], list[float]]
+
+
+def checkpoint_by_evaluation(model: SmallTransformer, task: ModularAddition) -> tuple[Curves, Curves]:
+    """Accuracy of keep and remove at every rank, of the core and of random subspaces, the model run anew for each."""
+    extraction, evaluation = (task.draw(split, task.size(split)) for split in (Split.EXTRACTION, Split.EVALUATION))
+    site = find_sites(model).site(-1)
+    states = states_at(model, torch.from_numpy(extraction.inputs), site)[:, -1]
+    core = extract_core(states, head_sensitivities(model.head.weight), rank=Full())
+    random = core.with_basis(random_frames(core.width, core.width, 1, torch.Generator().manual_seed(0))[0])
+    inputs, targets = torch.from_numpy(evaluation.inputs), torch.from_numpy(evaluation.targets)[:, -1]
+    own, beside = (rank_scan_by_evaluation(model, inputs, targets, site, basis) for basis in (core, random))
+    return own, beside
 
 
 def separate_models(recipe: Recipe) -> list[TorchTransformer]:

@@ -41,8 +41,9 @@ def main() -> None:
     for size in cases.SIZES:
         compare(f"extraction {size}", cases.extraction(size), 5)
     compare("rank scan d128", cases.scan(), 3)
-    for models in (3, 5):
-        compare(f"training, {models} models", cases.training(models), 9)
+    compare("checkpoint, p = 53", cases.checkpoint(), 3)
+    for name, models, sequences in cases.TRAININGS:
+        compare(f"{name}, {models} models", cases.training(name, models, sequences), 9)
     compare("bootstrap interval", cases.interval(), 3)
 
 

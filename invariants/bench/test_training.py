@@ -15,8 +15,9 @@ from invariants.bench import cases, naive
 pytestmark = pytest.mark.bench
 
 
-def test_the_ensemble_and_separate_loops_train_to_the_same_weights() -> None:
-    recipe = cases.published(models=2, sequences=150, dtype="float64")
+@pytest.mark.parametrize("name", ["markov-paper", "modadd-paper"])
+def test_the_ensemble_and_separate_loops_train_to_the_same_weights(name: str) -> None:
+    recipe = cases.published(name, models=2, sequences=150, dtype="float64")
     recipe = replace(recipe, model=replace(recipe.model, dropout=0.0))  # the draws of torch's dropout are others
     trainer = EnsembleTrainer(recipe)
     models = naive.separate_models(recipe)
@@ -33,7 +34,7 @@ def test_the_ensemble_and_separate_loops_train_to_the_same_weights() -> None:
 
 
 @pytest.mark.parametrize("way", cases.TRAINING_WAYS)
-@pytest.mark.parametrize("models", [3, 5])
-def test_training_epoch(benchmark: BenchmarkFixture, models: int, way: str) -> None:
-    benchmark.group = f"training, {models} models, one epoch"
-    benchmark.pedantic(cases.training(models)[way], rounds=5, warmup_rounds=1)
+@pytest.mark.parametrize(("name", "models", "sequences"), cases.TRAININGS)
+def test_training_epoch(benchmark: BenchmarkFixture, name: str, models: int, sequences: int, way: str) -> None:
+    benchmark.group = f"{name}, {models} models, one epoch"
+    benchmark.pedantic(cases.training(name, models, sequences)[way], rounds=5, warmup_rounds=1)

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ace.training import trainer
+from ace.training import result, trainer
 from ace.training.recipe import Recipe, parse_recipe
 from fixtures import zoo
 
@@ -40,7 +40,7 @@ def main(plan: Mapping[str, Any]) -> None:
         with log.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
-    def train(recipe: Recipe, **options: Any) -> trainer.TrainedEnsemble:
+    def train(recipe: Recipe, **options: Any) -> result.TrainedEnsemble:
         note("training")
         deadline = time.monotonic() + PATIENCE
         while log.read_text(encoding="utf-8").count("asking") < plan["company"]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 import ace
-from ace import check, claims, compare, core, dynamics, generate, linalg, observe, sites, stats
+from ace import check, claims, compare, core, dynamics, generate, linalg, observe, rotation, sites, stats
 from ace.errors import (
     AceError,
     ArtifactError,
@@ -35,8 +35,19 @@ from ace.measure import MEASURES, Measurement, Subject
 from ace.measure.subject import Study
 from ace.moments import moments
 from ace.report import record
-from ace.tasks import HiddenMarkov, MarkovChain, Split, base, build_task, circulant_chain, low_rank_chain, mess3
-from ace.training import checkpoint, ensemble, trainer
+from ace.tasks import (
+    HiddenMarkov,
+    MarkovChain,
+    ModularAddition,
+    Split,
+    base,
+    build_task,
+    circulant_chain,
+    low_rank_chain,
+    mess3,
+)
+from ace.training import checkpoint, ensemble, result, trainer
+from ace.training.course import parse_course
 from ace.training.recipe import parse_recipe, read_recipe
 from ace.training.transformer import Architecture, SmallTransformer
 from ace.verify import judge, verify_claim
@@ -559,6 +570,75 @@ bad("training.recipe.read_recipe: no file", lambda f: read_recipe(f / "none.toml
 bad("training.recipe.read_recipe: no TOML", lambda f: read_recipe(written("a = [")(f)), "tiny.toml | TOML", RecipeError)
 bad("training.recipe.read_recipe: empty", lambda f: read_recipe(written("")(f)), "tiny | missing | task", RecipeError)
 
+MEANS = np.random.default_rng(0).standard_normal((5, 3))
+CLASSES = np.array([0, 1, 2, 3, 4])
+RNG = np.random.default_rng(0)
+bad("rotation.class_means: shapes", lambda _: rotation.class_means(MEANS, CLASSES[:4], 5), "values | (5, 3) | (4,)")
+bad("rotation.class_means: NaN", lambda _: rotation.class_means(MEANS * np.nan, CLASSES, 5), "values | finite")
+bad("rotation.class_means: beyond", lambda _: rotation.class_means(MEANS, CLASSES + 1, 5), "classes | 0..4 | 1..5")
+bad("rotation.class_means: empty class", lambda _: rotation.class_means(MEANS, CLASSES // 2, 5), "classes | [3, 4]")
+bad("rotation.resampled_means: draws", lambda _: rotation.resampled_means(MEANS, CLASSES, 5, 0, RNG), "draws | 1 | 0")
+bad("rotation.rank_limit: modulus", lambda _: rotation.rank_limit(2, 5), "modulus | 3 | 2")
+bad("rotation.random_orders: draws", lambda _: rotation.random_orders(5, 0, RNG), "draws | 1 | 0")
+bad("rotation.shift_operator: one class", lambda _: rotation.shift_operator(MEANS[:1]), "means | p >= 3 | (1, 3)")
+bad("rotation.held_out_eigenvalues: rank", lambda _: rotation.held_out_eigenvalues(MEANS, 4), "rank | 1..3 | 4")
+bad("rotation.held_out_r2: rank", lambda _: rotation.held_out_r2(np.ones((5, 4)), 4), "rank | p - 2 = 3 | 4")
+bad(
+    "rotation.held_out_r2: orders of many",
+    lambda _: rotation.held_out_r2(MEANS[None], 2, rotation.random_orders(5, 2, RNG)),
+    "means | one set | (1, 5, 3)",
+)
+bad("rotation.mode_energy: NaN", lambda _: rotation.mode_energy(MEANS * np.nan), "means | finite")
+
+ADDITION = ModularAddition(7, 0.3)
+ONLY_RISING = "checkpoints | rising | [3, 2]"
+bad("tasks.base.Task.size: split", lambda _: circulant_chain().size("test"), "split | training | 'test'")
+bad("tasks.modular_addition.ModularAddition: modulus", lambda _: ModularAddition(2, 0.5), "modulus | 3 | 2")
+bad("tasks.modular_addition.ModularAddition: share", lambda _: ModularAddition(7, 1.0), "share | 1.0")
+bad(
+    "tasks.modular_addition.ModularAddition: nothing left",
+    lambda _: ModularAddition(7, 0.9),
+    "share | every sum | of 7",
+)
+bad("tasks.modular_addition.ModularAddition.size: split", lambda _: ADDITION.size("test"), "split | 'test'")
+bad(
+    "tasks.modular_addition.ModularAddition.draw: too many",
+    lambda _: ADDITION.draw(Split.EVALUATION, 50),
+    "sequences | at most the | evaluation | 50",
+)
+
+
+def course_of(**entries: Any) -> Callable[[Path], object]:
+    return lambda _: parse_course("tiny.course", entries)
+
+
+bad("training.course.parse_course: unknown", course_of(arm={}), "tiny.course | unknown | arm", RecipeError)
+bad(
+    "training.course.parse_course: falling", course_of(checkpoints=[3, 2]), "checkpoints | rising | [3, 2]", RecipeError
+)
+bad("training.course.parse_course: zero", course_of(checkpoints=[0]), "checkpoints | at least 1 | 0", RecipeError)
+bad("training.course.parse_course: never", course_of(evaluate=0), "evaluate | at least 1 | 0", RecipeError)
+bad("training.course.parse_course: no arms", course_of(branch=3), "arms | branch", RecipeError)
+bad("training.course.parse_course: no branch", course_of(arms={"a": {}}), "arms | branch | 'a'", RecipeError)
+bad(
+    "training.course.parse_course: arm",
+    course_of(branch=3, arms={"a": {"rate": 1.0}}),
+    "tiny.course | rate",
+    RecipeError,
+)
+bad(
+    "training.course.parse_course: negative decay",
+    course_of(branch=3, arms={"a": {"weight_decay": -1.0}}),
+    "arms.a.weight_decay | -1.0",
+    RecipeError,
+)
+bad(
+    "training.course.parse_course: fresh",
+    course_of(branch=3, arms={"a": {"fresh": 1}}),
+    "arms.a.fresh | true | 1",
+    RecipeError,
+)
+
 SIZES = builders.recipe().model
 STACKED = ensemble.initial_weights(SIZES, [torch.Generator(), torch.Generator()], torch.float32)
 LONG = torch.zeros(1, 9, dtype=torch.int64)
@@ -634,8 +714,8 @@ bad(
     RecipeError,
 )
 bad(
-    "training.trainer.TrainedEnsemble.models: an epoch that was not kept",
-    lambda _: trainer.TrainedEnsemble(builders.recipe(), {0: STACKED, 4: STACKED}, {}).models(2),
+    "training.result.TrainedEnsemble.models: an epoch that was not kept",
+    lambda _: result.TrainedEnsemble(builders.recipe(), {0: STACKED, 4: STACKED}, {}).models(2),
     "epoch | [0, 4] | 2",
     ArtifactError,
 )
@@ -646,8 +726,24 @@ bad(
     ArtifactError,
 )
 bad(
-    "training.trainer.load_ensemble: no file",
-    lambda f: trainer.load_ensemble(f / "a.json", builders.recipe()),
+    "training.result.checkpoints_of: names",
+    lambda f: result.checkpoints_of(f / "a.json", builders.recipe(), {"head.weight": STACKED["head.weight"]}),
+    "a.json | epoch/parameter | head.weight",
+    ArtifactError,
+)
+bad(
+    "training.ensemble.stacked_logits: scored",
+    lambda _: ensemble.stacked_logits(SIZES, STACKED, IDS, scored=3),
+    "scored | 1..2 | 3",
+)
+bad(
+    "training.trainer.train: beyond the recipe",
+    lambda _: trainer.train(builders.recipe(), until=5),
+    "until | 4 | 5",
+)
+bad(
+    "training.result.load_ensemble: no file",
+    lambda f: result.load_ensemble(f / "a.json", builders.recipe()),
     "a.json",
     ArtifactError,
 )
@@ -816,7 +912,21 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "claims.Bound.margin",
         "tasks.base.stationary",
         "training.checkpoint.save_artifact",
-        "training.trainer.save_ensemble",
+        "training.result.save_ensemble",
+        "training.result.tensors_of",
+        "core.GivenSpectrum.reaches",
+        "linalg.Balance.reaches",
+        "singular.SingularSystem",
+        "singular.SingularSystem.leading",
+        "rotation.ring_share",
+        "rotation.grid_distance",
+        "rotation.modes_needed",
+        "rotation.distinct_modes",
+        "training.course.Course.arms_at",
+        "training.course.Course.has_point",
+        "training.buffer.WeightBuffer",
+        "training.buffer.WeightBuffer.differentiate",
+        "training.buffer.WeightBuffer.copies",
         "report.record.result",
         "report.record.environment",
         "report.record.document",
@@ -827,6 +937,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "training.ensemble.DropoutMasks.take",
         "training.ensemble.mask_values",
         "training.transformer.KeyValues.extend",
+        "training.transformer.KeyValues.taken",
         "training.transformer.Attention",
         "training.transformer.Attention.forward",
         "training.transformer.Block",

@@ -19,7 +19,8 @@ from ace.tasks import Split
 from ace.training import trainer as training
 from ace.training.ensemble import DropoutMasks, Weights, initial_weights, mask_values, member, stacked_logits
 from ace.training.recipe import Recipe
-from ace.training.trainer import EnsembleTrainer, TrainedEnsemble, train
+from ace.training.result import TrainedEnsemble, save_ensemble
+from ace.training.trainer import EnsembleTrainer, train
 from ace.training.transformer import Architecture, Block, SmallTransformer, initialise
 from invariants.contracts import builders
 
@@ -359,7 +360,7 @@ def test_an_interrupted_training_ends_bit_for_bit_as_an_uninterrupted_one(
         trainer.advance()
     assert distance(course(trainer), course(whole)) == 0.0
     assert trainer.curve == whole.curve
-    assert distance(trainer.initial, whole.initial) == 0.0
+    assert distance(trainer.checkpoints[0], whole.checkpoints[0]) == 0.0
 
 
 def test_saving_does_not_disturb_the_training(tmp_path: Path) -> None:
@@ -427,7 +428,7 @@ def damaged(folder: Path) -> Path:
 def finished(folder: Path) -> Path:
     """A finished ensemble's weights under a record that claims to be of an unfinished training."""
     identity = json.loads(partial(folder).read_text())
-    training.save_ensemble(folder / "partial.json", trained())
+    save_ensemble(folder / "partial.json", trained())
     document = json.loads((folder / "partial.json").read_text())
     (folder / "partial.json").write_text(json.dumps({**identity, "weights": document["weights"]}))
     return folder / "partial.json"

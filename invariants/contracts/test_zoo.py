@@ -19,7 +19,8 @@ import pytest
 from ace.errors import ArtifactError, RecipeError
 from ace.training import trainer as training
 from ace.training.recipe import Recipe
-from ace.training.trainer import EnsembleTrainer, TrainedEnsemble, save_ensemble, train
+from ace.training.result import TrainedEnsemble, save_ensemble
+from ace.training.trainer import EnsembleTrainer, train
 from fixtures import zoo
 from fixtures.zoo import Zoo
 from invariants.contracts import builders, child

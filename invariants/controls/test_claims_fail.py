@@ -23,9 +23,18 @@ FAULTS = {
         "markov.oracle_r2",
         "markov.transplant",
         "markov.generation",
+        "modadd.sufficiency",
+        "modadd.necessity",
+        "modadd.rotation",
     ),
-    with_complements: ("markov.sufficiency", "markov.sufficiency_loss", "markov.necessity"),
-    with_permuted_seeds: ("markov.alignment", "markov.transplant"),
+    with_complements: (
+        "markov.sufficiency",
+        "markov.sufficiency_loss",
+        "markov.necessity",
+        "modadd.sufficiency",
+        "modadd.necessity",
+    ),
+    with_permuted_seeds: ("markov.alignment", "markov.transplant", "modadd.universality"),
 }
 CASES = [pytest.param(fault, claim, id=f"{fault.__name__}-{claim}") for fault, ids in FAULTS.items() for claim in ids]
 
@@ -37,6 +46,8 @@ def subject_of(request: pytest.FixtureRequest, claim: str) -> Subject:
     if claim.startswith("hidden_markov."):
         return subjects.subject("hidden-markov", None)
     scale = request.config.getoption("--ace-scale") or "compact"
+    if claim.startswith("modadd."):
+        return subjects.grokking("modadd", scale)
     return subjects.subject("markov", scale, **{"low-rank chain": "low-rank"})
 
 

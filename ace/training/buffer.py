@@ -1,0 +1,51 @@
+"""Stacked weights of an ensemble in one buffer, a row a model, with their gradients beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+LINE = 16  # values: a multiple of every processor's vector
+
+
+class WeightBuffer:
+    """Weights of e models in one padded buffer.
+
+    A fused optimiser treats the last few values of a tensor by other code than the rest, with other rounding. Here no
+    weight is among them, so a model's course does not depend on how many others there are; and because a row is a
+    model, any run of models can have an optimiser of its own.
+
+    Attributes:
+        rows: (e, L) all weights.
+        gradients: (e, L) all gradients.
+        weights: name -> (e, ...) views of `rows`.
+    """
+
+    def __init__(self, start: Mapping[str, Tensor]) -> None:
+        first = next(iter(start.values()))
+        lengths = [-(-value[0].numel() // LINE) * LINE for value in start.values()]
+        self.rows = torch.zeros(len(first), sum(lengths), dtype=first.dtype, device=first.device)
+        self.gradients = torch.zeros_like(self.rows)
+        self.weights, self._slopes = (
+            {
+                name: part[:, : value[0].numel()].view(value.shape)
+                for (name, value), part in zip(start.items(), buffer.split(lengths, dim=1), strict=True)
+            }
+            for buffer in (self.rows, self.gradients)
+        )
+        for name, value in self.weights.items():
+            value.copy_(start[name]).requires_grad_()
+
+    def differentiate(self, loss: Tensor) -> None:
+        """Put the gradients of a scalar loss in `gradients`."""
+        found = torch.autograd.grad(loss, tuple(self.weights.values()))
+        torch._foreach_copy_(tuple(self._slopes.values()), found)
+
+    def copies(self, device: str | torch.device | None = None) -> dict[str, Tensor]:
+        """Copies of the weights as they are, apart from the buffer."""
+        return {
+            name: value.detach().to(device or value.device, copy=True).contiguous()
+            for name, value in self.weights.items()
+        }

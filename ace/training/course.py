@@ -1,0 +1,91 @@
+"""The course of a long training: where its curve has points, which weights are kept, and where arms branch off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from ace.check import check_count
+from ace.errors import InputError, RecipeError
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to go on from a branch point.
+
+    Attributes:
+        weight_decay: None for the recipe's.
+        fresh: whether the optimiser starts anew, without its moments and step count.
+    """
+
+    weight_decay: float | None = None
+    fresh: bool = False
+
+
+TRUNK = Arm()
+
+
+@dataclass(frozen=True)
+class Course:
+    """What happens along a training.
+
+    Attributes:
+        evaluate: epochs between points of the curve.
+        checkpoints: epochs whose weights are kept, beside the first and the last.
+        branch: epoch at which all models go on in every arm; None for no branch.
+        arms: by name, the first being the one that others are compared with. All arms of a model see the same batches
+            and the same dropout.
+    """
+
+    evaluate: int = 1
+    checkpoints: tuple[int, ...] = ()
+    branch: int | None = None
+    arms: Mapping[str, Arm] = field(default_factory=dict)
+
+    def arms_at(self, epoch: int) -> Mapping[str, Arm]:
+        """The arms that the weights after `epoch` epochs stand for: up to the branch there is one trunk."""
+        return self.arms if self.branch is not None and epoch > self.branch else {"": TRUNK}
+
+    def has_point(self, epoch: int, last: int) -> bool:
+        """Whether the curve has a point after `epoch` epochs of a training of `last`."""
+        return epoch % self.evaluate == 0 or epoch in (*self.checkpoints, self.branch, last)
+
+
+def parse_course(where: str, entries: Mapping[str, Any]) -> Course:
+    """Course from a recipe's `[course]` table.
+
+    Raises:
+        RecipeError: unknown keys, epochs that are no rising counts, or a branch without arms.
+    """
+    known = {entry.name for entry in fields(Course)}
+    unknown = sorted(set(entries) - known) if isinstance(entries, Mapping) else ["no table"]
+    if unknown:
+        raise RecipeError(f"{where}: unknown key(s) {', '.join(unknown)}; expected some of {', '.join(sorted(known))}")
+    given = dict(entries)
+    arms = given.pop("arms", {})
+    checkpoints = given.pop("checkpoints", ())
+    try:
+        course = Course(
+            checkpoints=tuple(check_count(f"{where}.checkpoints", epoch) for epoch in checkpoints),
+            arms={name: Arm(**arm) for name, arm in arms.items()},
+            **given,
+        )
+        check_count(f"{where}.evaluate", course.evaluate)
+        if course.branch is not None:
+            check_count(f"{where}.branch", course.branch)
+    except (InputError, TypeError, AttributeError) as error:
+        raise RecipeError(f"{where}: {error}") from error
+    if list(course.checkpoints) != sorted(set(course.checkpoints)):
+        raise RecipeError(f"{where}.checkpoints: expected rising epochs, got {list(course.checkpoints)}")
+    if (course.branch is None) != (not course.arms):
+        raise RecipeError(f"{where}.arms: expected with a branch and only there, got {sorted(course.arms)}")
+    for name, arm in course.arms.items():
+        decay = arm.weight_decay
+        if decay is not None and (
+            isinstance(decay, bool) or not isinstance(decay, int | float) or not 0 <= decay < 1e9
+        ):
+            raise RecipeError(f"{where}.arms.{name}.weight_decay: expected a number of at least 0, got {decay!r}")
+        if not isinstance(arm.fresh, bool):
+            raise RecipeError(f"{where}.arms.{name}.fresh: expected true or false, got {arm.fresh!r}")
+    return course
