@@ -111,7 +111,7 @@ def inflation(subject: Subject) -> Measurement:
             "random subspaces": tuple(beside(k) for k in history.members),
             "reset, with weight decay": grown("reset"),
         },
-        details={**_sizes(history, early), "course": _growth(history)},
+        details={**_sizes(history, early), "branch": history.branch, "course": _growth(history)},
     )
 
 

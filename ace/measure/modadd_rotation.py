@@ -32,7 +32,8 @@ def rotations(subject: Subject) -> Measurement:
     stages = {"memorised": subject.companion("memorised"), "at grokking": subject.trained}
     stages["at the end"] = history.study(history.last)
     plane = {name: [_eigenvalues(class_means(study, k)) for k in history.members] for name, study in stages.items()}
-    return _measured(subject, share, +1, LEVEL, {"eigenvalues": plane, "share by epoch": _by_epoch(history, share)})
+    details = {"classes": modulus, "eigenvalues": plane, "share by epoch": _by_epoch(history, share)}
+    return _measured(subject, share, +1, LEVEL, details)
 
 
 def angles(subject: Subject) -> Measurement:

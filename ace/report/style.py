@@ -1,0 +1,41 @@
+"""What figures share: colours, and the small drawings that more than one of them needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+INK, GREY, CORE, CONTROL, TRUE = "#222222", "#9a9a9a", "#1f6f8b", "#d1793b", "#b3202a"
+STYLE: Any = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 7.5,
+    "figure.dpi": 150,
+}
+Result = Mapping[str, Any]
+Results = Mapping[str, Result]
+
+
+def title(axis: Axes, text: str, *results: Result) -> None:
+    """A question, and the verdicts on the claims that answer it."""
+    axis.set_title("\n".join([text, *(f"{result['claim']}: {result['verdict']}" for result in results)]), color=INK)
+
+
+def strip(axis: Axes, place: float, values: Any, color: str, label: str | None = None, marker: str = "o") -> None:
+    """Values as dots side by side around a place on the x axis."""
+    spread = np.linspace(-0.1, 0.1, len(values)) if len(values) > 1 else np.zeros(1)
+    axis.scatter(place + spread, values, s=16, c=color, marker=marker, label=label, zorder=3, linewidths=0)
+
+
+def unit_circle(axis: Axes, radius: float = 1.0, line: str = "-") -> None:
+    """A circle around the origin of the complex plane."""
+    angle = np.linspace(0, 2 * np.pi, 200)
+    axis.plot(radius * np.cos(angle), radius * np.sin(angle), color=GREY, lw=0.8, ls=line)
