@@ -1,0 +1,134 @@
+"""Any causal language model with its tokenizer: loaded by hub name or path, run on token ids, read at its sites."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ace.check import check_choice
+from ace.errors import ArtifactError, InputError
+from ace.sites import Anatomy, find_sites
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+PRECISE = torch.float32  # of contrasts, whatever the weights
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """A causal language model in evaluation mode.
+
+    Attributes:
+        model: called as model(input_ids=..., past_key_values=..., use_cache=...), gives an output with `logits`.
+        tokenizer: of the Hugging Face convention.
+        anatomy: blocks, final norm, head and sites.
+        name: what it was loaded from.
+    """
+
+    model: nn.Module
+    tokenizer: Any
+    anatomy: Anatomy
+    name: str
+
+    @property
+    def device(self) -> torch.device:
+        """Device that token ids go to: that of the input embedding."""
+        found: torch.device = self.model.get_input_embeddings().weight.device  # type: ignore[operator]
+        return found
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a prompt, with the special tokens that the tokenizer puts in front.
+
+        Raises:
+            InputError: no tokens, or ids outside the model's vocabulary: a tokenizer of another model.
+        """
+        ids = self.tokenizer(text)["input_ids"]
+        end = self.tokenizer.eos_token_id
+        if len(ids) > 1 and ids[-1] == end and end is not None:
+            ids = ids[:-1]  # some tokenizers end every text; a prompt goes on
+        return self._checked("prompt", text, ids)
+
+    def continuation(self, text: str) -> list[int]:
+        """Token ids of a text that goes on from a prompt, without special tokens.
+
+        Raises:
+            InputError: as `encode`.
+        """
+        return self._checked("continuation", text, self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def decode(self, ids: Tensor | list[int]) -> str:
+        """Text of token ids (t), special tokens left out."""
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return text
+
+    def _checked(self, kind: str, text: str, ids: list[int]) -> list[int]:
+        size = self.model.get_input_embeddings().num_embeddings  # type: ignore[operator]
+        if not ids:
+            raise InputError(f"{kind}: expected a text of at least one token, got {text!r}")
+        if max(ids) >= size:
+            raise InputError(f"{kind}: token {max(ids)} of {text!r} is outside the model's {size}: another tokenizer?")
+        return ids
+
+
+def wrap_model(model: nn.Module, tokenizer: Any, name: str = "") -> LanguageModel:
+    """A loaded model and its tokenizer as a `LanguageModel`, in evaluation mode, without gradients of its weights.
+
+    Raises:
+        SiteError: a model without recognisable blocks.
+    """
+    return LanguageModel(model.eval().requires_grad_(False), tokenizer, find_sites(model), name or type(model).__name__)
+
+
+def load_language_model(
+    name: str | Path,
+    *,
+    revision: str | None = None,
+    dtype: str = "auto",
+    device: str | None = None,
+    device_map: str | dict[str, Any] | None = None,
+    tokenizer: str | Path | None = None,
+) -> LanguageModel:
+    """Load a causal language model by hub name or local path. With HF_HUB_OFFLINE=1 the hub is not asked.
+
+    Args:
+        revision: branch, tag or commit on the hub.
+        dtype: of the weights; "auto" as stored. Contrasts are in float32 whatever it is.
+        device: to move the model to, where there is no `device_map`.
+        device_map: passed to `from_pretrained`; needs accelerate.
+        tokenizer: hub name or path of the tokenizer, where it does not lie with the model.
+
+    Raises:
+        ArtifactError: no such model or tokenizer, unreadable, or not a causal language model.
+        InputError: another dtype.
+        SiteError: no recognisable blocks.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    check_choice("dtype", dtype, DTYPES)
+    if device is not None and device_map is not None:
+        raise InputError("device: expected without device_map, which places the model itself")
+    chosen = {"dtype": dtype if dtype == "auto" else getattr(torch, dtype), "revision": revision}
+    if device_map is not None:
+        chosen["device_map"] = device_map
+    try:
+        model = AutoModelForCausalLM.from_pretrained(str(name), **chosen)
+    except Exception as error:  # the hub's, the parser's and the reader's errors share no base
+        raise ArtifactError(
+            f"model: expected a causal language model at {str(name)!r}: {_first_line(error)}"
+        ) from error
+    source = str(tokenizer or name)
+    try:
+        found = AutoTokenizer.from_pretrained(source, revision=None if tokenizer else revision)
+        found("a")
+    except Exception as error:
+        raise ArtifactError(f"tokenizer: expected one at {source!r}: {_first_line(error)}") from error
+    if device is not None:
+        model.to(device)  # type: ignore[arg-type]
+    return wrap_model(model, found, str(name))
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"

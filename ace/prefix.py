@@ -1,0 +1,235 @@
+"""Evaluation after a cached prefix: a prompt is run once; what is edited at its last position is run from there on.
+
+Only the scored position (and continuation tokens after it) changes under an edit there, so the keys and values before
+it are computed once, blocks below the site are not run at all, and only the logits that a contrast reads are formed.
+Cost of one mode at site l: (L - l) blocks at one position, instead of L blocks at every position and the vocabulary.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ace.continuation import Encoded
+from ace.errors import InputError, SiteError
+from ace.language import LanguageModel
+from ace.sites import Anatomy, Site, hooked
+
+
+class HeadRows(nn.Module):
+    """Some rows of a linear head, or all, applied in float32 whatever the model's dtype."""
+
+    def __init__(self, head: nn.Linear, wanted: Tensor | None) -> None:
+        super().__init__()
+        rows = slice(None) if wanted is None else wanted.to(head.weight.device)
+        self.weight = head.weight[rows].detach().float()
+        self.bias = None if head.bias is None else head.bias[rows].detach().float()
+
+    def forward(self, states: Tensor) -> Tensor:
+        """(..., d) -> (..., rows) float32."""
+        return nn.functional.linear(states.to(self.weight.device).float(), self.weight, self.bias)
+
+
+@contextmanager
+def restricted_head(language: LanguageModel, wanted: Tensor | None) -> Iterator[None]:
+    """Inside, the model's head gives float32 logits, of the tokens `wanted` only; all its other arithmetic stays."""
+    path = language.anatomy.head
+    owner, _, name = path.rpartition(".")
+    parent = language.model.get_submodule(owner)
+    head = getattr(parent, name)
+    setattr(parent, name, HeadRows(head, wanted))
+    try:
+        yield
+    finally:
+        setattr(parent, name, head)
+
+
+@contextmanager
+def skipped_blocks(model: nn.Module, anatomy: Anatomy, count: int, tuples: Sequence[bool]) -> Iterator[None]:
+    """Inside, the first `count` blocks hand on what they get, unchanged.
+
+    Args:
+        tuples: for every block, whether it returns a tuple that begins with the state, or the state itself.
+    """
+
+    def passing(as_tuple: bool) -> Any:
+        def forward(*arguments: Any, **named: Any) -> Any:
+            state = arguments[0] if arguments else named["hidden_states"]
+            return (state,) if as_tuple else state
+
+        return forward
+
+    saved = []
+    try:
+        for path, as_tuple in zip(anatomy.blocks[:count], tuples, strict=False):
+            block = model.get_submodule(path)
+            saved.append((block, block.__dict__.get("forward")))
+            block.forward = passing(as_tuple)
+        yield
+    finally:
+        for block, own in saved:
+            if own is None:
+                del block.forward
+            else:
+                block.forward = own
+
+
+@contextmanager
+def reading(
+    model: nn.Module, sites: Sequence[Site], states: dict[int, Tensor], *, leaves: bool = False
+) -> Iterator[None]:
+    """Put the state at each site in `states`, by the site's index; with `leaves`, so that gradients can be taken."""
+
+    def keep(index: int) -> Any:
+        def read(state: Tensor) -> Tensor | None:
+            if not leaves:
+                states[index] = state.detach()
+                return None
+            # A fresh leaf starts the graph where all weights are frozen; later sites hang off earlier ones.
+            states[index] = state if state.requires_grad else state.detach().requires_grad_()
+            return states[index]
+
+        return read
+
+    with ExitStack() as stack:
+        for site in sites:
+            stack.enter_context(hooked(model, site, keep(site.index)))
+        yield
+
+
+def returned_tuples(model: nn.Module, anatomy: Anatomy, found: list[bool]) -> ExitStack:
+    """Hooks that add to `found`, block by block, whether it returns a tuple."""
+    stack = ExitStack()
+    for path in anatomy.blocks:
+
+        def after(module: nn.Module, arguments: Any, output: Any) -> None:
+            found.append(isinstance(output, tuple))
+
+        stack.callback(model.get_submodule(path).register_forward_hook(after).remove)
+    return stack
+
+
+def repeated_cache(cache: Any, repeat: Callable[[Tensor], Tensor], first: int = 0) -> Any:
+    """A cache whose keys and values (rows, heads, t, d / heads) are repeated from layer `first` on.
+
+    The given one stays as it is. Layers below `first` keep their rows: they tell the length, and no block reads them.
+    """
+    found = copy.copy(cache)
+    found.layers = [copy.copy(layer) for layer in cache.layers]
+    for layer in found.layers[first:]:
+        if layer.is_initialized:
+            layer.keys, layer.values = repeat(layer.keys), repeat(layer.values)
+    return found
+
+
+def tiled_cache(cache: Any, times: int, first: int = 0) -> Any:
+    """A cache with all rows again and again, for a run that must not change the given one."""
+
+    def tile(stored: Tensor) -> Tensor:
+        return stored.expand(times, *stored.shape).reshape(-1, *stored.shape[1:])
+
+    return repeated_cache(cache, tile if times > 1 else lambda stored: stored, first)
+
+
+class PrefixRun:
+    """One group of prompts, run once: contrasts, states and gradients at every site, and edits pushed from a site on.
+
+    Attributes:
+        base: (n) float32 contrasts of the model as it is.
+        gradients: site index -> (n, d) of the contrast with respect to the state at the scored position; empty without.
+
+    Args:
+        gradients: also take gradients, all sites from one backward pass.
+
+    Raises:
+        InputError: NaN or infinity in the contrasts.
+        SiteError: a model that stores no keys and values.
+    """
+
+    def __init__(self, language: LanguageModel, encoded: Encoded, *, gradients: bool = False) -> None:
+        self._language, self._encoded = language, encoded
+        self._wanted = encoded.wanted
+        self._tuples: list[bool] = []
+        self._states: dict[int, Tensor] = {}
+        n, q, s = encoded.tails.shape
+        self._cache = self._prefix_cache()
+        sites = language.anatomy.sites
+        with (
+            restricted_head(language, self._wanted),
+            reading(language.model, sites, self._states, leaves=gradients),
+            returned_tuples(language.model, language.anatomy, self._tuples),
+            torch.set_grad_enabled(gradients),
+        ):
+            base = encoded.contrast(self._run(), self._wanted)[0]
+        self.gradients: dict[int, Tensor] = {}
+        if gradients:
+            found = torch.autograd.grad(base.sum(), [self._states[site.index] for site in sites])
+            for site, gradient in zip(sites, found, strict=True):
+                self.gradients[site.index] = gradient.view(n, q, s, -1)[:, :, 0].sum(dim=1)
+            self._states = {index: state.detach() for index, state in self._states.items()}
+        self.base = base.detach().cpu()
+        if not torch.isfinite(self.base).all():
+            bad = encoded.rows[~torch.isfinite(self.base)].tolist()
+            raise InputError(f"contrast: expected finite values, got NaN or infinity for prompts {bad[:5]}")
+
+    def _prefix_cache(self) -> Any:
+        """Keys and values of the prefix, a row for each tail (n * q); None where prompts have one token."""
+        prefix, tails = self._encoded.prefix, self._encoded.tails.shape[1]
+        if prefix.shape[1] == 0:
+            return None
+        with torch.no_grad(), restricted_head(self._language, torch.tensor([0])):
+            cache = self._language.model(input_ids=prefix.to(self._language.device), use_cache=True).past_key_values
+        if cache is None or not hasattr(cache, "layers"):
+            raise SiteError(f"{self._language.name}: expected a model that stores keys and values, got {type(cache)}")
+        return repeated_cache(cache, lambda stored: stored.repeat_interleave(tails, dim=0)) if tails > 1 else cache
+
+    def _run(self, times: int = 1, first: int = 0) -> Tensor:
+        """Logits (times * n * q, s, v) of all tails, again and again, with what is stored of the prefix.
+
+        Args:
+            first: block from which on the model is really run.
+        """
+        model, tails = self._language.model, self._encoded.tails.flatten(0, 1).repeat(times, 1)
+        cache = None if self._cache is None else tiled_cache(self._cache, times, first)
+        found: Tensor = model(
+            input_ids=tails.to(self._language.device), past_key_values=cache, use_cache=cache is not None
+        ).logits
+        return found
+
+    def states(self, site: Site) -> Tensor:
+        """(n, d) states at a site at the scored position, in the model's dtype."""
+        n, q, s = self._encoded.tails.shape
+        return self._states[site.index].view(n, q, s, -1)[:, 0, 0]
+
+    @torch.no_grad()
+    def push(self, site: Site, edited: Tensor) -> Tensor:
+        """(m, n) float32 contrasts after the states at a site and the scored position are replaced by (m, n, d).
+
+        Raises:
+            InputError: edited states of another shape.
+        """
+        n, q, s = self._encoded.tails.shape
+        clean = self._states[site.index]
+        if edited.ndim != 3 or edited.shape[1:] != (n, clean.shape[-1]):
+            raise InputError(f"edited: expected shape (m, {n}, {clean.shape[-1]}), got {tuple(edited.shape)}")
+        count = len(edited)
+        states = clean.expand(count, *clean.shape).reshape(count, n, q, s, -1)
+        if s == 1:
+            states = edited[:, :, None, None].expand(count, n, q, s, -1)
+        else:
+            states = states.clone()
+            states[:, :, :, 0] = edited[:, :, None].to(states)
+        replacement = states.reshape(count * n * q, s, -1).to(clean)
+        language = self._language
+        with (
+            restricted_head(language, self._wanted),
+            skipped_blocks(language.model, language.anatomy, site.index, self._tuples),
+            hooked(language.model, site, lambda state: replacement.to(state.device)),
+        ):
+            logits = self._run(count, site.index)
+        return self._encoded.contrast(logits, self._wanted).cpu()
