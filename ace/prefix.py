@@ -145,15 +145,18 @@ class PrefixRun:
 
     Args:
         gradients: also take gradients, all sites from one backward pass.
+        vocabulary: form the logits of every token, where `push_logits` shall give them.
 
     Raises:
         InputError: NaN or infinity in the contrasts.
         SiteError: a model that stores no keys and values.
     """
 
-    def __init__(self, language: LanguageModel, encoded: Encoded, *, gradients: bool = False) -> None:
+    def __init__(
+        self, language: LanguageModel, encoded: Encoded, *, gradients: bool = False, vocabulary: bool = False
+    ) -> None:
         self._language, self._encoded = language, encoded
-        self._wanted = encoded.wanted
+        self._wanted = None if vocabulary else encoded.wanted
         self._tuples: list[bool] = []
         self._states: dict[int, Tensor] = {}
         n, q, s = encoded.tails.shape
@@ -206,9 +209,17 @@ class PrefixRun:
         n, q, s = self._encoded.tails.shape
         return self._states[site.index].view(n, q, s, -1)[:, 0, 0]
 
-    @torch.no_grad()
     def push(self, site: Site, edited: Tensor) -> Tensor:
         """(m, n) float32 contrasts after the states at a site and the scored position are replaced by (m, n, d).
+
+        Raises:
+            InputError: edited states of another shape.
+        """
+        return self._encoded.contrast(self.push_logits(site, edited), self._wanted).cpu()
+
+    @torch.no_grad()
+    def push_logits(self, site: Site, edited: Tensor) -> Tensor:
+        """(m * n * q, s, v) float32 logits after such an edit, of the tokens that the contrast reads, or of all.
 
         Raises:
             InputError: edited states of another shape.
@@ -218,18 +229,13 @@ class PrefixRun:
         if edited.ndim != 3 or edited.shape[1:] != (n, clean.shape[-1]):
             raise InputError(f"edited: expected shape (m, {n}, {clean.shape[-1]}), got {tuple(edited.shape)}")
         count = len(edited)
-        states = clean.expand(count, *clean.shape).reshape(count, n, q, s, -1)
-        if s == 1:
-            states = edited[:, :, None, None].expand(count, n, q, s, -1)
-        else:
-            states = states.clone()
-            states[:, :, :, 0] = edited[:, :, None].to(states)
-        replacement = states.reshape(count * n * q, s, -1).to(clean)
+        states = clean.expand(count, *clean.shape).reshape(count, n, q, s, -1).clone()
+        states[:, :, :, 0] = edited[:, :, None].to(states)
+        replacement = states.reshape(count * n * q, s, -1)
         language = self._language
         with (
             restricted_head(language, self._wanted),
             skipped_blocks(language.model, language.anatomy, site.index, self._tuples),
             hooked(language.model, site, lambda state: replacement.to(state.device)),
         ):
-            logits = self._run(count, site.index)
-        return self._encoded.contrast(logits, self._wanted).cpu()
+            return self._run(count, site.index)
