@@ -33,6 +33,10 @@ class ArtifactError(AceError, OSError):
     """A stored file is truncated, corrupt, foreign or from another schema."""
 
 
+class NotTrained(AceError):
+    """Weights that nobody has trained yet and that would take hours: nothing trains them without being asked to."""
+
+
 class ClaimError(AceError, LookupError):
     """No such claim, or a claim applied to a subject that it does not speak about."""
 

@@ -73,6 +73,7 @@ class Recipe:
         seed: base seed; model k draws everything from its own stream (seed, k), whatever its neighbours.
         dtype: of weights and arithmetic in training.
         course: what is kept along the way and where arms branch off; None keeps the start and the end.
+        quick: trains in minutes on a CPU; others are trained only when that is asked for. Does not enter the address.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Recipe:
     seed: int = 0
     dtype: str = "float32"
     course: Course | None = None
+    quick: bool = True
 
     @property
     def address(self) -> str:
@@ -98,10 +100,10 @@ class Recipe:
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def entries(self) -> dict[str, Any]:
-        """All that determines the weights, as plain values. `name`, `scales` and what is kept of a course do not."""
+        """All that determines the weights, as plain values; not `name`, `scales`, `quick`, nor what a course keeps."""
         found = asdict(self)
         found["task"] = dict(self.task)
-        del found["name"], found["scales"]
+        del found["name"], found["scales"], found["quick"]
         course = found.pop("course")
         if course is not None and course["branch"] is not None:
             found["branch"] = {"epoch": course["branch"], "arms": course["arms"]}
@@ -132,12 +134,15 @@ def parse_recipe(name: str, entries: Mapping[str, Any]) -> Recipe:
         RecipeError: naming the key.
     """
     tables = {"task", "model", "optimiser", "schedule", "ensemble", "scales"}
-    _known(name, entries, tables | {"course"}, required=tables)
+    _known(name, entries, tables | {"course", "quick"}, required=tables)
     ensemble = entries["ensemble"]
     _known(f"{name}.ensemble", ensemble, {"models", "seed", "dtype"}, required={"models"})
     scales = entries["scales"]
     if not isinstance(scales, list | tuple) or not scales or any(scale not in SCALES for scale in scales):
         raise RecipeError(f"{name}.scales: expected some of {', '.join(SCALES)}, got {scales!r}")
+    quick = entries.get("quick", True)
+    if not isinstance(quick, bool):
+        raise RecipeError(f"{name}.quick: expected true or false, got {quick!r}")
     try:
         task = build_task(entries["task"])
     except RecipeError as error:
@@ -155,6 +160,7 @@ def parse_recipe(name: str, entries: Mapping[str, Any]) -> Recipe:
         seed=ensemble.get("seed", 0),
         dtype=ensemble.get("dtype", "float32"),
         course=parse_course(f"{name}.course", entries["course"]) if "course" in entries else None,
+        quick=quick,
     )
     _validate(recipe, task)
     return recipe

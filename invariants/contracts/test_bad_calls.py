@@ -554,6 +554,7 @@ bad("training.recipe.parse_recipe: unknown table", with_entry("data", {}), "unkn
 bad("training.recipe.parse_recipe: unknown key", parsed(model={"depth": 2}), "tiny.model | depth | blocks", RecipeError)
 bad("training.recipe.parse_recipe: missing key", parsed(model={"width": None}), "tiny.model | width", RecipeError)
 bad("training.recipe.parse_recipe: no models", parsed(ensemble={"models": None}), "tiny.ensemble | models", RecipeError)
+bad("training.recipe.parse_recipe: quick", with_entry("quick", "no"), "tiny.quick | true | 'no'", RecipeError)
 bad("training.recipe.parse_recipe: scale", with_entry("scales", ["huge"]), "scales | compact | huge", RecipeError)
 bad(
     "training.recipe.parse_recipe: text rate",

@@ -9,14 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ace.errors import ArtifactError, RecipeError
+from ace.errors import ArtifactError, NotTrained, RecipeError
+from ace.extract import extract_core
 from ace.training import trainer as training
 from ace.training.recipe import Recipe
 from ace.training.result import TrainedEnsemble, save_ensemble
@@ -62,7 +64,8 @@ def quiet(cache: Path, **options: Any) -> Zoo:
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
     """Every file with what it holds and when it was written."""
-    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
 def record_in(folder: Path) -> Path:
@@ -265,6 +268,54 @@ def test_under_retraining_a_record_without_a_usable_date_counts_as_old(
     redate(record_in(tmp_path), date)
     quiet(tmp_path, retrain=True, since=datetime.now(UTC)).obtain(builders.recipe())
     assert len(trainings) == 2
+
+
+# --- trainings that take hours ----------------------------------------------------------------------------------------
+def slow() -> Recipe:
+    return replace(builders.recipe(), quick=False)
+
+
+@pytest.mark.parametrize("retrain", [False, True])
+def test_a_training_of_hours_is_refused_with_the_command_that_starts_it_and_nothing_is_written(
+    tmp_path: Path, stored: Path, trainings: list[int], retrain: bool
+) -> None:
+    with pytest.raises(NotTrained, match=r"tiny has no .* weights .*: python -m fixtures\.zoo store tiny "):
+        quiet(tmp_path / "cache", retrain=retrain).obtain(slow())
+    assert trainings == []
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("retrain", [False, True])
+def test_a_patient_zoo_trains_for_hours(tmp_path: Path, stored: Path, trainings: list[int], retrain: bool) -> None:
+    found = quiet(tmp_path, retrain=retrain, patient=True).obtain(slow())
+    assert trainings == [0]
+    assert builders.same_weights(found.checkpoints, train(builders.recipe()).checkpoints)
+
+
+def test_weights_that_took_hours_are_used_where_they_are(tmp_path: Path, stored: Path, trainings: list[int]) -> None:
+    quiet(tmp_path, patient=True).obtain(slow())
+    assert quiet(tmp_path).obtain(slow()).recipe == slow()  # cached
+    zoo.store(slow())
+    assert quiet(tmp_path / "other").obtain(slow()).recipe == slow()  # stored
+    assert len(trainings) == 2
+
+
+def test_whether_a_recipe_is_quick_does_not_change_its_address() -> None:
+    assert slow().address == builders.recipe().address
+
+
+@pytest.mark.parametrize("name", ["markov-paper", "modadd-compact"])
+def test_recipes_that_tests_may_train_are_quick(name: str) -> None:
+    assert zoo.recipe(name).quick
+
+
+def test_claims_on_weights_that_nobody_trained_are_skipped_with_the_command(
+    tmp_path: Path, stored: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EnsembleTrainer, "advance", lambda self: pytest.fail("it trains"))
+    subjects = type(request.getfixturevalue("subjects"))(quiet(tmp_path), extract_core, nullcontext)
+    with pytest.raises(pytest.skip.Exception, match=r"python -m fixtures\.zoo store modadd-paper"):
+        subjects.grokking("modadd", "paper")
 
 
 # --- the repository's weights -----------------------------------------------------------------------------------------
