@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from ace.extract import Extractor, extract_core, head_sensitivities
 from ace.intervene import RankScan, rank_scan
 from ace.linalg import random_frames
 from ace.measure.kinds import small_model
+from ace.measure.measurement import Measurement
 from ace.measure.subject import Study, Subject
 from ace.sites import find_sites, hooked
 from ace.tasks import ModularAddition, Split
@@ -211,6 +214,23 @@ def last_states(model: SmallTransformer, inputs: Tensor) -> Tensor:
 def resampled_accuracy(hits: Tensor, counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """(b, r) accuracy at each rank, hits (r, n), of samples drawn counts (b, n) times."""
     return np.asarray(counts @ hits.double().numpy().T / counts.sum(axis=1, keepdims=True))
+
+
+Measure = Callable[[Subject], Measurement]
+
+
+def with_progress(measures: Mapping[str, Measure]) -> Mapping[str, Measure]:
+    """The measures, with how far the training went, and was to go, among their details as `trained`."""
+
+    def progressing(measure: Measure) -> Measure:
+        def measured(subject: Subject) -> Measurement:
+            history, found = history_of(subject), measure(subject)
+            epochs = {"epochs": history.last, "of": history.ensemble.recipe.schedule.epochs}
+            return replace(found, details={**found.details, "trained": epochs})
+
+        return measured
+
+    return MappingProxyType({claim: progressing(measure) for claim, measure in measures.items()})
 
 
 @dataclass(frozen=True, eq=False)

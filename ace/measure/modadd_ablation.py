@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-
 import numpy as np
 
 from ace.core import Core
 from ace.measure.algorithm import distance_irrelevance, gradient_symmetricity
 from ace.measure.controls import LEVEL, principal_core, random_controls, random_performance
-from ace.measure.history import history_of
+from ace.measure.history import history_of, with_progress
 from ace.measure.kinds import small_model
 from ace.measure.markov_ablation import edited
 from ace.measure.measurement import Measurement
@@ -112,7 +109,7 @@ def universality(subject: Subject) -> Measurement:
     )
 
 
-MEASURES: Mapping[str, Callable[[Subject], Measurement]] = MappingProxyType(
+MEASURES = with_progress(
     {
         "modadd.sufficiency": sufficiency,
         "modadd.necessity": necessity,

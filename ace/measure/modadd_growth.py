@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,7 @@ from numpy.typing import NDArray
 
 from ace.errors import Inapplicable
 from ace.intervene import RankScan
-from ace.measure.history import LEARNT, TOLERANCE, History, history_of, resampled_accuracy
+from ace.measure.history import LEARNT, TOLERANCE, History, history_of, resampled_accuracy, with_progress
 from ace.measure.measurement import Measurement
 from ace.measure.modadd_ablation import chance_bound, kept_accuracy, random_kept, removed_accuracy
 from ace.measure.subject import REPLICATES, Study, Subject
@@ -243,7 +241,7 @@ def _ablations(history: History) -> dict[str, Any]:
     return found
 
 
-MEASURES: Mapping[str, Callable[[Subject], Measurement]] = MappingProxyType(
+MEASURES = with_progress(
     {
         "modadd.grok": grok,
         "modadd.formation": formation,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from ace import rotation
 from ace.dynamics import spectrum
 from ace.measure.controls import DRAWS, LEVEL
-from ace.measure.history import History, history_of
+from ace.measure.history import History, history_of, with_progress
 from ace.measure.measurement import Measurement
 from ace.measure.subject import REPLICATES, Study, Subject
 from ace.stats import Array, Estimate, exact, quantile
@@ -217,7 +216,7 @@ def _in_sample_r2(means: Array) -> float:
     return float(1 - (left**2).sum() / (after**2).sum())
 
 
-MEASURES: Mapping[str, Callable[[Subject], Measurement]] = MappingProxyType(
+MEASURES = with_progress(
     {
         "modadd.rotation": rotations,
         "modadd.operator_r2": operator_r2,

@@ -51,17 +51,27 @@ def terminal(results: Sequence[Result], expected: Documented | None = None) -> l
     cells = [list(HEADINGS), *rows(results, expected)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(HEADINGS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return [lines[0], "-" * max(map(len, lines)), *lines[1:], "", tally(results)]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:], "", *unfinished(results), tally(results)]
 
 
 def markdown(results: Sequence[Result], expected: Documented | None = None) -> str:
     """The table as markdown, with the statement and the reason of every verdict below it."""
     lines = ["| " + " | ".join(HEADINGS) + " |", "|" + " --- |" * len(HEADINGS)]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows(results, expected)]
-    lines += ["", tally(results), ""]
+    lines += ["", *(f"{line}\n" for line in unfinished(results)), tally(results), ""]
     for result in results:
         lines.append(f"- **{result['claim']}** ({result['subject']}), {result['verdict']}: {result['reason']}.")
     return "\n".join(lines) + "\n"
+
+
+def unfinished(results: Iterable[Result]) -> list[str]:
+    """A line for each subject whose models were trained less than their recipe says."""
+    lines = {}
+    for result in results:
+        trained = result.get("details", {}).get("trained")
+        if trained and trained["epochs"] < trained["of"]:
+            lines[result["subject"]] = f"{result['subject']}: trained {trained['epochs']:,} of {trained['of']:,} epochs"
+    return list(lines.values())
 
 
 def tally(results: Iterable[Result]) -> str:
@@ -89,6 +99,7 @@ def explain(result: Result) -> str:
         *each,
         "  controls:",
         *controls,
+        *(f"  {line}" for line in unfinished([result])),
         f"  rerun: {result['command']}",
     ]
     return "\n".join(lines)
