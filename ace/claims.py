@@ -333,6 +333,7 @@ _CLAIMS = (
         "paper",
         "the paper has them all on the ring; one in ten may be off it",
         controls=("memorised", "permuted labels"),
+        reported=("at the end", "random class means, in sample at rank p - 1"),
     ),
     Claim(
         "modadd.operator_r2",
@@ -344,6 +345,7 @@ _CLAIMS = (
         "above the 99.9 % quantile over random orders of the classes, and above 0, predicting nothing; in-sample at"
         " rank p - 1 any means give 1",
         controls=("memorised", "permuted labels", "random class means"),
+        reported=("at the end", "random class means, in sample at rank p - 1"),
     ),
     Claim(
         "modadd.angles",
@@ -354,6 +356,7 @@ _CLAIMS = (
         "null",
         "below the .1 % quantile over random orders of the classes; chance is .25",
         controls=("memorised", "permuted labels"),
+        reported=("at the end", "random class means, in sample at rank p - 1"),
     ),
     Claim(
         "modadd.inflation",
@@ -394,8 +397,10 @@ _CLAIMS = (
         "distinct modes of the operator on all core coordinates at the end, the constant one with them",
         Bound("==", 0.0, "p // 2 + 1"),
         "paper",
-        "the published count for p = 53 is 27; class means in general position have as many",
+        "the published count for p = 53 is 27; class means in general position have as many, and so have the"
+        " whole states of a model that has learnt nothing yet",
         controls=("random class means", "memorised"),
+        reported=("whole states, untrained", "whole states, memorised", "whole states, at the end"),
     ),
     Claim(
         "modadd.mode_growth",

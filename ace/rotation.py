@@ -176,6 +176,17 @@ def modes_needed(energy: Array, share: float = 0.99) -> Ints:
     return np.asarray((running < share * (1 - 1e-12)).sum(axis=-1) + 1, dtype=np.int64)
 
 
+def leading_modes(energy: Array, share: float = 0.99) -> Ints:
+    """The frequencies, the strongest first, that together hold a share of the energy (f) of 1..f.
+
+    Raises:
+        InputError: energy of more than one set of means.
+    """
+    if energy.ndim != 1:
+        raise InputError(f"energy: expected (f), got shape {energy.shape}")
+    return np.asarray(np.argsort(-energy, kind="stable")[: int(modes_needed(energy, share))] + 1, dtype=np.int64)
+
+
 def distinct_modes(eigenvalues: Complex, modulus: int) -> int:
     """How many different frequencies 0..p // 2 the eigenvalues (k) on the ring have; the mean adds frequency 0."""
     on_ring = eigenvalues[np.abs(np.abs(eigenvalues) - 1) <= np.sin(np.pi / modulus)]

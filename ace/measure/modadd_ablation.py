@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ace.core import Core
@@ -11,8 +13,10 @@ from ace.measure.history import history_of, with_progress
 from ace.measure.kinds import small_model
 from ace.measure.markov_ablation import edited
 from ace.measure.measurement import Measurement
+from ace.measure.modadd_rotation import class_means
 from ace.measure.subject import Study, Subject
 from ace.measure.transplant import transplants
+from ace.rotation import leading_modes, mode_energy
 from ace.stats import Estimate, bootstrap_mean, proportion, quantile
 from ace.tasks.base import Split
 
@@ -93,8 +97,7 @@ def universality(subject: Subject) -> Measurement:
     history = history_of(subject)
     study, late = subject.trained, history.study(history.last)
     memorised = subject.companion("memorised")
-    models = [small_model(study, k) for k in range(len(study))]
-    pairs = study.batch(Split.SELECTION).inputs
+    stages = {"untrained": subject.untrained, "memorised": memorised, "after grokking": study, "at the end": late}
     return Measurement(
         transplants(study, study),
         {
@@ -102,11 +105,21 @@ def universality(subject: Subject) -> Measurement:
             "memorised donor": transplants(memorised, study),
             "at the end": transplants(late, late),
         },
-        details={
-            "gradient symmetricity": [gradient_symmetricity(model, pairs, seed=0) for model in models],
-            "distance irrelevance": [distance_irrelevance(model) for model in models],
-        },
+        details={stage: _algorithm(models) for stage, models in stages.items()},
     )
+
+
+def _algorithm(study: Study) -> dict[str, Any]:
+    """Which algorithm each model runs, as far as the published measures tell, and by which frequencies."""
+    models = [small_model(study, k) for k in range(len(study))]
+    pairs = study.batch(Split.SELECTION).inputs
+    return {
+        "gradient symmetricity": [gradient_symmetricity(model, pairs, seed=0) for model in models],
+        "distance irrelevance": [distance_irrelevance(model) for model in models],
+        "frequencies, strongest first": [
+            leading_modes(mode_energy(class_means(study, k))).tolist() for k in range(len(study))
+        ],
+    }
 
 
 MEASURES = with_progress(

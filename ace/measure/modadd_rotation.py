@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from ace.stats import Array, Estimate, exact, quantile
 from ace.tasks.base import Split
 
 MEDIAN = 0.5
+TAUTOLOGY = "random class means, in sample at rank p - 1"
 
 
 def rotations(subject: Subject) -> Measurement:
@@ -32,7 +34,8 @@ def rotations(subject: Subject) -> Measurement:
     stages["at the end"] = history.study(history.last)
     plane = {name: [_eigenvalues(class_means(study, k)) for k in history.members] for name, study in stages.items()}
     details = {"classes": modulus, "eigenvalues": plane, "share by epoch": _by_epoch(history, share)}
-    return _measured(subject, share, +1, LEVEL, details)
+    measured = _measured(subject, share, +1, LEVEL, details)
+    return _beside(measured, TAUTOLOGY, rotation.ring_share(spectrum(_in_general_position(modulus)[1]), modulus))
 
 
 def angles(subject: Subject) -> Measurement:
@@ -43,7 +46,8 @@ def angles(subject: Subject) -> Measurement:
         values = rotation.held_out_eigenvalues(means, _rank(means))
         return rotation.grid_distance(values, modulus).mean(axis=-1)
 
-    return _measured(subject, distance, -1, MEDIAN, {})
+    measured = _measured(subject, distance, -1, MEDIAN, {"distance by epoch": _by_epoch(history_of(subject), distance)})
+    return _beside(measured, TAUTOLOGY, rotation.grid_distance(spectrum(_in_general_position(modulus)[1]), modulus))
 
 
 def operator_r2(subject: Subject) -> Measurement:
@@ -53,13 +57,13 @@ def operator_r2(subject: Subject) -> Measurement:
     rng = np.random.default_rng(0)
     random = rng.standard_normal((DRAWS, modulus, _rank(class_means(subject.trained, 0))))
     drawn = rotation.held_out_r2(random, random.shape[-1])
-    tautology = rng.standard_normal((modulus, modulus - 1))
-    return Measurement(
+    found = Measurement(
         measured.estimates,
         {**measured.controls, "random class means": (exact("all", float(np.median(drawn)), count=DRAWS),)},
         {"larger of null and 0": max(0.0, *measured.references.values())},
-        {**measured.details, "in-sample at rank p - 1, random class means": _in_sample_r2(tautology)},
+        measured.details,
     )
+    return _beside(found, TAUTOLOGY, _in_sample_r2(*_in_general_position(modulus)))
 
 
 def modes(subject: Subject) -> Measurement:
@@ -71,6 +75,9 @@ def modes(subject: Subject) -> Measurement:
     def count(means: Array) -> float:
         return float(rotation.distinct_modes(spectrum(rotation.shift_operator(means)), modulus))
 
+    def whole(study: Study) -> tuple[Estimate, ...]:
+        return tuple(exact(str(k), count(_state_means(study, k))) for k in history.members)
+
     rng = np.random.default_rng(0)
     random = [rng.standard_normal((modulus, 2 * modulus)) for _ in history.members]
     return Measurement(
@@ -80,6 +87,9 @@ def modes(subject: Subject) -> Measurement:
             "memorised": tuple(
                 exact(str(k), count(class_means(subject.companion("memorised"), k))) for k in history.members
             ),
+            "whole states, untrained": whole(subject.untrained),
+            "whole states, memorised": whole(subject.companion("memorised")),
+            "whole states, at the end": whole(late),
         },
         {"p // 2 + 1": float(modulus // 2 + 1)},
         {"dimensions": [late.core(k).dimension for k in history.members], "epoch": history.last},
@@ -136,6 +146,23 @@ def class_means(study: Study, index: int) -> Array:
     return rotation.class_means(values, classes, study.task.vocabulary)
 
 
+def _state_means(study: Study, index: int) -> Array:
+    """(p, d) means of one model's states on the evaluation pairs of each answer."""
+    states = study.states(index, Split.EVALUATION)[:, -1].double().numpy()
+    return rotation.class_means(states, _coordinates(study, index)[1], study.task.vocabulary)
+
+
+def _in_general_position(modulus: int) -> tuple[Array, Array]:
+    """(p, p - 1) random class means and the (p - 1, p - 1) shift operator fitted to all their edges: a tautology."""
+    means = np.random.default_rng(0).standard_normal((modulus, modulus - 1))
+    return means, rotation.shift_operator(means)
+
+
+def _beside(measured: Measurement, name: str, value: Array | float) -> Measurement:
+    """The measurement with one more number reported beside it."""
+    return replace(measured, controls={**measured.controls, name: (exact("all", float(value)),)})
+
+
 def _coordinates(study: Study, index: int) -> tuple[Array, rotation.Ints]:
     values = study.coordinates(index, Split.EVALUATION)[:, -1]
     return values, study.batch(Split.EVALUATION).targets[:, -1]
@@ -164,13 +191,15 @@ def _measured(
     level: float,
     details: Mapping[str, Any],
 ) -> Measurement:
-    """A statistic of class means after grokking, on the memorised models, and on relabelled classes.
+    """A statistic of class means after grokking, at the end, on the memorised models, and on relabelled classes.
 
     Args:
         better: +1 where a larger value speaks for the claim, -1 where a smaller one does.
         level: quantile of the relabelled values, counted towards the favourable, that stands as the control.
     """
     study, memorised = subject.trained, subject.companion("memorised")
+    history = history_of(subject)
+    late = history.study(history.last)
     members = range(len(study))
 
     def estimates(of: Study) -> tuple[Estimate, ...]:
@@ -185,6 +214,7 @@ def _measured(
         {
             "memorised": estimates(memorised),
             "permuted labels": tuple(exact(str(k), value, count=DRAWS) for k, value in enumerate(labelled)),
+            "at the end": estimates(late),
         },
         {"99.9% of permuted labels": favourable},
         {"rank": [_rank(class_means(study, k)) for k in members], **details},
@@ -209,10 +239,10 @@ def _relabelled(study: Study, index: int, statistic: Callable[[Array], Array]) -
     return np.asarray(statistic(class_means(study, index)[orders]))
 
 
-def _in_sample_r2(means: Array) -> float:
+def _in_sample_r2(means: Array, operator: Array) -> float:
     centred = means - means.mean(axis=0)
     after = np.roll(centred, -1, axis=0)
-    left = after - centred @ rotation.shift_operator(means).T
+    left = after - centred @ operator.T
     return float(1 - (left**2).sum() / (after**2).sum())
 
 

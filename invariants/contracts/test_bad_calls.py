@@ -589,6 +589,7 @@ bad(
     lambda _: rotation.held_out_r2(MEANS[None], 2, rotation.random_orders(5, 2, RNG)),
     "means | one set | (1, 5, 3)",
 )
+bad("rotation.leading_modes: many", lambda _: rotation.leading_modes(np.ones((2, 5))), "energy | (f) | (2, 5)")
 bad("rotation.mode_energy: NaN", lambda _: rotation.mode_energy(MEANS * np.nan), "means | finite")
 
 ADDITION = ModularAddition(7, 0.3)

@@ -78,6 +78,7 @@ def test_circles_turn_on_the_ring_at_multiples_of_a_turn_over_p(seed: int, modul
     energy = rotation.mode_energy(means)
     assert set(np.flatnonzero(energy > 1e-9) + 1) == {one, two}
     assert int(rotation.modes_needed(energy)) == 2
+    assert set(rotation.leading_modes(energy).tolist()) == {one, two}
 
 
 @given(seed=seeds, modulus=moduli)
@@ -130,6 +131,7 @@ def test_modes_needed_is_the_smallest_number_that_holds_the_share(values: list[f
     count = int(rotation.modes_needed(energy, share))
     ordered = np.sort(energy)[::-1]
     assert ordered[:count].sum() >= share - 1e-9
+    assert energy[rotation.leading_modes(energy, share) - 1].tolist() == ordered[:count].tolist()
     assert count == 1 or ordered[: count - 1].sum() < share + 1e-9
 
 
