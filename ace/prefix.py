@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ace.continuation import Encoded
 from ace.errors import InputError, SiteError
 from ace.language import LanguageModel
-from ace.sites import Anatomy, Site, hooked
+from ace.sites import Anatomy, Site, hooked, state_place
 
 
 class HeadRows(nn.Module):
@@ -59,7 +59,8 @@ def skipped_blocks(model: nn.Module, anatomy: Anatomy, count: int, tuples: Seque
 
     def passing(as_tuple: bool) -> Any:
         def forward(*arguments: Any, **named: Any) -> Any:
-            state = arguments[0] if arguments else named["hidden_states"]
+            place = state_place(arguments, named)
+            state = arguments[0] if place is None else named[place]
             return (state,) if as_tuple else state
 
         return forward
@@ -203,6 +204,11 @@ class PrefixRun:
             input_ids=tails.to(self._language.device), past_key_values=cache, use_cache=cache is not None
         ).logits
         return found
+
+    @property
+    def tails(self) -> int:
+        """Rows that are run for one prompt: tails, times their length."""
+        return self._encoded.tails.shape[1] * self._encoded.tails.shape[2]
 
     def states(self, site: Site) -> Tensor:
         """(n, d) states at a site at the scored position, in the model's dtype."""

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from ace.errors import InterventionError, SiteError
 
 HEAD_NAMES = ("head", "lm_head", "embed_out", "output")
-NORM_NAMES = ("ln_f", "norm", "final_norm", "final_layer_norm", "final_layernorm")
 
 
 @dataclass(frozen=True)
@@ -60,38 +59,91 @@ class Anatomy:
 
 
 def find_sites(model: nn.Module) -> Anatomy:
-    """Anatomy of a model, by structure: the longest list of equal blocks, the norm beside it and the linear head.
+    """Anatomy of a model, by structure: its list of equal blocks, the norm beside it and the linear head.
+
+    The blocks are the least nested list, so that the experts within a block are not taken for blocks; of several such
+    lists, the one whose entries have parts of their own, then the longest. The final norm is the last norm beside the
+    blocks, or beside a module around them. Where there is none, site L is the input of whatever reads the last block's
+    output: a projection to the head's width, or the head.
 
     Raises:
-        SiteError: no list of blocks, or no linear head.
+        SiteError: no list of blocks, no linear head, or an encoder beside the decoder.
     """
-    lists = [
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.ModuleList) and len(module) and len({type(child) for child in module}) == 1
-    ]
-    if not lists:
+    config = getattr(model, "config", None)
+    if getattr(config, "is_encoder_decoder", False):
+        raise SiteError(f"model: expected a decoder without an encoder, got {type(model).__name__}")
+    lists = {name: module for name, module in model.named_modules() if isinstance(module, nn.ModuleList)}
+    equal = [name for name, module in lists.items() if len({type(child) for child in module}) == 1]
+    if not equal:
         raise SiteError(f"model: expected a ModuleList of blocks, found none in {type(model).__name__}")
-    stem, blocks = max(lists, key=lambda found: (len(found[1]), -found[0].count(".")))
+
+    def rank(name: str) -> tuple[int, bool, int]:
+        around = sum(name.startswith(f"{other}.") for other in lists)
+        return -around, any(True for _ in lists[name][0].children()), len(lists[name])
+
+    stem = max(equal, key=rank)
     head = _linear_head(model, stem)
-    owner = stem.rpartition(".")[0]
-    norm = next((n for n in (_join(owner, name) for name in NORM_NAMES) if _has(model, n)), None)
-    last = norm or head
-    names = tuple(f"{stem}.{index}" for index in range(len(blocks)))
+    norm = _final_norm(model, stem)
+    last = norm or _projection(model, stem, head) or head
+    names = tuple(f"{stem}.{index}" for index in range(len(lists[stem])))
     count = len(names)
     sites = [Site(index, index / count, name, linear_tail=False) for index, name in enumerate(names)]
-    sites.append(Site(count, 1.0, last, linear_tail=norm is None))
+    # Some models squash the logits themselves: then the head is not the end.
+    capped = getattr(config, "final_logit_softcapping", None) is not None
+    sites.append(Site(count, 1.0, last, linear_tail=norm is None and not capped))
     return Anatomy(names, norm, head, tuple(sites))
 
 
 def _linear_head(model: nn.Module, stem: str) -> str:
-    for name in HEAD_NAMES:
-        if _has(model, name) and isinstance(model.get_submodule(name), nn.Linear):
-            return name
+    """What the model says its output embedding is, else a linear map of a usual name, else one onto the vocabulary."""
+    names = {module: name for name, module in model.named_modules()}
+    own = getattr(model, "get_output_embeddings", None)
+    found = own() if own is not None else None
+    if isinstance(found, nn.Linear) and found in names:
+        return names[found]
+    outside = [n for n, m in model.named_modules() if isinstance(m, nn.Linear) and not n.startswith(f"{stem}.")]
+    named = [name for name in outside if name.rpartition(".")[2] in HEAD_NAMES]
+    if named:
+        return min(named, key=lambda name: name.count("."))
+    sizes = {module.num_embeddings for module in model.modules() if isinstance(module, nn.Embedding)}
+    onto = [name for name in outside if model.get_submodule(name).out_features in sizes]
+    if len(onto) == 1:
+        return onto[0]
     raise SiteError(
-        f"model: expected a linear head named one of {', '.join(HEAD_NAMES)} beside the blocks {stem!r},"
-        f" found none in {type(model).__name__}"
+        f"model: expected a linear head named one of {', '.join(HEAD_NAMES)}, or one onto the vocabulary, beside the"
+        f" blocks {stem!r}, found {onto or 'none'} in {type(model).__name__}"
     )
+
+
+def _around(model: nn.Module, stem: str) -> Iterator[tuple[str, nn.Module]]:
+    """Modules beside the blocks, and beside each module around them, from the inside out, with their names."""
+    owner = stem
+    while owner:
+        owner = owner.rpartition(".")[0]
+        for name, module in reversed(list(model.get_submodule(owner).named_children())):
+            yield _join(owner, name), module
+
+
+def _final_norm(model: nn.Module, stem: str) -> str | None:
+    """The last norm beside the blocks, whatever its name; one of embeddings is not final."""
+    beside = (name for name, module in _around(model, stem) if _is_norm(module))
+    return next((name for name in beside if "emb" not in name.rpartition(".")[2]), None)
+
+
+def _is_norm(module: nn.Module) -> bool:
+    """Called a norm, or nothing but vectors of parameters, as the norms of all families have."""
+    own = list(module.parameters())
+    vectors = bool(own) and all(parameter.ndim == 1 for parameter in own)
+    return not any(True for _ in module.children()) and ("norm" in type(module).__name__.lower() or vectors)
+
+
+def _projection(model: nn.Module, stem: str, head: str) -> str | None:
+    """A linear map beside the blocks from another width to the head's."""
+    width = model.get_submodule(head).in_features
+    for name, module in _around(model, stem):
+        if isinstance(module, nn.Linear) and name != head and module.out_features == width != module.in_features:
+            return name
+    return None
 
 
 def _has(model: nn.Module, name: str) -> bool:
@@ -111,6 +163,14 @@ def head_of(model: nn.Module) -> nn.Linear:
     head = model.get_submodule(find_sites(model).head)
     assert isinstance(head, nn.Linear)
     return head
+
+
+def state_place(arguments: tuple[Any, ...], named: dict[str, Any]) -> str | None:
+    """Where a block is handed its state: None for the first argument, otherwise the keyword."""
+    if arguments:
+        return None
+    floating = (name for name, value in named.items() if isinstance(value, Tensor) and value.is_floating_point())
+    return "hidden_states" if "hidden_states" in named else next(floating, "hidden_states")
 
 
 @contextmanager
@@ -133,7 +193,8 @@ def hooked(model: nn.Module, site: Site, edit: Callable[[Tensor], Tensor | None]
         module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         nonlocal fired
-        state = arguments[0] if arguments else named.get("hidden_states")
+        place = state_place(arguments, named)
+        state = arguments[0] if place is None else named.get(place)
         if not isinstance(state, Tensor):
             raise SiteError(f"{site}: expected the state as a tensor, got {type(state).__name__}")
         fired = True
@@ -143,9 +204,9 @@ def hooked(model: nn.Module, site: Site, edit: Callable[[Tensor], Tensor | None]
         if not isinstance(edited, Tensor) or edited.shape != state.shape:
             came = tuple(edited.shape) if isinstance(edited, Tensor) else type(edited).__name__
             raise InterventionError(f"{site}: expected an edited state of shape {tuple(state.shape)}, got {came}")
-        if arguments:
+        if place is None:
             return (edited, *arguments[1:]), named
-        return arguments, {**named, "hidden_states": edited}
+        return arguments, {**named, place: edited}
 
     handle = model.get_submodule(site.path).register_forward_pre_hook(before, with_kwargs=True)
     try:
