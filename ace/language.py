@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ace.check import check_choice
-from ace.errors import ArtifactError, InputError
+from ace.errors import ArtifactError, InputError, TokenizerError
 from ace.sites import Anatomy, find_sites
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -60,9 +62,14 @@ class LanguageModel:
         return self._checked("continuation", text, self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def decode(self, ids: Tensor | list[int]) -> str:
-        """Text of token ids (t), special tokens left out."""
-        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
-        return text
+        """Text of token ids (t): special tokens are left out, and where one parts two texts there is a space."""
+        special, parts = set(self.tokenizer.all_special_ids), [[]]  # type: ignore[var-annotated]
+        for token in ids.tolist() if isinstance(ids, Tensor) else ids:
+            if token in special:
+                parts.append([])
+            else:
+                parts[-1].append(token)
+        return " ".join(self.tokenizer.decode(part) for part in parts if part)
 
     def _checked(self, kind: str, text: str, ids: list[int]) -> list[int]:
         size = self.model.get_input_embeddings().num_embeddings  # type: ignore[operator]
@@ -101,33 +108,93 @@ def load_language_model(
         tokenizer: hub name or path of the tokenizer, where it does not lie with the model.
 
     Raises:
-        ArtifactError: no such model or tokenizer, unreadable, or not a causal language model.
+        ArtifactError: no such model or tokenizer, unreadable, with weights missing, or not a causal language model.
         InputError: another dtype.
         SiteError: no recognisable blocks.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     check_choice("dtype", dtype, DTYPES)
     if device is not None and device_map is not None:
         raise InputError("device: expected without device_map, which places the model itself")
     chosen = {"dtype": dtype if dtype == "auto" else getattr(torch, dtype), "revision": revision}
     if device_map is not None:
         chosen["device_map"] = device_map
+    with quiet_transformers():
+        model = _load_model(name, chosen)
+        found = _load_tokenizer(tokenizer or name, revision=None if tokenizer else revision)
+    if device is not None:
+        model.to(device)
+    language = wrap_model(model, found, str(name))
+    _check_causal(language)
+    return language
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Inside, transformers shows no progress bar and no warning; what matters of them is raised here as an error."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
-        model = AutoModelForCausalLM.from_pretrained(str(name), **chosen)
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _load_model(name: str | Path, chosen: dict[str, Any]) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    _check_folder("model", name)
+    loaded: Any
+    try:
+        loaded = AutoModelForCausalLM.from_pretrained(str(name), output_loading_info=True, **chosen)
     except Exception as error:  # the hub's, the parser's and the reader's errors share no base
         raise ArtifactError(
             f"model: expected a causal language model at {str(name)!r}: {_first_line(error)}"
         ) from error
-    source = str(tokenizer or name)
+    model, report = loaded
+    # Such weights would be random: transformers says so in a warning and goes on.
+    absent = sorted({*report["missing_keys"], *(str(key[0]) for key in report["mismatched_keys"])})
+    if absent:
+        kind = type(model).__name__
+        raise ArtifactError(f"model: expected all weights of {kind} at {str(name)!r}, without {', '.join(absent[:3])}")
+    return model
+
+
+def _load_tokenizer(name: str | Path, *, revision: str | None) -> Any:
+    from transformers import AutoTokenizer
+
+    _check_folder("tokenizer", name)
     try:
-        found = AutoTokenizer.from_pretrained(source, revision=None if tokenizer else revision)
+        found = AutoTokenizer.from_pretrained(str(name), revision=revision)
+        words = set(found.get_vocab()) - set(found.all_special_tokens)
         found("a")
     except Exception as error:
-        raise ArtifactError(f"tokenizer: expected one at {source!r}: {_first_line(error)}") from error
-    if device is not None:
-        model.to(device)  # type: ignore[arg-type]
-    return wrap_model(model, found, str(name))
+        raise TokenizerError(f"tokenizer: expected one at {str(name)!r}: {_first_line(error)}") from error
+    if not words:  # what some classes are made as where their files are absent
+        raise ArtifactError(f"tokenizer: expected one at {str(name)!r}, found no vocabulary")
+    return found
+
+
+def _check_folder(kind: str, name: str | Path) -> None:
+    """A name that can only be a path has to be one; asked of the hub, it gets an answer that says nothing."""
+    text = str(name)
+    if (isinstance(name, Path) or text.startswith(("/", ".", "~")) or text.count("/") > 1) and not Path(name).is_dir():
+        raise ArtifactError(f"{kind}: expected a folder at {text!r}, found none")
+
+
+@torch.no_grad()
+def _check_causal(language: LanguageModel) -> None:
+    """What comes later must not change what a position says: an encoder's language model is none to continue with."""
+    ids = torch.tensor([[0, 0], [0, 1]], device=language.device)
+    logits = language.model(input_ids=ids).logits[:, 0]
+    tolerance = 64 * torch.finfo(logits.dtype).eps * float(logits.abs().max())
+    if float((logits[0] - logits[1]).abs().max()) > tolerance:
+        kind = type(language.model).__name__
+        raise ArtifactError(f"model: expected a causal one at {language.name!r}, got {kind}, which looks ahead")
 
 
 def _first_line(error: Exception) -> str:

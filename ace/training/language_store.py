@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from ace.errors import ArtifactError
+from ace.language import quiet_transformers
 from ace.training.checkpoint import write_atomic
 from ace.training.language import LanguageRecipe, TrainedLanguageModel, train_language_model
 from ace.training.trainer import remove_partial
@@ -31,8 +32,9 @@ def store_language_model(folder: Path, trained: TrainedLanguageModel) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
     try:
-        trained.model.save_pretrained(fresh)  # type: ignore[operator]
-        trained.tokenizer.save_pretrained(fresh)
+        with quiet_transformers():
+            trained.model.save_pretrained(fresh)  # type: ignore[operator]
+            trained.tokenizer.save_pretrained(fresh)
         files = {path.name: _digest(path) for path in sorted(fresh.iterdir())}
         document = {"schema": 1, **trained.provenance, "files": files}
         write_atomic(fresh / PROVENANCE, (json.dumps(document, indent=1) + "\n").encode())
@@ -64,8 +66,9 @@ def load_language_folder(folder: Path, recipe: LanguageRecipe, index: int) -> Tr
         path = folder / Path(name).name
         if not path.is_file() or _digest(path) != digest:
             raise ArtifactError(f"{path}: missing, corrupt or truncated: expected SHA-256 {digest[:12]}")
-    model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    with quiet_transformers():
+        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     return TrainedLanguageModel(model, tokenizer, document)
 
 
