@@ -14,12 +14,19 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from ace.errors import NotTrained
+from ace.errors import NotTrained, TokenizerError
 from ace.extract import Extractor
+from ace.language import load_language_model, wrap_model
+from ace.measure.agreement_family import FamilySubject
+from ace.measure.agreement_subject import AgreementSubject, UnusableSubject, fresh_twin
 from ace.measure.history import History, grokking_subject
-from ace.measure.subject import Study, Subject
+from ace.measure.language_study import LanguageStudy
+from ace.measure.subject import ClaimSubject, Study, Subject
 from ace.plugin import SESSION, parametrize_claims
+from ace.tasks.agreement import TASKS, AgreementTask
+from ace.training.language import untrained_model
 from ace.training.result import TrainedEnsemble
+from fixtures.language_zoo import language_recipe, obtain_language_models
 from fixtures.zoo import CACHE, Zoo
 from fixtures.zoo import recipe as find_recipe
 
@@ -32,11 +39,14 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "low_rank": (),
     "hidden_markov": (),
     "modadd": ("compact", "paper"),
+    "agreement": ("small", "medium", "large"),
+    "agreement_family": (),
 }
+MODEL = {"agreement": ("model",), "agreement_family": ("model",)}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    parametrize_claims(metafunc, SUBJECTS)
+    parametrize_claims(metafunc, SUBJECTS | (MODEL if metafunc.config.getoption("--ace-model") else {}))
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +105,97 @@ class Subjects:
             history = History(self._obtain(name), extractor=self._extractor)
             self._subjects[name] = grokking_subject(name, history, f'pytest invariants -k "{{claim}}-{scale}"')
         return self._subjects[name]
+
+
+class Languages:
+    """Subjects of agreement: the embedded family by size, or the model that the command line names."""
+
+    def __init__(
+        self, config: pytest.Config, extractor: Extractor, uncaptured: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._config, self._extractor, self._uncaptured = config, extractor, uncaptured
+        self._subjects: dict[str, ClaimSubject] = {}
+
+    def subject(self, size: str) -> ClaimSubject:
+        """The models of one size, or for "model" the user's own."""
+        if size not in self._subjects:
+            self._subjects[size] = self._users_model() if size == "model" else self._embedded(size)
+        return self._subjects[size]
+
+    def family(self, sizes: tuple[str, ...]) -> FamilySubject:
+        """Several sizes as one subject."""
+        scales = tuple(self.subject(size) for size in sizes)
+        name = "agreement-family" if len(scales) > 1 else scales[0].name
+        return FamilySubject(name, scales, 'pytest invariants -k "{claim}"')
+
+    def _embedded(self, size: str) -> AgreementSubject:
+        wanted, option = language_recipe(f"agreement-{size}"), self._config.getoption
+        with self._uncaptured():
+            models = obtain_language_models(
+                wanted,
+                cache=Path(option("--ace-cache") or CACHE),
+                retrain=option("--ace-retrain"),
+                seed=int(option("--ace-seed")) if option("--ace-seed") else None,
+                since=self._config.stash[SESSION].started,
+                progress=not hasattr(self._config, "workerinput"),
+            )
+        task = AgreementTask()
+        wrapped = [wrap_model(found.model, found.tokenizer, wanted.name) for found in models]
+        return AgreementSubject(
+            wanted.name,
+            tuple(LanguageStudy(language, task, extractor=self._extractor) for language in wrapped),
+            lambda k: wrap_model(untrained_model(wanted, k), wrapped[k].tokenizer, wanted.name),
+            task.transfers,
+            f'pytest invariants -k "{{claim}}-{size}"',
+            exact_judge=True,
+        )
+
+    def _users_model(self) -> ClaimSubject:
+        option = self._config.getoption
+        name = option("--ace-model")
+        rerun = f'pytest invariants --ace-model {name} -k "{{claim}}"'
+        chosen = option("--ace-task") or "agreement"
+        if chosen in TASKS:
+            task = source = TASKS[chosen]
+        else:
+            from ace.tasks.minimal_pairs import read_pairs
+
+            task, source = None, read_pairs(Path(chosen))
+        try:
+            language = load_language_model(
+                name,
+                revision=option("--ace-revision"),
+                dtype=option("--ace-dtype") or "auto",
+                device=option("--ace-device"),
+                tokenizer=option("--ace-tokenizer"),
+            )
+        except TokenizerError as error:
+            return UnusableSubject(Path(name).name, f"{error}; name one with --ace-tokenizer", rerun)
+        return AgreementSubject(
+            Path(name).name,
+            (LanguageStudy(language, source, extractor=self._extractor),),
+            lambda k: fresh_twin(language, k),
+            task.transfers if task else {},
+            rerun,
+            attractors=task is not None and task.attractors,
+        )
+
+
+@pytest.fixture(scope="session")
+def languages(extractor: Extractor, request: pytest.FixtureRequest) -> Languages:
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
+    return Languages(request.config, extractor, uncaptured)
+
+
+@pytest.fixture(scope="session")
+def agreement(request: pytest.FixtureRequest, languages: Languages) -> ClaimSubject:
+    return languages.subject(request.param)
+
+
+@pytest.fixture(scope="session")
+def agreement_family(request: pytest.FixtureRequest, languages: Languages) -> FamilySubject:
+    return languages.family(("model",) if request.param == "model" else SUBJECTS["agreement"])
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,10 @@ class NotTrained(AceError):
     """Weights that nobody has trained yet and that would take hours: nothing trains them without being asked to."""
 
 
+class TokenizerError(ArtifactError):
+    """A language model comes without a tokenizer that can be read."""
+
+
 class ClaimError(AceError, LookupError):
     """No such claim, or a claim applied to a subject that it does not speak about."""
 

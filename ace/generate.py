@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ace.check import check_count
+from ace.core import Core
 from ace.errors import InputError
+from ace.language import LanguageModel
 from ace.observe import check_inputs
+from ace.prefix import reading, repeated_cache, restricted_head, returned_tuples, skipped_blocks, tiled_cache
 from ace.sites import Site, hooked
+from ace.tasks.agreement import Contrast
+
+STRENGTHS = (-0.5, -0.75, -1.0, -1.25, -1.5, -2.0, -3.0, -4.0)
+TOP_K = 50  # published, as is temperature 1
 
 
 class CachedModel(Protocol):
@@ -59,3 +67,160 @@ def sample_tokens(
             logits = model(tokens[-1], past)[:, -1]
             tokens.append(torch.multinomial(logits.softmax(dim=-1), 1, generator=generator))
     return torch.cat(tokens, dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Steering:
+    """A reflection at a site, as strong as it must be at each token for the contrast to change into its opposite.
+
+    The state h at the current last position becomes h + (g - 1) component(h). Of the strengths g the weakest is taken
+    at which the contrast reaches minus its clean value, or where none does, the one that comes nearest. All are tried
+    in one pass of the blocks above the site, which costs little more than one: the time goes into reading weights.
+
+    Attributes:
+        site: where the state is edited.
+        component: (n, d) states -> (n, d) their components in the core about its mean.
+        plural, singular: token ids whose mean logits make the contrast.
+        strengths: tried, weakest first, none above 0.
+    """
+
+    site: Site
+    component: Callable[[Tensor], Tensor]
+    plural: tuple[int, ...]
+    singular: tuple[int, ...]
+    strengths: tuple[float, ...] = STRENGTHS
+
+    def __post_init__(self) -> None:
+        if not self.plural or not self.singular or set(self.plural) & set(self.singular):
+            raise InputError(f"tokens: expected two disjoint sets, got {self.plural} and {self.singular}")
+        if (
+            not self.strengths
+            or list(self.strengths) != sorted(self.strengths, reverse=True)
+            or max(self.strengths) > 0
+        ):
+            raise InputError(f"strengths: expected falling numbers, none above 0, got {self.strengths}")
+
+    def contrast(self, logits: Tensor) -> Tensor:
+        """(...) contrast of logits (..., v)."""
+        values = logits.float()
+        return values[..., list(self.plural)].mean(dim=-1) - values[..., list(self.singular)].mean(dim=-1)
+
+    def candidates(self, states: Tensor) -> Tensor:
+        """(k, n, d) edited states, one for each strength."""
+        gains = torch.tensor(self.strengths).to(states)[:, None, None] - 1.0
+        return states + gains * self.component(states)
+
+    def pick(self, clean: Tensor, tried: Tensor) -> Tensor:
+        """(n) which of k strengths to take, from the clean contrast (n) and those tried (k, n)."""
+        progress = -tried * clean.sign()  # how far over to the other side
+        reached = progress >= clean.abs()
+        first = reached.to(torch.int8).argmax(dim=0)
+        return torch.where(reached.any(dim=0), first, progress.argmax(dim=0))
+
+
+def core_component(core: Core) -> Callable[[Tensor], Tensor]:
+    """States (n, d) -> their components in a core about its mean."""
+
+    def component(states: Tensor) -> Tensor:
+        basis = core.basis.to(states)
+        return (states - core.mean.to(states)) @ basis @ basis.T
+
+    return component
+
+
+def first_tokens(language: LanguageModel, text: str, contrast: Contrast) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """First tokens of the plural and of the singular continuations of a text, without those that both have.
+
+    Raises:
+        InputError: none is left of either.
+    """
+    start = len(language.encode(text))
+    plural, singular = (
+        {language.encode(text + continuation)[start] for continuation in texts}
+        for texts in (contrast.plural, contrast.singular)
+    )
+    if not plural - singular or not singular - plural:
+        raise InputError(f"contrast: expected continuations that differ in their first token, got {contrast}")
+    return tuple(sorted(plural - singular)), tuple(sorted(singular - plural))
+
+
+@torch.no_grad()
+def continue_text(
+    language: LanguageModel,
+    prompts: Tensor,
+    steps: int,
+    generator: torch.Generator,
+    steering: Steering | None = None,
+    *,
+    top_k: int = TOP_K,
+) -> Tensor:
+    """(n, t + steps) token ids: prompts (n, t) and `steps` tokens sampled at temperature 1 from the likeliest `top_k`.
+
+    What is stored of earlier positions is always clean: a steered pass edits the current last position only, runs the
+    blocks above the site on keys and values of its own, and leaves the stored ones as they are.
+
+    Raises:
+        InputError: prompts that are not token ids, or no steps.
+    """
+    check_inputs(prompts)
+    check_count("steps", steps)
+    check_count("top_k", top_k)
+    tokens = prompts.to(language.device)
+    cache, current = None, tokens
+    if tokens.shape[1] > 1:
+        with restricted_head(language, torch.tensor([0])):
+            cache = language.model(input_ids=tokens[:, :-1], use_cache=True).past_key_values
+        current = tokens[:, -1:]
+    tuples: list[bool] = []
+    for _ in range(steps):
+        if steering is None:
+            output = language.model(input_ids=current, past_key_values=cache, use_cache=True)
+            logits, cache = output.logits[:, -1], output.past_key_values
+        else:
+            logits, cache = _steered(language, current, cache, steering, tuples)
+        current = sample_likeliest(logits, top_k, generator).to(tokens.device)
+        tokens = torch.cat([tokens, current], dim=1)
+    return tokens.cpu()
+
+
+def sample_likeliest(logits: Tensor, top_k: int, generator: torch.Generator) -> Tensor:
+    """(n, 1) token ids drawn from the softmax of the `top_k` largest logits (n, v)."""
+    values, places = logits.float().topk(min(top_k, logits.shape[-1]), dim=-1)
+    drawn = torch.multinomial(values.softmax(dim=-1).cpu(), 1, generator=generator)
+    return places.gather(1, drawn.to(places.device))
+
+
+def _steered(
+    language: LanguageModel, current: Tensor, cache: Any, steering: Steering, tuples: list[bool]
+) -> tuple[Tensor, Any]:
+    """Logits (n, v) of the strength picked for each row, and the clean cache after this position."""
+    model, anatomy = language.model, language.anatomy
+    states: dict[int, Tensor] = {}
+    wanted = torch.tensor(sorted({*steering.plural, *steering.singular}))
+    before = None if cache is None else repeated_cache(cache, lambda stored: stored)
+    with (
+        restricted_head(language, wanted),
+        reading(model, (steering.site,), states),
+        returned_tuples(model, anatomy, [] if tuples else tuples),
+    ):
+        output = model(input_ids=current, past_key_values=cache, use_cache=True)
+    places = {int(token): place for place, token in enumerate(wanted)}
+    narrow = replace(
+        steering,
+        plural=tuple(places[token] for token in steering.plural),
+        singular=tuple(places[token] for token in steering.singular),
+    )
+    clean = narrow.contrast(output.logits[:, -1])
+    edited = steering.candidates(states[steering.site.index][:, -1])
+    count, rows, _ = edited.shape
+    replacement = edited.reshape(count * rows, 1, -1)
+    tail = None if before is None else tiled_cache(before, count, steering.site.index)
+    with (
+        skipped_blocks(model, anatomy, steering.site.index, tuples),
+        hooked(model, steering.site, lambda state: replacement.to(state.device)),
+    ):
+        inputs = current[:, -1:].repeat(count, 1)
+        logits = model(input_ids=inputs, past_key_values=tail, use_cache=tail is not None).logits[:, -1]
+    tried = logits.view(count, rows, -1)
+    picked = steering.pick(clean, steering.contrast(tried))
+    return tried[picked, torch.arange(rows, device=picked.device)], output.past_key_values

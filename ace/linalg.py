@@ -249,3 +249,13 @@ def random_frames(width: int, rank: int, draws: int, generator: torch.Generator)
     gaussian = torch.randn(draws, width, rank, generator=generator, dtype=torch.float64)
     frames, triangle = torch.linalg.qr(gaussian)
     return frames * torch.diagonal(triangle, dim1=-2, dim2=-1).sign()[:, None, :]
+
+
+def weighted_frames(states: Tensor, rank: int, draws: int, generator: torch.Generator) -> Tensor:
+    """Orthonormal frames (draws, d, rank) of Gaussian vectors with the covariance of centred states (n, d).
+
+    A subspace so drawn leans towards the directions that the states use most.
+    """
+    root = torch.linalg.qr(states, mode="r").R
+    gaussian = torch.randn(draws, root.shape[0], rank, generator=generator, dtype=torch.float64)
+    return torch.linalg.qr(root.T @ gaussian).Q

@@ -28,6 +28,7 @@ MARKERS = {
 }
 SCALES = ("compact", "paper")
 PROPERTY = "ace_result"
+MODEL_CLAIMS = "agreement."  # ids of claims about any causal language model
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,10 +42,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             default = default not in (None, "", "0")  # type: ignore[assignment]
         group.addoption(name, help=f"{help_text} [{variable}]", default=default, **settings)
 
+    option("--ace-model", "verify agreement in this causal language model: a hub name or a folder", metavar="MODEL")
+    option("--ace-revision", "branch, tag or commit of the model on the hub", metavar="REVISION")
+    option("--ace-dtype", "dtype of the model's weights: auto (default), float32, bfloat16 or float16", metavar="DTYPE")
+    option("--ace-tokenizer", "tokenizer of the model, where it does not lie with it", metavar="TOKENIZER")
+    option("--ace-task", "prompts: agreement (default), agreement-simple, agreement-story, or a file", metavar="TASK")
     option("--ace-scale", "verify at one scale only; both by default", choices=SCALES)
     option("--ace-retrain", "train the fixtures anew instead of loading stored weights", action="store_true")
     option("--ace-seed", "base seed of what --ace-retrain trains; the recipes' own by default", metavar="N")
-    option("--ace-device", "device that fixtures train on: cpu (default) or cuda")
+    option("--ace-device", "device that fixtures train on and a model runs on: cpu (default) or cuda")
     option("--ace-cache", "folder for weights trained here; .ace_cache in the repository by default", metavar="DIR")
     option(
         "--ace-extractor", "check this extraction function instead of the project's own", metavar="PKG.MODULE:FUNCTION"
@@ -92,6 +98,9 @@ def pytest_configure(config: pytest.Config) -> None:
     scale = config.getoption("--ace-scale")
     if scale not in (None, *SCALES):
         raise pytest.UsageError(f"ACE_SCALE: expected one of {', '.join(SCALES)}, got {scale!r}")
+    for option in ("--ace-revision", "--ace-dtype", "--ace-tokenizer", "--ace-task"):
+        if config.getoption(option) and not config.getoption("--ace-model"):
+            raise pytest.UsageError(f"{option}: expected with --ace-model and only there")
     for option in ("--ace-json", "--ace-save-baseline"):
         path = config.getoption(option)
         if path and not Path(path).absolute().parent.is_dir():
@@ -173,7 +182,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     device = config.getoption("--ace-device") or "cpu"
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "scipy"))
     extractor = config.getoption("--ace-extractor") or "ace.extract:extract_core"
-    return [f"ace: scale {scale}, weights {weights}, device {device}, extractor {extractor}", f"ace: {versions}"]
+    model = config.getoption("--ace-model")
+    target = f"model {model}, task {config.getoption('--ace-task') or 'agreement'}" if model else f"scale {scale}"
+    return [f"ace: {target}, weights {weights}, device {device}, extractor {extractor}", f"ace: {versions}"]
 
 
 def parametrize_claims(metafunc: pytest.Metafunc, subjects: Mapping[str, tuple[str, ...]]) -> None:
@@ -191,10 +202,20 @@ def parametrize_claims(metafunc: pytest.Metafunc, subjects: Mapping[str, tuple[s
         metafunc.parametrize(subject, [pytest.param(None, id=identifier)], indirect=True)
         return
     only = metafunc.config.getoption("--ace-scale")
-    scales = [scale for scale in subjects[subject] if only in (None, scale)]
+    scales = [scale for scale in subjects[subject] if scale == only or only is None or scale not in SCALES]
     marks = {"paper": [pytest.mark.paper_scale]}
     parameters = [pytest.param(scale, id=f"{identifier}-{scale}", marks=marks.get(scale, [])) for scale in scales]
     metafunc.parametrize(subject, parameters, indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --ace-model, only claims about language models are verified: the rest says nothing about that model."""
+    if not config.getoption("--ace-model"):
+        return
+    markers = {item: item.get_closest_marker("claim") for item in items}
+    chosen = [item for item, marker in markers.items() if marker and marker.args[0].startswith(MODEL_CLAIMS)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -305,6 +326,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
 def _write(config: pytest.Config, found: dict[str, Any]) -> None:
     from ace.report.record import write_document
 
+    for option in ("--ace-revision", "--ace-dtype", "--ace-tokenizer", "--ace-task"):
+        if config.getoption(option) and not config.getoption("--ace-model"):
+            raise pytest.UsageError(f"{option}: expected with --ace-model and only there")
     for option in ("--ace-json", "--ace-save-baseline"):
         if config.getoption(option):
             write_document(Path(config.getoption(option)), found)

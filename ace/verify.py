@@ -12,7 +12,7 @@ from typing import Any
 
 from ace.claims import Claim, claim
 from ace.errors import ClaimError, Inapplicable
-from ace.measure import MEASURES, Measurement, Subject
+from ace.measure import MEASURES, ClaimSubject, Measurement
 from ace.stats import Estimate, Holm, holm_intervals
 
 CONFIDENCE = 0.95
@@ -88,7 +88,7 @@ class Verdict:
         return max((seed.high for seed in self.seeds), default=math.nan)
 
 
-def verify_claim(identifier: str, subject: Subject) -> Verdict:
+def verify_claim(identifier: str, subject: ClaimSubject) -> Verdict:
     """Measure a claim on a subject and its controls, and judge it.
 
     Raises:
@@ -100,16 +100,16 @@ def verify_claim(identifier: str, subject: Subject) -> Verdict:
         verdict = Verdict(sentence, subject.name, Status.INAPPLICABLE, str(measured))
     else:
         verdict = judge(sentence, measured, subject.name)
-    return replace(verdict, site=str(subject.trained.sites[0]), command=subject.command(identifier), seconds=seconds)
+    return replace(verdict, site=subject.site, command=subject.command(identifier), seconds=seconds)
 
 
 @cache
-def _measured(identifier: str, subject: Subject) -> tuple[Measurement | Inapplicable, float]:
+def _measured(identifier: str, subject: Any) -> tuple[Measurement | Inapplicable, float]:
     """The measurement, or why there is none, and the seconds it took. Measuring is deterministic: once is enough."""
     started = time.perf_counter()
     try:
         if claim(identifier).needs_behaviour:
-            subject.trained.require_behaviour()
+            subject.require_behaviour()
         measured: Measurement | Inapplicable = MEASURES[identifier](subject)
     except Inapplicable as reason:
         measured = reason

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from ace.measure import (
+    agreement_axis,
+    agreement_beyond,
+    agreement_family,
+    agreement_generation,
     hidden_markov,
     markov_ablation,
     markov_dynamics,
@@ -16,9 +21,9 @@ from ace.measure import (
     modadd_rotation,
 )
 from ace.measure.measurement import Measurement
-from ace.measure.subject import Subject
+from ace.measure.subject import ClaimSubject, Subject
 
-Measure = Callable[[Subject], Measurement]
+Measure = Callable[[Any], Measurement]  # of a subject that its family's claims speak about; another is a ClaimError
 FAMILIES = (
     markov_optimum,
     markov_ablation,
@@ -28,9 +33,13 @@ FAMILIES = (
     modadd_growth,
     modadd_ablation,
     modadd_rotation,
+    agreement_axis,
+    agreement_beyond,
+    agreement_generation,
+    agreement_family,
 )
 MEASURES: Mapping[str, Measure] = MappingProxyType(
     {id: found for part in FAMILIES for id, found in part.MEASURES.items()}
 )
 
-__all__ = ["MEASURES", "Measurement", "Subject"]
+__all__ = ["MEASURES", "ClaimSubject", "Measurement", "Subject"]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ace.check import check_choice
 from ace.core import Core
-from ace.linalg import random_frames
+from ace.linalg import random_frames, weighted_frames
 from ace.measure.subject import Study
 from ace.stats import Array, Estimate, exact, quantile
 from ace.tasks.base import Split
@@ -23,22 +23,14 @@ GROUP = 50
 
 
 def random_bases(study: Study, index: int, kind: str, draws: int = DRAWS) -> Tensor:
-    """(draws, d, r) random orthonormal bases of the core's rank: Haar, or weighted by the states' covariance.
-
-    Covariance-weighted: the span of r Gaussian vectors with the states' covariance, so that a subspace leans towards
-    the directions that the states use most.
-    """
+    """(draws, d, r) random orthonormal bases of the core's rank: Haar, or weighted by the states' covariance."""
     check_choice("kind", kind, KINDS)
     core = study.core(index)
-    frames = random_frames(core.width, core.dimension, draws, torch.Generator().manual_seed(index))
+    generator = torch.Generator().manual_seed(index)
     if kind == "random, Haar":
-        return frames
+        return random_frames(core.width, core.dimension, draws, generator)
     states = study.states(index, Split.EXTRACTION).flatten(0, 1).double() - core.mean
-    root = torch.linalg.qr(states, mode="r").R
-    gaussian = torch.randn(
-        draws, core.width, core.dimension, generator=torch.Generator().manual_seed(index), dtype=torch.float64
-    )
-    return torch.linalg.qr(root.T @ gaussian).Q
+    return weighted_frames(states, core.dimension, draws, generator)
 
 
 def _edited_logits(study: Study, index: int, bases: Tensor, mode: str) -> Iterator[tuple[Tensor, Tensor]]:

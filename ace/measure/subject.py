@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -240,6 +241,23 @@ def standard_error(clusters: Array) -> float:
     return float(clusters.std(ddof=1) / np.sqrt(len(clusters)))
 
 
+class ClaimSubject(Hashable, Protocol):
+    """What any claim needs of that which it speaks about."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def site(self) -> str: ...  # noqa: D102
+
+    def require_behaviour(self) -> None:
+        """Raise `Inapplicable` where the claims' precondition is not met."""
+        ...
+
+    def command(self, claim: str) -> str:
+        """The command that reruns one claim on this subject."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Subject:
     """What a claim speaks about. Compared by identity, so that what was measured on it can be remembered.
@@ -256,6 +274,19 @@ class Subject:
     untrained: Study
     companions: Mapping[str, Study] = field(default_factory=dict)
     rerun: str = ""
+
+    @property
+    def site(self) -> str:
+        """Where the trained models are read and edited."""
+        return str(self.trained.sites[0])
+
+    def require_behaviour(self) -> None:
+        """Refuse claims about how models do a task that they do not do.
+
+        Raises:
+            Inapplicable: see `Study.require_behaviour`.
+        """
+        self.trained.require_behaviour()
 
     def command(self, claim: str) -> str:
         """The command that reruns one claim on this subject."""

@@ -1,0 +1,320 @@
+"""What the axis of number is beyond a lever: the head's, good for other verbs, read by weights, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ace.continuation import encode_prompts, scattered
+from ace.core import Core
+from ace.discrimination import discriminate, estimate, simple_auc
+from ace.errors import Inapplicable
+from ace.intervene import Intervention
+from ace.language import LanguageModel
+from ace.linalg import random_frames
+from ace.measure.agreement_subject import agreement_of, axis_of, random_contrasts
+from ace.measure.controls import DRAWS, LEVEL
+from ace.measure.language_study import BEHAVES, LanguageStudy, rank_of
+from ace.measure.measurement import Measurement
+from ace.prefix import PrefixRun
+from ace.sites import Site
+from ace.stats import Array, Estimate, exact, quantile
+from ace.tasks.agreement import Contrast, Prompts
+from ace.tasks.base import Split
+
+NEUTRAL = 60  # prompts on which number should not matter
+DIRECTIONS = 200  # norm-matched random directions
+ALLOWED_NATS = 0.1
+DAMAGE = 0.99
+READ_ENERGY = 0.9  # of what downstream weights read
+
+
+def attractor(subject: object) -> Measurement:
+    """Partial coefficient of the core coordinate on the head's number over that on the attractor's."""
+    found = agreement_of(subject)
+    if not found.attractors:
+        raise Inapplicable("the prompts have no attractor to cross with the head")
+
+    def estimates(site_of: Callable[[LanguageStudy], Site]) -> tuple[Estimate, ...]:
+        return tuple(_head_over_attractor(str(k), study, site_of(study)) for k, study in enumerate(found.studies))
+
+    return Measurement(
+        estimates(lambda study: study.top.site),
+        {"embedding of the last token": estimates(lambda study: study.sites[0])},
+        details={"coefficients": [_coefficients(study, study.top.site)[:2].tolist() for study in found.studies]},
+    )
+
+
+def _design(study: LanguageStudy) -> Array:
+    """(n, 3) centred numbers of head and attractor, and ones."""
+    prompts = study.prompts(Split.EVALUATION)
+    return np.column_stack([prompts.labels - 0.5, prompts.attractors - 0.5, np.ones(len(prompts))])
+
+
+def _coefficients(study: LanguageStudy, site: Site) -> Array:
+    """(3) least squares of the first core coordinate on head, attractor and a constant."""
+    coordinate = study.core(site, 1).coordinates(study.states(Split.EVALUATION, site))[:, 0].numpy()
+    return np.asarray(np.linalg.lstsq(_design(study), coordinate, rcond=None)[0])
+
+
+def _head_over_attractor(label: str, study: LanguageStudy, site: Site) -> Estimate:
+    design = _design(study)
+    coordinate = study.core(site, 1).coordinates(study.states(Split.EVALUATION, site))[:, 0].numpy()
+    clusters = study.prompts(Split.EVALUATION).clusters
+    moments = np.stack(
+        [design.T[:, clusters == k] @ np.column_stack([design, coordinate])[clusters == k] for k in np.unique(clusters)]
+    )
+    drawn = np.random.default_rng(0).multinomial(len(moments), np.full(len(moments), 1 / len(moments)), 999)
+    total = np.tensordot(drawn, moments, axes=1)
+    slopes = np.linalg.solve(total[:, :, :3], total[:, :, 3:])[:, :, 0]
+    value = _coefficients(study, site)
+    return estimate(label, abs(value[0]) / abs(value[1]), np.abs(slopes[:, 0]) / np.abs(slopes[:, 1]), len(coordinate))
+
+
+def transfer(subject: object) -> Measurement:
+    """AUC under the flip for verbs that no core was extracted for."""
+    found = agreement_of(subject)
+    if not found.transfers:
+        raise Inapplicable("the task names no other verbs")
+    estimates, controls, base = [], [], {}
+    for k, study in enumerate(found.studies):
+        for name, contrast in found.transfers.items():
+            scores = _transferred(study, contrast)
+            scored = discriminate(scores, study.labels(Split.EVALUATION), study.prompts(Split.EVALUATION).clusters)
+            label = f"{k}, {name}"
+            base[label] = float(scored.auc[0])
+            if scored.auc[0] <= BEHAVES:
+                raise Inapplicable(f"seed {k} does not agree with {name}: AUC {scored.auc[0]:.3f}")
+            estimates.append(estimate(label, float(scored.auc[1]), scored.auc_replicates[1], len(scores[0])))
+        first = next(iter(found.transfers.values()))
+        random = random_contrasts(study, study.top.site, rank_of(study.top), "random, Haar", first, ("flip",))
+        drawn = simple_auc(random.edited["flip"], random.labels)
+        controls.append(exact(str(k), -quantile(-drawn, LEVEL), count=len(drawn)))
+    return Measurement(tuple(estimates), {"random, Haar": tuple(controls)}, details={"base": base})
+
+
+def _transferred(study: LanguageStudy, contrast: Contrast) -> Array:
+    """(2, n) another contrast of the evaluation prompts, clean and with the core of the copula's contrast flipped."""
+    site, core = study.top.site, study.core(study.top.site, rank_of(study.top))
+    turn = Intervention(core, "flip")
+    groups = encode_prompts(study.language, study.prompts(Split.EVALUATION).under(contrast))
+    parts = []
+    for group in groups:
+        run = PrefixRun(study.language, group)
+        parts.append(torch.stack([run.base, run.push(site, turn.apply(run.states(site))[None])[0]]))
+    return scattered(groups, iter(parts), axis=1).double().numpy()
+
+
+def collateral(subject: object) -> Measurement:
+    """The larger of: nats of KL on neutral text over .1, and over the 99th percentile of norm-matched directions."""
+    found = agreement_of(subject)
+    estimates, controls, details = [], [], []
+    for k, study in enumerate(found.studies):
+        neutral = _damage(study, _neutral(study))
+        allowed = min(ALLOWED_NATS, quantile(neutral.random, DAMAGE))
+        estimates.append(_ratio(str(k), neutral.nats, allowed))
+        agreeing = _damage(study, study.prompts(Split.EVALUATION).take(range(NEUTRAL)), directions=0)
+        controls.append(_ratio(str(k), agreeing.nats, allowed))
+        details.append(
+            {
+                "nats, neutral": float(neutral.nats.mean()),
+                "nats, agreement prompts": float(agreeing.nats.mean()),
+                "random directions, 99th percentile": quantile(neutral.random, DAMAGE),
+                "random directions, median": float(np.median(neutral.random)),
+            }
+        )
+    return Measurement(
+        tuple(estimates),
+        {"agreement prompts": tuple(controls)},
+        details={"seeds": details, "examples": list(_neutral(found.studies[0]).texts[:4])},
+    )
+
+
+class _Damage:
+    """KL in nats of the edited from the clean next-token distribution, (n) for the core, (draws) means at random."""
+
+    def __init__(self, nats: Array, random: Array) -> None:
+        self.nats, self.random = nats, random
+
+
+def _ratio(label: str, nats: Array, allowed: float) -> Estimate:
+    drawn = np.random.default_rng(0).multinomial(len(nats), np.full(len(nats), 1 / len(nats)), 999) @ nats / len(nats)
+    return estimate(label, float(nats.mean()) / allowed, drawn / allowed, len(nats))
+
+
+def _neutral(study: LanguageStudy) -> Prompts:
+    """Prompts continued past the verb, to a place where a noun of either number may come."""
+    prompts = study.prompts(Split.EVALUATION).take(range(NEUTRAL))
+    verbs = [
+        contrast.plural[-1] if label else contrast.singular[-1]
+        for contrast, label in zip(_each(prompts), prompts.labels, strict=True)
+    ]
+    return replace(
+        prompts, texts=tuple(f"{text}{verb} near the" for text, verb in zip(prompts.texts, verbs, strict=True))
+    )
+
+
+def _each(prompts: Prompts) -> tuple[Contrast, ...]:
+    return prompts.contrasts * len(prompts) if len(prompts.contrasts) == 1 else prompts.contrasts
+
+
+def _damage(study: LanguageStudy, prompts: Prompts, directions: int = DIRECTIONS) -> _Damage:
+    site, core = study.top.site, study.core(study.top.site, rank_of(study.top))
+    turns = random_frames(core.width, 1, max(1, directions), torch.Generator().manual_seed(0))[:directions, :, 0]
+    groups = encode_prompts(study.language, prompts)
+    nats, random = [], []
+    for group in groups:
+        run = PrefixRun(study.language, group, vocabulary=True)
+        states = run.states(site)
+        removed = Intervention(core, "remove").apply(states)
+        lengths = (removed - states).norm(dim=-1, keepdim=True)
+        clean = _first_place(run.push_logits(site, states[None]), group.tails.shape)
+        nats.append(_kl(clean, _first_place(run.push_logits(site, removed[None]), group.tails.shape))[0])
+        drawn = [
+            _kl(
+                clean,
+                _first_place(run.push_logits(site, states + lengths * part[:, None].to(states)), group.tails.shape),
+            )
+            for part in (turns.split(25) if directions else ())
+        ]
+        random.append(torch.cat(drawn) if drawn else torch.zeros(0, len(states)))
+    return _Damage(
+        scattered(groups, iter(nats)).double().numpy(),
+        scattered(groups, iter(random), axis=1).double().mean(dim=1).numpy(),
+    )
+
+
+def _first_place(logits: Tensor, tails: torch.Size) -> Tensor:
+    """(m, n, v) log-probabilities at the scored position, from logits (m * n * q, s, v)."""
+    n, q, _ = tails
+    return logits[:, 0].view(-1, n, q, logits.shape[-1])[:, :, 0].log_softmax(dim=-1).cpu()
+
+
+def _kl(clean: Tensor, edited: Tensor) -> Tensor:
+    """(m, n) KL divergence in nats of edited (m, n, v) from clean (1, n, v) log-probabilities."""
+    return (clean.exp() * (clean - edited)).sum(dim=-1)
+
+
+def dormant(subject: object) -> Measurement:
+    """Share of the flip's effect that is left when only that part of the axis is flipped which weights above read."""
+    found = agreement_of(subject)
+    estimates, controls, details = [], [], []
+    for k, study in enumerate(found.studies):
+        core, site = study.core(study.top.site, 1), study.top.site
+        readers = reading_directions(study.language, site)
+        axis = axis_of(core)
+        whole = _effect(study, core, axis[None])[0]
+        parts = [readers @ (readers.T @ axis), axis - readers @ (readers.T @ axis)]
+        kept, dropped = _effect(study, core, torch.stack(parts))
+        random = random_frames(core.width, readers.shape[1], DRAWS // 5, torch.Generator().manual_seed(0))
+        drawn = _effect(study, core, (random @ (random.transpose(1, 2) @ axis[:, None]))[:, :, 0]).mean(axis=1)
+        estimates.append(_share(str(k), kept, whole, study))
+        controls.append(exact(str(k), quantile(drawn, LEVEL) / float(whole.mean()), count=len(drawn)))
+        details.append(
+            {"directions": readers.shape[1], "width": core.width, "unread part": float(dropped.mean() / whole.mean())}
+        )
+    return Measurement(tuple(estimates), {"random directions as many": tuple(controls)}, details={"seeds": details})
+
+
+def _share(label: str, part: Array, whole: Array, study: LanguageStudy) -> Estimate:
+    """Mean effect of a part over that of the whole, bootstrapped over head nouns."""
+    clusters = study.prompts(Split.EVALUATION).clusters
+    sums = np.array([[part[clusters == k].sum(), whole[clusters == k].sum()] for k in np.unique(clusters)])
+    drawn = np.random.default_rng(0).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), 999) @ sums
+    return estimate(label, float(part.sum() / whole.sum()), drawn[:, 0] / drawn[:, 1], len(part))
+
+
+def _effect(study: LanguageStudy, core: Core, steps: Tensor) -> Array:
+    """(m, n) how far contrasts move to the other side when the core coordinate times -2 is added along steps (m, d)."""
+    site = study.top.site
+    parts = []
+    for run in study.runs(Split.EVALUATION):
+        states = run.states(site)
+        coordinate = (states.double().cpu() - core.mean) @ axis_of(core)
+        moves = (-2 * coordinate[None, :, None] * steps[:, None, :]).to(states)
+        moved = torch.cat([run.push(site, states + part) for part in moves.split(16)])
+        parts.append((run.base - moved) * run.base.sign())
+    return scattered(study.encoded(Split.EVALUATION), iter(parts), axis=1).double().numpy()
+
+
+def reading_directions(language: LanguageModel, site: Site, energy: float = READ_ENERGY) -> Tensor:
+    """(d, k) orthonormal directions that hold a share of what linear maps above a site read from the state.
+
+    Readers are the linear maps of the blocks above the site, and the head, that get a norm's output: found by running
+    the model. Each counts alike, its rows times the norm's gain. All of them together read every direction a little,
+    so the numerical row space would be the whole space.
+
+    Raises:
+        Inapplicable: no linear map reads a norm's output.
+    """
+    model, blocks = language.model, language.anatomy.blocks[site.index :]
+    outputs: dict[int, tuple[Tensor, nn.Module]] = {}
+    found: list[tuple[nn.Module, nn.Module]] = []
+
+    def after_norm(module: nn.Module, arguments: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            outputs[output.data_ptr()] = (output, module)
+
+    def before_linear(module: nn.Module, arguments: Any) -> None:
+        if arguments and isinstance(arguments[0], Tensor) and arguments[0].data_ptr() in outputs:
+            found.append((module, outputs[arguments[0].data_ptr()][1]))
+
+    handles = []
+    scopes = [model.get_submodule(name) for name in blocks]
+    for module in [inner for scope in scopes for inner in scope.modules()] + _top_modules(language):
+        if "norm" in type(module).__name__.lower():
+            handles.append(module.register_forward_hook(after_norm))
+        elif _matrix(module) is not None:
+            handles.append(module.register_forward_pre_hook(before_linear))
+    try:
+        with torch.no_grad():
+            model(input_ids=torch.zeros(1, 1, dtype=torch.int64, device=language.device))
+    finally:
+        for handle in handles:
+            handle.remove()
+    gramian: Tensor | None = None
+    for module, norm in found:
+        matrix = _matrix(module)
+        assert matrix is not None
+        gain = getattr(norm, "weight", None)
+        rows = matrix.double().cpu() * (1.0 if gain is None else gain.double().cpu())
+        if isinstance(norm, nn.LayerNorm):
+            rows = rows - rows.mean(dim=1, keepdim=True)  # a layer norm takes the mean out before anything reads
+        part = rows.T @ rows
+        part = part / part.trace()
+        gramian = part if gramian is None else gramian + part
+    if gramian is None:
+        raise Inapplicable("no linear map above the site reads the output of a norm")
+    values, vectors = torch.linalg.eigh(gramian)
+    shares = values.flip(0).clamp_min(0.0).cumsum(0) / values.clamp_min(0.0).sum()
+    count = int((shares < energy).sum()) + 1
+    return vectors.flip(1)[:, :count]
+
+
+def _top_modules(language: LanguageModel) -> list[nn.Module]:
+    names = [name for name in (language.anatomy.norm, language.anatomy.head) if name]
+    return [language.model.get_submodule(name) for name in names]
+
+
+def _matrix(module: nn.Module) -> Tensor | None:
+    """(out, in) weight of a linear map, also of those that store it transposed; None for other modules."""
+    weight = getattr(module, "weight", None)
+    if not isinstance(weight, Tensor) or weight.ndim != 2 or isinstance(module, nn.Embedding):
+        return None
+    return weight.detach().T if type(module).__name__ == "Conv1D" else weight.detach()
+
+
+MEASURES: Mapping[str, Callable[[object], Measurement]] = MappingProxyType(
+    {
+        "agreement.attractor": attractor,
+        "agreement.transfer": transfer,
+        "agreement.collateral": collateral,
+        "agreement.dormant": dormant,
+    }
+)

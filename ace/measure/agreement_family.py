@@ -1,0 +1,126 @@
+"""Do models of different scales place the same prompts alike along their axes of number?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from ace.discrimination import Ints, estimate
+from ace.errors import ClaimError, Inapplicable
+from ace.measure.agreement_subject import AgreementSubject, untrained_study
+from ace.measure.language_study import LanguageStudy
+from ace.measure.measurement import Measurement
+from ace.stats import Array, Estimate
+from ace.tasks.base import Split
+
+
+@dataclass(frozen=True, eq=False)
+class FamilySubject:
+    """Models of several scales on the same prompts.
+
+    Attributes:
+        name: shown in tables. scales: the subjects, smallest first.
+        rerun: the command that reruns one of its claims, with `{claim}` in the claim's place.
+    """
+
+    name: str
+    scales: tuple[AgreementSubject, ...]
+    rerun: str = ""
+
+    @property
+    def site(self) -> str:
+        """Each model's own site."""
+        return "each model's chosen site"
+
+    def require_behaviour(self) -> None:
+        """Refuse claims about how models agree that do not agree, or to compare one scale with itself.
+
+        Raises:
+            Inapplicable: a model lacks the behaviour, or there are fewer than two scales.
+        """
+        if len(self.scales) < 2:
+            raise Inapplicable("one model alone has no other scale to be compared with")
+        for scale in self.scales:
+            scale.require_behaviour()
+
+    def command(self, claim: str) -> str:
+        """The command that reruns one claim on this subject."""
+        return self.rerun.format(claim=claim)
+
+
+def scales(subject: object) -> Measurement:
+    """Correlation, within each class of prompts, of the core coordinates of two models of different scales."""
+    if not isinstance(subject, FamilySubject):
+        raise ClaimError(f"subject: expected models of several scales, got {type(subject).__name__}")
+    trained = [scale.studies for scale in subject.scales]
+    untrained = [
+        tuple(untrained_study(scale, k, own_labels=True) for k in range(len(scale))) for scale in subject.scales
+    ]
+    first = subject.scales[0].studies[0]
+    prompts = first.prompts(Split.EVALUATION)
+    return Measurement(
+        _pairs([scale.name for scale in subject.scales], trained, prompts.labels, prompts.clusters),
+        {"untrained": _untrained_pairs([scale.name for scale in subject.scales], untrained)},
+        details={
+            "coordinates": {
+                f"{scale.name}, seed {k}": _coordinate(study).tolist()
+                for scale in subject.scales
+                for k, study in enumerate(scale.studies)
+            },
+            "labels": prompts.labels.tolist(),
+        },
+    )
+
+
+def _coordinate(study: LanguageStudy) -> Array:
+    """(n) first core coordinate on the evaluation prompts; the plural side is positive."""
+    site = study.top.site
+    values = study.core(site, 1).coordinates(study.states(Split.EVALUATION, site))[:, 0].numpy()
+    towards = np.corrcoef(values, study.base(Split.EVALUATION))[0, 1]
+    return np.asarray(values * np.sign(towards))
+
+
+def _pairs(
+    names: list[str], scales: list[tuple[LanguageStudy, ...]], labels: Ints, clusters: Ints
+) -> tuple[Estimate, ...]:
+    coordinates = [[_coordinate(study) for study in studies] for studies in scales]
+    found = []
+    for i in range(len(scales)):
+        for j in range(i + 1, len(scales)):
+            for a, first in enumerate(coordinates[i]):
+                for b, second in enumerate(coordinates[j]):
+                    label = f"{names[i]}/{a} {names[j]}/{b}"
+                    found.append(_within_class(label, first, second, labels, clusters))
+    return tuple(found)
+
+
+def _untrained_pairs(names: list[str], scales: list[tuple[LanguageStudy, ...]]) -> tuple[Estimate, ...]:
+    """The same for twins before training: the largest correlation that pairs of them show."""
+    prompts = scales[0][0].prompts(Split.EVALUATION)
+    return _pairs(names, scales, prompts.labels, prompts.clusters)
+
+
+def _within_class(label: str, first: Array, second: Array, classes: Ints, clusters: Ints) -> Estimate:
+    """Pooled correlation after each class's mean is taken out, bootstrapped over head nouns."""
+    names = np.unique(clusters)
+    columns = np.column_stack([np.ones(len(first)), first, second, first**2, second**2, first * second])
+    moments = np.stack(
+        [[columns[(clusters == k) & (classes == c)].sum(axis=0) for c in (0, 1)] for k in names]
+    )  # (k, 2, 6)
+    counts = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), 999)
+    drawn = np.concatenate([moments.sum(axis=0)[None], np.tensordot(counts, moments, axes=1)])  # (1 + b, 2, 6)
+    n = np.maximum(drawn[..., 0], 1)
+    products = (
+        drawn[..., 3:]
+        - np.stack([drawn[..., 1] ** 2, drawn[..., 2] ** 2, drawn[..., 1] * drawn[..., 2]], axis=-1) / n[..., None]
+    )
+    pooled = products.sum(axis=1)
+    correlations = pooled[:, 2] / np.sqrt(pooled[:, 0] * pooled[:, 1])
+    return estimate(label, float(correlations[0]), correlations[1:], len(first))
+
+
+MEASURES: Mapping[str, Callable[[Any], Measurement]] = MappingProxyType({"agreement.scales": scales})
