@@ -21,13 +21,13 @@ CLAIMS = (
     "modadd.redundancy",
     "modadd.mode_growth",
 )
-ARMS = {"decay": CORE, "reset": TRUE, "free": CONTROL}
+ARMS = {"decay": "#6a4c93", "reset": "#4f772d", "free": "#c9a227"}  # none of the colours of seeds
 ARM_NAMES = {
     "decay": "weight decay all along",
     "reset": "weight decay, fresh optimiser",
     "free": "no weight decay, fresh optimiser",
 }
-SEEDS = (CORE, CONTROL, TRUE, "#6a4c93", "#4f772d", "#7f5539")
+SEEDS = (CORE, CONTROL, TRUE, "#7f5539", "#3d3d8f", "#c06c9b")
 
 
 def grokking_figure(found: Results, subject: str) -> Figure:
@@ -147,7 +147,7 @@ def _planes(figure: SubFigure, result: Result) -> None:
             axis.scatter(points[:, 0], points[:, 1], s=18, color=_seed(index), linewidths=0, alpha=0.85, zorder=3)
         axis.set(xlabel="real", ylabel="imaginary", aspect="equal", xlim=(-1.2, 1.2), ylim=(-1.2, 1.2))
         axis.set_title(f"eigenvalues {'when memorised' if stage == 'memorised' else stage}", color=INK)
-    _headline(figure, "Does the shift operator turn the core?", result)
+    _headline(figure, "Does the shift operator turn the core? Dashed: the ring, sin(pi / p) about the circle.", result)
 
 
 def _modes(figure: SubFigure, result: Result, grok: Result) -> None:

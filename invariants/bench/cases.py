@@ -87,12 +87,24 @@ def published(name: str, models: int, sequences: int, **changes: Any) -> Recipe:
 
 
 @cache
-def training(name: str, models: int, sequences: int) -> Ways:
+def training(name: str, models: int, sequences: int, device: str = "cpu") -> Ways:
     """One epoch of several models."""
     chosen = published(name, models, sequences)
-    trainer = EnsembleTrainer(chosen)
-    separately = partial(naive.train_separately, naive.separate_models(chosen), chosen, *trainer.training_data)
-    return dict(zip(TRAINING_WAYS, (trainer.advance, separately), strict=True))
+    trainer = EnsembleTrainer(chosen, device)
+    apart = naive.separate_models(chosen, device)
+    works: tuple[Callable[[], Any], ...] = (
+        trainer.advance,
+        partial(naive.train_separately, apart, chosen, *trainer.training_data),
+    )
+    if device != "cpu":
+        works = tuple(partial(_finished, work) for work in works)
+    return dict(zip(TRAINING_WAYS, works, strict=True))
+
+
+def _finished(work: Callable[[], Any]) -> None:
+    """Do the work, and wait until the device has done it."""
+    work()
+    torch.cuda.synchronize()
 
 
 @cache

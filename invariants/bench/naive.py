@@ -47,7 +47,7 @@ class TorchTransformer(nn.Module):
         length = inputs.shape[1]
         mask = nn.Transformer.generate_square_subsequent_mask(length)
         states = self.tokens(inputs) + self.positions.weight[:length]
-        return self.head(self.encoder(states, mask=mask.to(states.dtype), is_causal=True))
+        return self.head(self.encoder(states, mask=mask.to(states), is_causal=True))
 
 
 def renamed(weights: Mapping[str, Tensor], index: int) -> dict[str, Tensor]:
@@ -140,9 +140,9 @@ def checkpoint_by_evaluation(model: SmallTransformer, task: ModularAddition) -> 
     return own, beside
 
 
-def separate_models(recipe: Recipe) -> list[TorchTransformer]:
+def separate_models(recipe: Recipe, device: str = "cpu") -> list[TorchTransformer]:
     """A recipe's models, with torch's own initial weights."""
-    return [TorchTransformer(recipe) for _ in range(recipe.models)]
+    return [TorchTransformer(recipe).to(device) for _ in range(recipe.models)]
 
 
 def train_separately(

@@ -1,4 +1,4 @@
-"""An ensemble against a loop for each model, at the published Markov setting."""
+"""An ensemble against a loop for each model, at the published settings."""
 
 from __future__ import annotations
 
@@ -38,3 +38,11 @@ def test_the_ensemble_and_separate_loops_train_to_the_same_weights(name: str) ->
 def test_training_epoch(benchmark: BenchmarkFixture, name: str, models: int, sequences: int, way: str) -> None:
     benchmark.group = f"{name}, {models} models, one epoch"
     benchmark.pedantic(cases.training(name, models, sequences)[way], rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("way", cases.TRAINING_WAYS)
+@pytest.mark.parametrize(("name", "models", "sequences"), cases.TRAININGS)
+def test_training_epoch_on_cuda(benchmark: BenchmarkFixture, name: str, models: int, sequences: int, way: str) -> None:
+    benchmark.group = f"{name}, {models} models, one epoch, CUDA"
+    benchmark.pedantic(cases.training(name, models, sequences, "cuda")[way], rounds=5, warmup_rounds=1)
