@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,21 +45,22 @@ class LanguageModel:
         """Token ids of a prompt, with the special tokens that the tokenizer puts in front.
 
         Raises:
-            InputError: no tokens, or ids outside the model's vocabulary: a tokenizer of another model.
+            InputError: no tokens, more than the model has positions, or ids outside its vocabulary: a tokenizer of
+                another model.
         """
-        ids = self.tokenizer(text)["input_ids"]
-        end = self.tokenizer.eos_token_id
-        if len(ids) > 1 and ids[-1] == end and end is not None:
-            ids = ids[:-1]  # some tokenizers end every text; a prompt goes on
-        return self._checked("prompt", text, ids)
+        return self.encode_all([text])[0]
 
-    def continuation(self, text: str) -> list[int]:
-        """Token ids of a text that goes on from a prompt, without special tokens.
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """`encode` of many texts at once, which is far faster.
 
         Raises:
             InputError: as `encode`.
         """
-        return self._checked("continuation", text, self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        end = self.tokenizer.eos_token_id
+        found = self.tokenizer(list(texts))["input_ids"]
+        # Some tokenizers end every text; a prompt goes on.
+        trimmed = [ids[:-1] if len(ids) > 1 and ids[-1] == end and end is not None else ids for ids in found]
+        return [self._checked("prompt", text, ids) for text, ids in zip(texts, trimmed, strict=True)]
 
     def decode(self, ids: Tensor | list[int]) -> str:
         """Text of token ids (t): special tokens are left out, and where one parts two texts there is a space."""
@@ -77,6 +78,9 @@ class LanguageModel:
             raise InputError(f"{kind}: expected a text of at least one token, got {text!r}")
         if max(ids) >= size:
             raise InputError(f"{kind}: token {max(ids)} of {text!r} is outside the model's {size}: another tokenizer?")
+        limit = getattr(getattr(self.model, "config", None), "max_position_embeddings", None)
+        if isinstance(limit, int) and len(ids) > limit:
+            raise InputError(f"{kind}: expected at most the model's {limit} tokens, got {len(ids)} of {text[:40]!r}")
         return ids
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 import time
 import tomllib
 from collections.abc import Mapping
@@ -66,10 +67,11 @@ class LanguageRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        counts = ("positions", "blocks", "width", "heads", "warmup", "steps", "batch", "models")
+        counts = ("blocks", "width", "heads", "warmup", "steps", "batch", "models")
         try:
             for name in counts:
                 check_count(name, getattr(self, name))
+            check_count("positions", self.positions, smallest=2)  # one token predicts nothing
             check_count("seed", self.seed, smallest=0)
             for count in self.sentences:
                 check_count("sentences", count)
@@ -163,7 +165,7 @@ class Corpus:
 
     def __init__(self, recipe: LanguageRecipe, seed: int) -> None:
         self._recipe, self._seed = recipe, seed
-        self._tokenizer = word_tokenizer(vocabulary(), recipe.positions)
+        self._tokenizer = word_tokenizer(vocabulary(), sys.maxsize)  # stories are cut after encoding
 
     def batch(self, step: int, sequences: int) -> Tensor:
         """(sequences, positions) token ids of one step; the same step gives the same text."""
@@ -233,12 +235,17 @@ class LanguageTrainer:
         for key, value in self._identity().items():
             if stored.get(key) != value:
                 raise ArtifactError(f"{record}: expected {key} {value!r}, got {stored.get(key)!r}")
-        kinds = ("weights", *MOMENTS) if stored["step"] else ("weights",)
+        step = stored.get("step")
+        if not isinstance(step, int) or not 0 <= step <= self.recipe.steps or not {"seconds", "curve"} <= set(stored):
+            raise ArtifactError(
+                f"{record}: expected the progress of a training of {self.recipe.steps} steps, got {step!r}"
+            )
+        kinds = ("weights", *MOMENTS) if step else ("weights",)
         named = dict(self.model.named_parameters())
         expected = {f"{kind}/{name}": value.shape for kind in kinds for name, value in named.items()}
         if {name: value.shape for name, value in tensors.items()} != expected:
             raise ArtifactError(f"{record}: expected an unfinished training, got other tensors")
-        self.step, self.seconds, self.curve = stored["step"], stored["seconds"], stored["curve"]
+        self.step, self.seconds, self.curve = step, stored["seconds"], stored["curve"]
         with torch.no_grad():
             for name, parameter in named.items():
                 parameter.copy_(tensors[f"weights/{name}"])

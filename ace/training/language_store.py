@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -109,9 +110,23 @@ def train_side_by_side(
 
 def _train_and_store(recipe: LanguageRecipe, index: int, folder: Path, partials: Path, progress: bool) -> None:
     torch.set_num_threads(1)
+    _end_with_parent()
     partial = partials / f"{recipe.address}-{index}-partial.json"
     store_language_model(folder, train_language_model(recipe, index, partial=partial, progress=progress))
     remove_partial(partial)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it has died: it would train on unseen, beside whoever asks again."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _digest(path: Path) -> str:

@@ -211,7 +211,7 @@ def _without_beginning() -> object:
     class Bare:
         eos_token_id = families.tokenizer().eos_token_id
 
-        def __call__(self, text: str) -> dict[str, list[int]]:
+        def __call__(self, text: str, verbose: bool = True) -> dict[str, list[int]]:
             return {"input_ids": families.tokenizer()(text, add_special_tokens=False)["input_ids"]}
 
     return Bare()

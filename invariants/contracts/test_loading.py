@@ -154,6 +154,14 @@ def test_a_tokenizer_of_another_model_is_found_out_when_it_gives_an_id_too_large
         language.encode("the key were")
 
 
+def test_a_text_longer_than_the_model_reads_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    language = families.language(families.family("gpt2"))
+    assert len(language.encode("the" + (families.POSITIONS - 2) * " key")) == families.POSITIONS
+    with pytest.raises(InputError, match=f"at most the model's {families.POSITIONS} tokens, got 33"):
+        language.encode("the" + (families.POSITIONS - 1) * " key")
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.skipif(not SHARED.exists(), reason="no shared/ with a real model beside the repository")
 def test_a_real_model_is_loaded(capfd: pytest.CaptureFixture[str]) -> None:
     language = load_language_model(SHARED / "models" / "stories260k")
