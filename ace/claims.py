@@ -453,7 +453,7 @@ _CLAIMS = (
         Bound(">=", -0.02),
         "paper",
         "non-inferior within .02",
-        controls=("random, Haar", "random, covariance"),
+        controls=("random, Haar", "random, covariance", "complement"),
         reported=("arbitrary contrasts",),
     ),
     Claim(
@@ -493,11 +493,11 @@ _CLAIMS = (
         "agreement.final_norm",
         "At the final norm reflecting the oblique axis inverts number.",
         f"{OURS}: the tautology that agreement.depth guards against",
-        "as agreement.flip, oblique projector, input of the final norm",
+        "AUC under the flip minus (1 - the model's own), oblique projector, input of the final norm",
         Bound("<=", 0.05),
         "theorem",
         "what is read there is nearly linear, so the axis of any contrast of any model does the same",
-        controls=("untrained, own labels",),
+        controls=("untrained, own labels", "random, Haar"),
     ),
     Claim(
         "agreement.knob",
@@ -507,7 +507,7 @@ _CLAIMS = (
         Bound(">=", 0.9),
         "paper",
         "published R2 is high; a tenth may be left unexplained",
-        controls=("random, Haar", "random, covariance"),
+        controls=("random, Haar", "random, covariance", "embedding of the last token"),
     ),
     Claim(
         "agreement.dose",
@@ -527,7 +527,7 @@ _CLAIMS = (
         Bound(">=", 0.7),
         "paper",
         "half of the variance shared; within a class, so that the two numbers alone cannot make it",
-        controls=("untrained",),
+        controls=("untrained", "other prompts"),
     ),
     Claim(
         "agreement.generation",

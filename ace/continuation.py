@@ -66,10 +66,15 @@ def encode_prompts(language: LanguageModel, prompts: Prompts, *, rows: int = ROW
         InputError: a prompt or continuation without tokens, or one that changes how the prompt before it is split.
     """
     groups: dict[tuple[int, int, int, int], list[tuple[int, list[int], list[tuple[list[int], float]]]]] = {}
-    shared = len(prompts.contrasts) == 1
-    for row, text in enumerate(prompts.texts):
-        prompt = language.encode(text)
-        scored = _scored(language, text, prompt, prompts.contrasts[0 if shared else row])
+    contrasts = prompts.contrasts * len(prompts) if len(prompts.contrasts) == 1 else prompts.contrasts
+    texts = [
+        [text, *(text + continuation for continuation in (*contrast.plural, *contrast.singular))]
+        for text, contrast in zip(prompts.texts, contrasts, strict=True)
+    ]
+    ids = iter(language.encode_all([text for row in texts for text in row]))
+    for row, (text, contrast) in enumerate(zip(prompts.texts, contrasts, strict=True)):
+        prompt, *wholes = (next(ids) for _ in texts[row])
+        scored = _scored(text, prompt, wholes, contrast)
         longest = max(len(ids) for ids, _ in scored)
         tails = 1 if longest == 1 else len(scored)
         places = len(scored) if longest == 1 else 1
@@ -81,17 +86,24 @@ def encode_prompts(language: LanguageModel, prompts: Prompts, *, rows: int = ROW
     ]
 
 
-def _scored(language: LanguageModel, text: str, prompt: list[int], contrast: Contrast) -> list[tuple[list[int], float]]:
-    """Continuations as ids, each with its weight: the mean of the plural ones less that of the singular ones."""
+def _scored(
+    text: str, prompt: list[int], wholes: Sequence[list[int]], contrast: Contrast
+) -> list[tuple[list[int], float]]:
+    """Continuations as ids, each with its weight: the mean of the plural ones less that of the singular ones.
+
+    Args:
+        wholes: ids of the text with each continuation, plural ones first.
+    """
     found = []
-    for texts, sign in ((contrast.plural, 1.0), (contrast.singular, -1.0)):
-        for continuation in texts:
-            whole = language.encode(text + continuation)
-            if whole[: len(prompt)] != prompt or len(whole) == len(prompt):
-                raise InputError(
-                    f"continuation: expected tokens of its own after the prompt, got {continuation!r} after {text!r}"
-                )
-            found.append((whole[len(prompt) :], sign / len(texts)))
+    signs = [1.0 / len(contrast.plural)] * len(contrast.plural) + [-1.0 / len(contrast.singular)] * len(
+        contrast.singular
+    )
+    for whole, continuation, weight in zip(wholes, (*contrast.plural, *contrast.singular), signs, strict=True):
+        if whole[: len(prompt)] != prompt or len(whole) == len(prompt):
+            raise InputError(
+                f"continuation: expected tokens of its own after the prompt, got {continuation!r} after {text!r}"
+            )
+        found.append((whole[len(prompt) :], weight))
     ids = [tuple(found_ids) for found_ids, _ in found]
     if len(set(ids)) < len(ids):
         raise InputError(

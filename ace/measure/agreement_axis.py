@@ -26,6 +26,7 @@ from ace.measure.agreement_subject import (
 from ace.measure.controls import KINDS, LEVEL
 from ace.measure.language_study import MARGIN, Choice, LanguageStudy, rank_of
 from ace.measure.measurement import Measurement
+from ace.sites import Site
 from ace.stats import Array, Estimate, exact, quantile
 from ace.tasks.base import Split
 
@@ -40,6 +41,11 @@ Pair = tuple[float, Array]  # a value and its replicates
 def kept_loss(found: Discrimination) -> Pair:
     """AUC with the core kept minus the model's own."""
     return float(found.auc[KEEP] - found.auc[BASE]), found.auc_replicates[KEEP] - found.auc_replicates[BASE]
+
+
+def complement_kept(found: Discrimination) -> Pair:
+    """AUC with everything but the core kept minus the model's own."""
+    return float(found.auc[REMOVE] - found.auc[BASE]), found.auc_replicates[REMOVE] - found.auc_replicates[BASE]
 
 
 def left_over(found: Discrimination) -> Pair:
@@ -190,6 +196,7 @@ def sufficiency(subject: object) -> Measurement:
     """AUC with the core kept, minus the model's own."""
     found = agreement_of(subject)
     controls = random_controls_of(found, "kept", +1, top)
+    controls["complement"] = _estimates(found, lambda study: complement_kept(chosen_ablation(study, study.top)))
     controls["arbitrary contrasts"] = _others(found, kept_loss)
     return Measurement(
         _estimates(found, lambda study: kept_loss(chosen_ablation(study, study.top))),
@@ -270,8 +277,20 @@ def final_norm(subject: object) -> Measurement:
     found = agreement_of(subject)
     twins = [untrained_study(found, k, own_labels=True) for k in range(len(found))]
 
-    def reflected(study: LanguageStudy) -> Pair:
-        return unreflected(ablation(study, study.sites[-1], 1, "oblique"))
+    def reflected(study: LanguageStudy, *, random: bool = False) -> Pair:
+        site = study.sites[-1]
+        if random:
+            core = study.core(site)
+            frame = random_frames(core.width, 1, 1, torch.Generator().manual_seed(0))[0]
+            turned = study.push(Split.EVALUATION, site, [Intervention(core.with_basis(frame), "flip")])
+            base = study.base(Split.EVALUATION)[None]
+            top = study.discriminate(Split.EVALUATION, np.concatenate([base, base, base, turned]))
+        else:
+            top = ablation(study, site, 1, "oblique")
+        return (
+            float(top.auc[FLIP] - (1 - top.auc[BASE])),
+            top.auc_replicates[FLIP] - (1 - top.auc_replicates[BASE]),
+        )
 
     return Measurement(
         _estimates(found, reflected),
@@ -279,7 +298,11 @@ def final_norm(subject: object) -> Measurement:
             "untrained, own labels": tuple(
                 estimate(str(k), *reflected(twin), count=len(twin.labels(Split.EVALUATION)))
                 for k, twin in enumerate(twins)
-            )
+            ),
+            "random, Haar": tuple(
+                estimate(str(k), *reflected(study, random=True), count=len(study.prompts(Split.EVALUATION)))
+                for k, study in enumerate(found.studies)
+            ),
         },
     )
 
@@ -288,14 +311,12 @@ def knob(subject: object) -> Measurement:
     """R2 on the evaluation split of the contrast as an affine function of the core coordinates, fitted on selection."""
     found = agreement_of(subject)
 
-    def held_out(study: LanguageStudy) -> Pair:
-        site, rank = study.top.site, rank_of(study.top)
-        core = study.core(site, rank)
+    def held_out(study: LanguageStudy, site: Site) -> Pair:
+        core = study.core(site, rank_of(study.top))
         splits = (Split.SELECTION, Split.EVALUATION)
         before, after = (core.coordinates(study.states(split, site)).numpy() for split in splits)
         line = _fit(before, study.base(Split.SELECTION))
-        wanted = study.base(Split.EVALUATION)
-        return _r2(line, after, wanted, study.prompts(Split.EVALUATION).clusters)
+        return _r2(line, after, study.base(Split.EVALUATION), study.prompts(Split.EVALUATION).clusters)
 
     controls = {}
     for kind in KINDS:
@@ -303,8 +324,9 @@ def knob(subject: object) -> Measurement:
         controls[kind] = tuple(
             exact(str(k), quantile(values, LEVEL), count=len(values)) for k, values in enumerate(drawn)
         )
+    controls["embedding of the last token"] = _estimates(found, lambda study: held_out(study, study.sites[0]))
     return Measurement(
-        _estimates(found, held_out),
+        _estimates(found, lambda study: held_out(study, study.top.site)),
         controls,
         details={"points": [_points(study) for study in found.studies]},
     )

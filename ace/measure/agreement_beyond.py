@@ -18,7 +18,7 @@ from ace.errors import Inapplicable
 from ace.intervene import Intervention
 from ace.language import LanguageModel
 from ace.linalg import random_frames
-from ace.measure.agreement_subject import agreement_of, axis_of, random_contrasts
+from ace.measure.agreement_subject import agreement_of, axis_of, control_prompts, random_contrasts
 from ace.measure.controls import DRAWS, LEVEL
 from ace.measure.language_study import BEHAVES, LanguageStudy, rank_of
 from ace.measure.measurement import Measurement
@@ -213,9 +213,11 @@ def dormant(subject: object) -> Measurement:
         parts = [readers @ (readers.T @ axis), axis - readers @ (readers.T @ axis)]
         kept, dropped = _effect(study, core, torch.stack(parts))
         random = random_frames(core.width, readers.shape[1], DRAWS // 5, torch.Generator().manual_seed(0))
-        drawn = _effect(study, core, (random @ (random.transpose(1, 2) @ axis[:, None]))[:, :, 0]).mean(axis=1)
+        few = control_prompts(study)[0]
+        drawn = _effect(study, core, (random @ (random.transpose(1, 2) @ axis[:, None]))[:, :, 0], few).mean(axis=1)
         estimates.append(_share(str(k), kept, whole, study))
-        controls.append(exact(str(k), quantile(drawn, LEVEL) / float(whole.mean()), count=len(drawn)))
+        shares = drawn / float(_effect(study, core, axis[None], few).mean())
+        controls.append(exact(str(k), quantile(shares, LEVEL), count=len(drawn)))
         details.append(
             {"directions": readers.shape[1], "width": core.width, "unread part": float(dropped.mean() / whole.mean())}
         )
@@ -230,17 +232,23 @@ def _share(label: str, part: Array, whole: Array, study: LanguageStudy) -> Estim
     return estimate(label, float(part.sum() / whole.sum()), drawn[:, 0] / drawn[:, 1], len(part))
 
 
-def _effect(study: LanguageStudy, core: Core, steps: Tensor) -> Array:
-    """(m, n) how far contrasts move to the other side when the core coordinate times -2 is added along steps (m, d)."""
+def _effect(study: LanguageStudy, core: Core, steps: Tensor, prompts: Prompts | None = None) -> Array:
+    """(m, n) how far contrasts move to the other side when the core coordinate times -2 is added along steps (m, d).
+
+    Args:
+        prompts: in place of the evaluation split.
+    """
     site = study.top.site
+    groups = study.encoded(Split.EVALUATION) if prompts is None else encode_prompts(study.language, prompts)
+    runs = study.runs(Split.EVALUATION) if prompts is None else [PrefixRun(study.language, group) for group in groups]
     parts = []
-    for run in study.runs(Split.EVALUATION):
+    for run in runs:
         states = run.states(site)
         coordinate = (states.double().cpu() - core.mean) @ axis_of(core)
         moves = (-2 * coordinate[None, :, None] * steps[:, None, :]).to(states)
-        moved = torch.cat([run.push(site, states + part) for part in moves.split(16)])
+        moved = torch.cat([run.push(site, states + part) for part in moves.split(64)])
         parts.append((run.base - moved) * run.base.sign())
-    return scattered(study.encoded(Split.EVALUATION), iter(parts), axis=1).double().numpy()
+    return scattered(groups, iter(parts), axis=1).double().numpy()
 
 
 def reading_directions(language: LanguageModel, site: Site, energy: float = READ_ENERGY) -> Tensor:

@@ -56,6 +56,7 @@ def scales(subject: object) -> Measurement:
     """Correlation, within each class of prompts, of the core coordinates of two models of different scales."""
     if not isinstance(subject, FamilySubject):
         raise ClaimError(f"subject: expected models of several scales, got {type(subject).__name__}")
+    names = [scale.name for scale in subject.scales]
     trained = [scale.studies for scale in subject.scales]
     untrained = [
         tuple(untrained_study(scale, k, own_labels=True) for k in range(len(scale))) for scale in subject.scales
@@ -63,8 +64,11 @@ def scales(subject: object) -> Measurement:
     first = subject.scales[0].studies[0]
     prompts = first.prompts(Split.EVALUATION)
     return Measurement(
-        _pairs([scale.name for scale in subject.scales], trained, prompts.labels, prompts.clusters),
-        {"untrained": _untrained_pairs([scale.name for scale in subject.scales], untrained)},
+        _pairs(names, trained, prompts.labels, prompts.clusters),
+        {
+            "untrained": _untrained_pairs(names, untrained),
+            "other prompts": _pairs(names, trained, prompts.labels, prompts.clusters, shuffled=True),
+        },
         details={
             "coordinates": {
                 f"{scale.name}, seed {k}": _coordinate(study).tolist()
@@ -72,8 +76,19 @@ def scales(subject: object) -> Measurement:
                 for k, study in enumerate(scale.studies)
             },
             "labels": prompts.labels.tolist(),
+            "across classes": _across(names, trained),
         },
     )
+
+
+def _across(names: list[str], scales: list[tuple[LanguageStudy, ...]]) -> dict[str, float]:
+    """Correlation over all prompts, the two numbers' difference included, of the first seeds of every two scales."""
+    first = [_coordinate(studies[0]) for studies in scales]
+    return {
+        f"{names[i]} {names[j]}": float(np.corrcoef(first[i], first[j])[0, 1])
+        for i in range(len(first))
+        for j in range(i + 1, len(first))
+    }
 
 
 def _coordinate(study: LanguageStudy) -> Array:
@@ -85,8 +100,15 @@ def _coordinate(study: LanguageStudy) -> Array:
 
 
 def _pairs(
-    names: list[str], scales: list[tuple[LanguageStudy, ...]], labels: Ints, clusters: Ints
+    names: list[str],
+    scales: list[tuple[LanguageStudy, ...]],
+    labels: Ints,
+    clusters: Ints,
+    *,
+    shuffled: bool = False,
 ) -> tuple[Estimate, ...]:
+    """Correlations of every two models of different scales; shuffled, the second sees other prompts of the class."""
+    order = _within_order(labels) if shuffled else np.arange(len(labels))
     coordinates = [[_coordinate(study) for study in studies] for studies in scales]
     found = []
     for i in range(len(scales)):
@@ -94,8 +116,18 @@ def _pairs(
             for a, first in enumerate(coordinates[i]):
                 for b, second in enumerate(coordinates[j]):
                     label = f"{names[i]}/{a} {names[j]}/{b}"
-                    found.append(_within_class(label, first, second, labels, clusters))
+                    found.append(_within_class(label, first, second[order], labels, clusters))
     return tuple(found)
+
+
+def _within_order(labels: Ints) -> Ints:
+    """(n) an order that exchanges prompts of the same class at random."""
+    rng = np.random.default_rng(0)
+    order = np.arange(len(labels))
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        order[rows] = rng.permutation(rows)
+    return order
 
 
 def _untrained_pairs(names: list[str], scales: list[tuple[LanguageStudy, ...]]) -> tuple[Estimate, ...]:

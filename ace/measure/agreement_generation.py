@@ -24,6 +24,7 @@ from ace.tasks.base import Split
 from ace.tasks.fragment import COPULAS, judge
 
 TEXTS = 64
+RANDOM_TEXTS = 24  # each along a random subspace of its own
 TOKENS = 50  # as published
 AGREES, TURNED = 0.9, 0.1
 SHOWN = 4
@@ -59,12 +60,13 @@ def generation(subject: object) -> Measurement:
     estimates, controls, details = [], [], []
     for k, study in enumerate(found.studies):
         texts = {kind: _texts(study, kind) for kind in ("clean", "flipped", "random")}
-        judged = {kind: _judged(found, study, written) for kind, written in texts.items()}
+        judged = {kind: _judged(found, study, kind, written) for kind, written in texts.items()}
         for kind, result in judged.items():
             if result.copulas.sum() < 10:
                 raise Inapplicable(f"seed {k}: {int(result.copulas.sum())} copulas in {kind} text, too few to judge")
         estimates.append(_inverted(str(k), judged["clean"], judged["flipped"]))
-        controls.append(_inverted(str(k), judged["clean"], judged["random"]))
+        few = Judged(*(getattr(judged["clean"], name)[: len(texts["random"])] for name in Judged.__dataclass_fields__))
+        controls.append(_inverted(str(k), few, judged["random"]))
         details.append(
             {
                 "share": {kind: result.share for kind, result in judged.items()},
@@ -97,16 +99,16 @@ def _inverted(label: str, clean: Judged, flipped: Judged) -> Estimate:
 @lru_cache(maxsize=64)
 def _texts(study: LanguageStudy, kind: str) -> tuple[str, ...]:
     """Evaluation prompts of one length continued by `TOKENS` tokens, clean, flipped, or flipped along random axes."""
-    prompts, ids = _prompts(study)
+    prompts, ids = _prompts(study, kind)
     steering = None if kind == "clean" else _steering(study, prompts, kind)
     tokens = continue_text(study.language, ids, TOKENS, torch.Generator().manual_seed(0), steering)
     return tuple(study.language.decode(row.tolist()) for row in tokens)
 
 
-def _prompts(study: LanguageStudy) -> tuple[Ints, Tensor]:
+def _prompts(study: LanguageStudy, kind: str) -> tuple[Ints, Tensor]:
     """Rows of the evaluation split, the largest group of one length, and their token ids (n, t)."""
     group = max(study.encoded(Split.EVALUATION), key=lambda found: len(found.rows))
-    rows = group.rows[:TEXTS]
+    rows = group.rows[: RANDOM_TEXTS if kind == "random" else TEXTS]
     return rows.numpy(), torch.cat([group.prefix, group.tails[:, 0, :1]], dim=1)[: len(rows)]
 
 
@@ -128,8 +130,8 @@ def _steering(study: LanguageStudy, rows: Ints, kind: str) -> Steering:
     return Steering(site, component, *tokens)
 
 
-def _judged(subject: AgreementSubject, study: LanguageStudy, texts: Sequence[str]) -> Judged:
-    rows, _ = _prompts(study)
+def _judged(subject: AgreementSubject, study: LanguageStudy, kind: str, texts: Sequence[str]) -> Judged:
+    rows, _ = _prompts(study, kind)
     prompts = study.prompts(Split.EVALUATION).take(rows)
     if subject.exact_judge:
         return _columns([_by_grammar(text) for text in texts])

@@ -27,9 +27,9 @@ from ace.tasks.agreement import Contrast, Prompts
 from ace.tasks.base import Split
 from ace.tasks.fragment import vocabulary
 
-CONTROL_PROMPTS = 48  # of the evaluation split, half of each number, that random subspaces are pushed through
+CONTROL_PROMPTS = 24  # of the evaluation split, half of each number, that random subspaces are pushed through
 OTHERS = 5  # arbitrary contrasts
-OTHER_SIZES = {Split.EXTRACTION: 200, Split.SELECTION: 100, Split.EVALUATION: 200}
+OTHER_SIZES = {Split.EXTRACTION: 120, Split.SELECTION: 80, Split.EVALUATION: 120}
 ROWS = 1536  # states pushed at a time
 
 
@@ -131,16 +131,11 @@ def other_studies(study: LanguageStudy) -> tuple[LanguageStudy, ...]:
 
     What an axis does for agreement it may do for the contrast of any four words: these studies tell.
     """
-    rng = np.random.default_rng(0)
     text = study.prompts(Split.EVALUATION).texts[0]
-    start = study.language.encode(text)
-    words = []
-    for word in rng.permutation(vocabulary()):
-        whole = study.language.encode(f"{text} {word}") if word.isalpha() else []
-        if len(whole) == len(start) + 1 and whole[:-1] == start:
-            words.append(f" {word}")
-        if len(words) == 4 * OTHERS:
-            break
+    order = np.random.default_rng(0).permutation([word for word in vocabulary() if word.isalpha()])
+    start, *wholes = study.language.encode_all([text, *(f"{text} {word}" for word in order)])
+    single = [whole[:-1] == start for whole in wholes]
+    words = [f" {word}" for word, fits in zip(order, single, strict=True) if fits][: 4 * OTHERS]
     contrasts = [Contrast(tuple(words[k : k + 2]), tuple(words[k + 2 : k + 4])) for k in range(0, len(words) - 3, 4)]
     return tuple(
         LanguageStudy(

@@ -12,6 +12,8 @@ from torch import Tensor
 from ace.core import Core, RankRule
 from ace.extract import extract_core
 from ace.linalg import random_frames
+from ace.measure.agreement_subject import AgreementSubject
+from ace.measure.language_study import LanguageStudy, rank_of
 from ace.measure.subject import Study, Subject
 from ace.stats import Array
 from ace.tasks.base import Split
@@ -99,3 +101,16 @@ class Permuted(Study):
 def with_permuted_seeds(subject: Subject) -> Subject:
     """Every model is compared with the others on other sequences than they saw."""
     return _planted(subject, "permuted seeds", _smaller(subject.trained, Permuted))
+
+
+def with_random_axes(subject: AgreementSubject) -> AgreementSubject:
+    """Every axis of number replaced by a random one at the same site."""
+    studies = []
+    for index, study in enumerate(subject.studies):
+        fresh = LanguageStudy(study.language, study.source, extractor=study.extractor)
+        site = fresh.top.site  # chosen with the true core: the fault is in the axis, not in the place
+        core = fresh.core(site, rank_of(fresh.top))
+        generator = torch.Generator().manual_seed(index)
+        fresh.replace_core(site, core.with_basis(random_frames(core.width, core.dimension, 1, generator)[0]))
+        studies.append(fresh)
+    return replace(subject, name="random axes", studies=tuple(studies))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 
 from ace.claims import REGISTRY
-from ace.measure import Subject
 from ace.verify import Status, verify_claim
-from invariants.controls.planted import with_complements, with_permuted_seeds, with_random_cores
+from invariants.controls.planted import with_complements, with_permuted_seeds, with_random_axes, with_random_cores
 
 FAULTS = {
     with_random_cores: (
@@ -34,12 +34,23 @@ FAULTS = {
         "modadd.sufficiency",
         "modadd.necessity",
     ),
+    with_random_axes: (
+        "agreement.necessity",
+        "agreement.flip",
+        "agreement.dose",
+        "agreement.transfer",
+        "agreement.generation",
+    ),
     with_permuted_seeds: ("markov.alignment", "markov.transplant", "modadd.universality"),
 }
 CASES = [pytest.param(fault, claim, id=f"{fault.__name__}-{claim}") for fault, ids in FAULTS.items() for claim in ids]
 
 
-def subject_of(request: pytest.FixtureRequest, claim: str) -> Subject:
+def subject_of(request: pytest.FixtureRequest, claim: str) -> Any:
+    if claim.startswith("agreement."):
+        languages = request.getfixturevalue("languages")
+        sizes = ("small", "medium", "large")
+        return languages.family(sizes) if claim == "agreement.scales" else languages.subject("small")
     subjects = request.getfixturevalue("subjects")
     if claim == "markov.low_rank":
         return subjects.subject("low-rank", None)
@@ -52,7 +63,7 @@ def subject_of(request: pytest.FixtureRequest, claim: str) -> Subject:
 
 
 @cache
-def faulty(fault: Callable[[Subject], Subject], subject: Subject) -> Subject:
+def faulty(fault: Callable[[Any], Any], subject: Any) -> Any:
     return fault(subject)
 
 
@@ -66,7 +77,7 @@ def test_each_claim_is_outside_its_bound_on_one_of_its_controls(claim: str, requ
 @pytest.mark.slow
 @pytest.mark.parametrize(("fault", "claim"), CASES)
 def test_each_planted_fault_fails_the_claims_it_breaks(
-    fault: Callable[[Subject], Subject], claim: str, request: pytest.FixtureRequest
+    fault: Callable[[Any], Any], claim: str, request: pytest.FixtureRequest
 ) -> None:
     verdict = verify_claim(claim, faulty(fault, subject_of(request, claim)))
     assert verdict.status is Status.FAILS, f"{claim} came out {verdict.status} on {verdict.subject}: {verdict.reason}"
