@@ -57,7 +57,7 @@ class LanguageModel:
             InputError: as `encode`.
         """
         end = self.tokenizer.eos_token_id
-        found = self.tokenizer(list(texts))["input_ids"]
+        found = self.tokenizer(list(texts), verbose=False)["input_ids"]  # too long a text is refused below
         # Some tokenizers end every text; a prompt goes on.
         trimmed = [ids[:-1] if len(ids) > 1 and ids[-1] == end and end is not None else ids for ids in found]
         return [self._checked("prompt", text, ids) for text, ids in zip(texts, trimmed, strict=True)]

@@ -9,6 +9,7 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -17,7 +18,22 @@ import torch
 from torch import Tensor, nn
 
 import ace
-from ace import check, claims, compare, core, dynamics, generate, linalg, observe, rotation, sites, stats
+from ace import (
+    check,
+    claims,
+    compare,
+    continuation,
+    core,
+    dynamics,
+    generate,
+    language,
+    linalg,
+    observe,
+    prefix,
+    rotation,
+    sites,
+    stats,
+)
 from ace.errors import (
     AceError,
     ArtifactError,
@@ -40,18 +56,22 @@ from ace.tasks import (
     MarkovChain,
     ModularAddition,
     Split,
+    agreement,
     base,
     build_task,
     circulant_chain,
+    fragment,
     low_rank_chain,
     mess3,
+    minimal_pairs,
 )
-from ace.training import checkpoint, ensemble, result, trainer
+from ace.training import checkpoint, ensemble, language_store, result, trainer, word_tokenizer
+from ace.training import language as language_training
 from ace.training.course import parse_course
 from ace.training.recipe import parse_recipe, read_recipe
 from ace.training.transformer import Architecture, SmallTransformer
 from ace.verify import judge, verify_claim
-from invariants.contracts import builders
+from invariants.contracts import builders, families
 from invariants.contracts.builders import WIDTH, gaussian, holed
 
 Call = Callable[[Path], object]
@@ -887,6 +907,262 @@ for schema in (0, 2, "1", None):
         ArtifactError,
     )
 
+# --- language models --------------------------------------------------------------------------------------------------
+GPT2 = families.language(families.family("gpt2"))
+SHORT = families.prompts(families.SINGLE, families.TEXTS[:2])
+GROUP = continuation.encode_prompts(GPT2, SHORT)[0]
+RUN = prefix.PrefixRun(GPT2, GROUP)
+TASK = agreement.AgreementTask()
+TINY_LANGUAGE = language_training.LanguageRecipe("tiny", (1, 2), 24, 1, 16, 2, 1e-2, 0.01, 1.0, 2, 6, 4, 2)
+
+
+class Silent(nn.Module):
+    """A model that runs, and stores no keys and values."""
+
+    def __init__(self, value: float = 0.0) -> None:
+        super().__init__()
+        self.embedding, self.value = nn.Embedding(len(families.tokenizer()), WIDTH), value
+        self.blocks = nn.ModuleList([nn.Identity(), nn.Identity()])
+        self.head = nn.Linear(WIDTH, len(families.tokenizer()))
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.embedding
+
+    def forward(self, input_ids: Tensor, **_: Any) -> Any:
+        states = self.embedding(input_ids) + self.value
+        for block in self.blocks:
+            states = block(states)
+        return SimpleNamespace(logits=self.head(states), past_key_values=None)
+
+
+class Wordless:
+    """A tokenizer that finds no token in any text."""
+
+    eos_token_id = None
+
+    def __call__(self, texts: list[str], **_: Any) -> dict[str, list[list[int]]]:
+        return {"input_ids": [[] for _ in texts]}
+
+
+class Foreign(Wordless):
+    """A tokenizer with more tokens than the model."""
+
+    def __call__(self, texts: list[str], **_: Any) -> dict[str, list[list[int]]]:
+        return {"input_ids": [[99] for _ in texts]}
+
+
+class Encoding(nn.Module):
+    """A decoder with an encoder, by its configuration."""
+
+    config = SimpleNamespace(is_encoder_decoder=True)
+
+
+BARE = replace(GROUP, prefix=GROUP.prefix[:, :0])
+
+
+def prompts_of(*texts: str, labels: list[int] | None = None, **changes: Any) -> agreement.Prompts:
+    fields: dict[str, Any] = {
+        "texts": texts,
+        "labels": np.zeros(len(texts), dtype=np.int64) if labels is None else np.array(labels),
+        "heads": texts,
+        "attractors": np.zeros(len(texts), dtype=np.int64),
+        "contrasts": (agreement.COPULA,),
+        "split": Split.EVALUATION,
+    }
+    return agreement.Prompts(**(fields | changes))
+
+
+def pairs_in(content: str, name: str = "pairs.jsonl") -> Call:
+    return lambda folder: minimal_pairs.read_pairs(written(content, name)(folder))
+
+
+bad("sites.find_sites: an encoder", lambda _: sites.find_sites(Encoding()), "without an encoder | Encoding", SiteError)
+bad("language.wrap_model: no blocks", lambda _: language.wrap_model(nn.Linear(2, 2), None), "ModuleList", SiteError)
+bad(
+    "language.LanguageModel.encode: no token",
+    lambda _: replace(GPT2, tokenizer=Wordless()).encode("a"),
+    "prompt | at least one token | 'a'",
+)
+bad("language.LanguageModel.encode: too long", lambda _: GPT2.encode(40 * " key"), "prompt | at most | 32 | 41")
+bad(
+    "language.LanguageModel.encode_all: one of many",
+    lambda _: GPT2.encode_all(["the key", 40 * " key"]),
+    "prompt | at most | 32 | 41",
+)
+bad(
+    "language.LanguageModel.encode_all: a foreign tokenizer",
+    lambda _: language.wrap_model(Silent(), Foreign()).encode_all(["key"]),
+    "token 99 | 'key' | another tokenizer",
+)
+bad("language.load_language_model: dtype", lambda f: language.load_language_model(f, dtype="int8"), "dtype | 'int8'")
+bad(
+    "language.load_language_model: placed twice",
+    lambda f: language.load_language_model(f, device="cpu", device_map="cpu"),
+    "device | device_map",
+)
+bad(
+    "language.load_language_model: nothing there",
+    lambda f: language.load_language_model(f / "none"),
+    "model | folder | none",
+    ArtifactError,
+)
+bad(
+    "continuation.encode_prompts: the same tokens",
+    lambda _: continuation.encode_prompts(GPT2, SHORT.under(agreement.Contrast((" xyz",), (" zyx",)))),
+    "continuation | different tokens | same",
+)
+bad(
+    "continuation.encode_prompts: no token of its own",
+    lambda _: continuation.encode_prompts(GPT2, SHORT.under(agreement.Contrast(("s",), ("z",)))),
+    "continuation | tokens of its own | 's'",
+)
+bad(
+    "prefix.PrefixRun: no keys and values",
+    lambda _: prefix.PrefixRun(language.wrap_model(Silent(), families.tokenizer()), GROUP),
+    "Silent | stores keys and values",
+    SiteError,
+)
+bad(
+    "prefix.PrefixRun: NaN",
+    lambda _: prefix.PrefixRun(language.wrap_model(Silent(NAN), families.tokenizer()), BARE),
+    "contrast | finite | prompts [0, 1]",
+)
+bad(
+    "prefix.PrefixRun.push: shape",
+    lambda _: RUN.push(GPT2.anatomy.site(0), torch.zeros(2, families.WIDTH)),
+    "edited | (m, 2, 16) | (2, 16)",
+)
+bad(
+    "prefix.PrefixRun.push_logits: width",
+    lambda _: RUN.push_logits(GPT2.anatomy.site(0), torch.zeros(1, 2, 3)),
+    "edited | (m, 2, 16) | (1, 2, 3)",
+)
+
+SCORES, BITS = np.zeros((1, 4)), np.array([0, 1, 0, 1])
+bad(
+    "discrimination.discriminate: shapes",
+    lambda _: discrimination.discriminate(SCORES[0], BITS, BITS),
+    "scores | (m, n) | (4,)",
+)
+bad("discrimination.discriminate: NaN", lambda _: discrimination.discriminate(SCORES * NAN, BITS, BITS), "scores | NaN")
+bad(
+    "discrimination.discriminate: one class",
+    lambda _: discrimination.discriminate(SCORES, 0 * BITS, BITS),
+    "labels | both classes",
+)
+bad(
+    "discrimination.discriminate: no resample",
+    lambda _: discrimination.discriminate(SCORES, BITS, BITS, resamples=0),
+    "resamples | 1 | 0",
+)
+bad("discrimination.estimate: NaN", lambda _: discrimination.estimate("auc", NAN, np.zeros(2), 4), "auc | finite")
+
+
+def steering(plural: tuple[int, ...] = (1,), singular: tuple[int, ...] = (2,), **options: Any) -> generate.Steering:
+    return generate.Steering(GPT2.anatomy.site(1), lambda states: states, plural, singular, **options)
+
+
+def continued(prompts: Tensor, steps: int, **options: Any) -> Call:
+    return lambda _: generate.continue_text(GPT2, prompts, steps, GENERATOR, **options)
+
+
+bad("generate.Steering: no token", lambda _: steering(()), "tokens | disjoint | ()")
+bad("generate.Steering: a shared token", lambda _: steering((2, 3)), "tokens | disjoint | (2, 3)")
+bad("generate.Steering: rising", lambda _: steering(strengths=(-2.0, -1.0)), "strengths | falling | (-2.0, -1.0)")
+bad("generate.Steering: none", lambda _: steering(strengths=()), "strengths | ()")
+bad(
+    "generate.first_tokens: the same",
+    lambda _: generate.first_tokens(GPT2, "the key", agreement.Contrast((" is old",), (" is very",))),
+    "contrast | first token | is_old",
+)
+bad("generate.continue_text: no ids", continued(gaussian(0, 1, 2), 3), "inputs | integer | (1, 2)")
+bad("generate.continue_text: no steps", continued(IDS, 0), "steps | 1 | 0")
+bad("generate.continue_text: no candidates", continued(IDS, 1, top_k=0), "top_k | 1 | 0")
+
+bad("tasks.agreement.Contrast: empty", lambda _: agreement.Contrast((), (" is",)), "plural | at least one | ()")
+bad("tasks.agreement.Contrast: text", lambda _: agreement.Contrast((" are",), " is"), "singular | ' is'")  # type: ignore[arg-type]
+bad(
+    "tasks.agreement.Contrast: no text", lambda _: agreement.Contrast((" are",), ("",)), "singular | none of them empty"
+)
+bad("tasks.agreement.Contrast: shared", lambda _: agreement.Contrast((" a", " b"), (" b",)), "different | [' b']")
+bad("tasks.agreement.Prompts: none", lambda _: prompts_of(), "prompts | some")
+bad("tasks.agreement.Prompts: too few heads", lambda _: prompts_of("a", "b", heads=("a",)), "prompts | 2 | heads | 1")
+bad("tasks.agreement.Prompts: empty text", lambda _: prompts_of("a", " "), "texts | not empty")
+bad("tasks.agreement.Prompts: label", lambda _: prompts_of("a", "b", labels=[0, 2]), "labels | 0 | 1 | [0, 2]")
+bad("tasks.agreement.Prompts: contrasts", lambda _: prompts_of("a", contrasts=()), "prompts | 0")
+bad("tasks.agreement.AgreementTask.prompts: training", lambda _: TASK.prompts(Split.TRAINING, 3), "split | 'training'")
+bad("tasks.agreement.AgreementTask.prompts: none", lambda _: TASK.prompts(Split.SELECTION, 0), "count | 1 | 0")
+bad("tasks.fragment.story: no sentence", lambda _: fragment.story(RNG, 0), "sentences | 1 | 0")
+bad("tasks.fragment.judge: no text", lambda _: fragment.judge(3), "text | string | int")  # type: ignore[arg-type]
+bad(
+    "tasks.minimal_pairs.read_pairs: no file",
+    lambda f: minimal_pairs.read_pairs(f / "a.csv"),
+    "path | readable | a.csv",
+)
+bad("tasks.minimal_pairs.read_pairs: kind", lambda f: minimal_pairs.read_pairs(f / "a.txt"), "path | .csv | a.txt")
+bad("tasks.minimal_pairs.read_pairs: no JSON", pairs_in("{"), "pairs.jsonl, line 1 | JSON")
+bad("tasks.minimal_pairs.read_pairs: columns", pairs_in('{"text": "a"}'), "line 1 | prompt, good, bad, label | text")
+bad("tasks.minimal_pairs.read_pairs: nothing", pairs_in(""), "pairs.jsonl | singular rows | 0 in all")
+bad(
+    "tasks.minimal_pairs.read_pairs: label",
+    pairs_in("prompt,good,bad,label\nThe key,is,are,dual\n", "pairs.csv"),
+    "pairs.csv, line 2 | label | 'dual'",
+)
+bad(
+    "tasks.minimal_pairs.MinimalPairs.prompts: training",
+    lambda _: minimal_pairs.MinimalPairs("a", {}, 0).prompts(Split.TRAINING, 3),
+    "split | 'training'",
+)
+
+bad(
+    "training.language.LanguageRecipe: heads",
+    lambda _: replace(TINY_LANGUAGE, heads=3),
+    "tiny.heads | divisor of width 16 | 3",
+    RecipeError,
+)
+bad(
+    "training.language.LanguageRecipe: one position",
+    lambda _: replace(TINY_LANGUAGE, positions=1),
+    "tiny.positions | 2 | 1",
+    RecipeError,
+)
+bad(
+    "training.language.read_language_recipe: unknown key",
+    lambda f: language_training.read_language_recipe(written("a = 3")(f)),
+    "tiny | unknown | ['a'] | missing | steps",
+    RecipeError,
+)
+for name, made in (
+    ("untrained_model", language_training.untrained_model),
+    ("train_language_model", language_training.train_language_model),
+    ("LanguageTrainer", language_training.LanguageTrainer),
+):
+    bad(f"training.language.{name}: index", lambda _, made=made: made(TINY_LANGUAGE, 2), "index | 0..1 | 2")
+bad(
+    "training.language.LanguageTrainer.restore: no file",
+    lambda f: language_training.LanguageTrainer(TINY_LANGUAGE, 0).restore(f / "none.json"),
+    "none.json",
+    ArtifactError,
+)
+bad(
+    "training.language_store.load_language_folder: nothing there",
+    lambda f: language_store.load_language_folder(f, TINY_LANGUAGE, 0),
+    "provenance.json | readable",
+    ArtifactError,
+)
+bad(
+    "training.language_store.read_folder_provenance: schema",
+    lambda f: language_store.read_folder_provenance(written('{"schema": 2}', "provenance.json")(f).parent),
+    "provenance.json | schema 1",
+    ArtifactError,
+)
+for words in ([], ["a", "a"], ["a b"], [""]):
+    bad(
+        f"training.word_tokenizer.word_tokenizer: {words}",
+        lambda _, words=words: word_tokenizer.word_tokenizer(words, 8),
+        f"words | {words}",
+    )
+
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.id) for row in TABLE])
 def test_a_bad_call_raises_the_named_error_that_tells_what_came(row: BadCall, tmp_path: Path) -> None:
@@ -934,6 +1210,36 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "report.record.document",
         "report.record.write_document",
         "report.record.compare",
+        "sites.state_place",
+        "discrimination.simple_auc",
+        "discrimination.chance_halfwidth",
+        "generate.Steering.contrast",
+        "generate.Steering.candidates",
+        "generate.Steering.pick",
+        "generate.core_component",
+        "generate.sample_likeliest",
+        "linalg.weighted_frames",
+        "continuation.Encoded.contrast",
+        "continuation.scattered",
+        "prefix.HeadRows",
+        "prefix.HeadRows.forward",
+        "prefix.restricted_head",
+        "prefix.skipped_blocks",
+        "prefix.reading",
+        "prefix.returned_tuples",
+        "prefix.repeated_cache",
+        "prefix.tiled_cache",
+        "prefix.PrefixRun.states",
+        "tasks.minimal_pairs.told_number",
+        "training.language.Corpus",
+        "training.language.Corpus.batch",
+        "training.language.token_loss",
+        "training.language_store.train_side_by_side",
+    ),
+    "any token ids have a text; rows are NumPy's to refuse; a Contrast was checked when it was built": (
+        "language.LanguageModel.decode",
+        "tasks.agreement.Prompts.take",
+        "tasks.agreement.Prompts.under",
     ),
     "a part of the transformer or its trainer, called with shapes that a checked Architecture fixes": (
         "training.ensemble.DropoutMasks.take",
@@ -949,6 +1255,8 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
     "takes a path and, if anything, bytes; what the file system refuses stays an OSError": (
         "training.checkpoint.write_atomic",
         "training.trainer.EnsembleTrainer.save",
+        "training.language.LanguageTrainer.save",
+        "training.language_store.store_language_model",
         "training.trainer.remove_partial",
     ),
     "abstract; its implementations stand in the table": ("tasks.base.Task.draw",),
