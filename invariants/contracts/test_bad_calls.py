@@ -24,6 +24,7 @@ from ace import (
     compare,
     continuation,
     core,
+    discrimination,
     dynamics,
     generate,
     language,
