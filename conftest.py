@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from ace.errors import NotTrained, TokenizerError
+from ace.errors import AceError, NotTrained, TokenizerError
 from ace.extract import Extractor
 from ace.language import load_language_model, wrap_model
 from ace.measure.agreement_family import FamilySubject
@@ -24,6 +24,7 @@ from ace.measure.language_study import LanguageStudy
 from ace.measure.subject import ClaimSubject, Study, Subject
 from ace.plugin import SESSION, parametrize_claims
 from ace.tasks.agreement import TASKS, AgreementTask
+from ace.tasks.minimal_pairs import read_pairs
 from ace.training.language import untrained_model
 from ace.training.result import TrainedEnsemble
 from fixtures.language_zoo import language_recipe, obtain_language_models
@@ -155,12 +156,12 @@ class Languages:
         name = option("--ace-model")
         rerun = f'pytest invariants --ace-model {name} -k "{{claim}}"'
         chosen = option("--ace-task") or "agreement"
-        if chosen in TASKS:
-            task = source = TASKS[chosen]
-        else:
-            from ace.tasks.minimal_pairs import read_pairs
-
-            task, source = None, read_pairs(Path(chosen))
+        task, source = TASKS.get(chosen), None
+        if task is None:
+            try:
+                source = read_pairs(Path(chosen))
+            except AceError as error:
+                pytest.exit(f"--ace-task: one of {', '.join(TASKS)}, or a file: {error}", pytest.ExitCode.USAGE_ERROR)
         try:
             language = load_language_model(
                 name,
@@ -171,9 +172,11 @@ class Languages:
             )
         except TokenizerError as error:
             return UnusableSubject(Path(name).name, f"{error}; name one with --ace-tokenizer", rerun)
+        except AceError as error:
+            pytest.exit(f"--ace-model: {error}", pytest.ExitCode.USAGE_ERROR)
         return AgreementSubject(
             Path(name).name,
-            (LanguageStudy(language, source, extractor=self._extractor),),
+            (LanguageStudy(language, task or source, extractor=self._extractor),),
             lambda k: fresh_twin(language, k),
             task.transfers if task else {},
             rerun,

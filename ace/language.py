@@ -41,6 +41,11 @@ class LanguageModel:
         found: torch.device = self.model.get_input_embeddings().weight.device  # type: ignore[operator]
         return found
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens the head gives logits of."""
+        return int(self.model.get_submodule(self.anatomy.head).out_features)  # type: ignore[arg-type]
+
     def encode(self, text: str) -> list[int]:
         """Token ids of a prompt, with the special tokens that the tokenizer puts in front.
 
@@ -179,7 +184,7 @@ def _load_tokenizer(name: str | Path, *, revision: str | None) -> Any:
     except Exception as error:
         raise TokenizerError(f"tokenizer: expected one at {str(name)!r}: {_first_line(error)}") from error
     if not words:  # what some classes are made as where their files are absent
-        raise ArtifactError(f"tokenizer: expected one at {str(name)!r}, found no vocabulary")
+        raise TokenizerError(f"tokenizer: expected one at {str(name)!r}, found no vocabulary")
     return found
 
 

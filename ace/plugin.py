@@ -169,7 +169,11 @@ def _read_expectations(config: pytest.Config) -> tuple[Expectation, ...]:
             raise refuse(f"expected verdicts out of {ORDER}, got {accepted}")
         if not isinstance(entry["reason"], str) or not entry["reason"].strip():
             raise refuse(f"expected a reason for {entry['claim']}, got {entry['reason']!r}")
-        found.append(Expectation(entry["claim"], entry.get("subject", ""), tuple(accepted), entry["reason"]))
+        named = entry.get("subject", "")
+        subjects = [named] if isinstance(named, str) else named
+        if not isinstance(subjects, list) or not subjects or not all(isinstance(name, str) for name in subjects):
+            raise refuse(f"expected a subject or a list of them for {entry['claim']}, got {named!r}")
+        found += [Expectation(entry["claim"], name, tuple(accepted), entry["reason"]) for name in subjects]
     return tuple(found)
 
 

@@ -8,17 +8,22 @@ Cost of one mode at site l: (L - l) blocks at one position, instead of L blocks 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ace.check import check_count
 from ace.continuation import Encoded
 from ace.errors import InputError, SiteError
+from ace.growing import growing_batch
 from ace.language import LanguageModel
 from ace.sites import Anatomy, Site, hooked, state_place
+
+ROWS = 4096  # tokens of one run of many edits: bounds the memory of keys and values
+LOGITS = 2**26  # entries of logits, where those of the whole vocabulary are formed
 
 
 class HeadRows(nn.Module):
@@ -198,11 +203,11 @@ class PrefixRun:
         Args:
             first: block from which on the model is really run.
         """
-        model, tails = self._language.model, self._encoded.tails.flatten(0, 1).repeat(times, 1)
-        cache = None if self._cache is None else tiled_cache(self._cache, times, first)
-        found: Tensor = model(
-            input_ids=tails.to(self._language.device), past_key_values=cache, use_cache=cache is not None
-        ).logits
+        return self._logits(times, None if self._cache is None else tiled_cache(self._cache, times, first))
+
+    def _logits(self, times: int, cache: Any) -> Tensor:
+        tails = self._encoded.tails.flatten(0, 1).repeat(times, 1).to(self._language.device)
+        found: Tensor = self._language.model(input_ids=tails, past_key_values=cache, use_cache=cache is not None).logits
         return found
 
     @property
@@ -224,24 +229,94 @@ class PrefixRun:
         return self._encoded.contrast(self.push_logits(site, edited), self._wanted).cpu()
 
     @torch.no_grad()
+    def push_all(self, edited: Mapping[int, Tensor], *, rows: int = ROWS) -> dict[int, Tensor]:
+        """Site index -> (m, n) float32 contrasts of `push` at that site, for edited states (m, n, d) at many sites.
+
+        Several sites share one run, in which each row joins at its site, so that the weights above are read once.
+
+        Args:
+            rows: tokens of one run, unless a single site has more: bounds the memory.
+
+        Raises:
+            InputError: no site, or edited states of another shape.
+            SiteError: a site that the model lacks.
+        """
+        check_count("rows", rows)
+        if not edited:
+            raise InputError("edited: expected states at one site or more, got none")
+        found: dict[int, Tensor] = {}
+        for group in self._share(sorted(edited), edited, rows):
+            for index, contrasts in self._push_group({index: edited[index] for index in group}).items():
+                found[index] = contrasts.cpu()
+        return found
+
+    def _share(self, ordered: Sequence[int], edited: Mapping[int, Tensor], rows: int) -> list[list[int]]:
+        """Sites in groups of at most `rows` tokens, fewer where logits of the whole vocabulary are formed."""
+        if self._wanted is None:
+            rows = min(rows, max(1, LOGITS // self._language.vocabulary))
+        groups: list[list[int]] = []
+        filled = rows + 1
+        for index in ordered:
+            its = len(edited[index]) * self._encoded.tails.numel()
+            if filled + its > rows:
+                groups.append([])
+                filled = 0
+            groups[-1].append(index)
+            filled += its
+        return groups
+
+    def _push_group(self, edited: Mapping[int, Tensor]) -> dict[int, Tensor]:
+        """`push` at a few sites, given in rising order, in one run."""
+        sites = [self._language.anatomy.site(index) for index in edited]
+        states = [self._replaced(site, edited[site.index]) for site in sites]
+        each = len(self._encoded.tails.flatten(0, 1))
+        ends = [
+            sum(len(part) for site, part in zip(sites, states, strict=True) if site.index <= block)
+            for block in range(len(self._language.anatomy.blocks))
+        ]
+        replacement = torch.cat([part.to(states[0].device) for part in states])
+        cache = None if self._cache is None else repeated_cache(self._cache, lambda stored: stored)
+        language = self._language
+        with (
+            restricted_head(language, self._wanted),
+            growing_batch(
+                language.model,
+                language.anatomy,
+                ends,
+                len(replacement),
+                self._tuples,
+                cache,
+                lambda stored, count: stored.expand(count // each, *stored.shape).reshape(-1, *stored.shape[1:]),
+            ),
+            hooked(language.model, sites[0], lambda state: replacement.to(state.device)),
+        ):
+            logits = self._logits(len(replacement) // each, cache)
+        contrasts = self._encoded.contrast(logits, self._wanted)
+        parts = contrasts.split([len(edited[site.index]) for site in sites])
+        return {site.index: part for site, part in zip(sites, parts, strict=True)}
+
+    @torch.no_grad()
     def push_logits(self, site: Site, edited: Tensor) -> Tensor:
         """(m * n * q, s, v) float32 logits after such an edit, of the tokens that the contrast reads, or of all.
 
         Raises:
             InputError: edited states of another shape.
         """
-        n, q, s = self._encoded.tails.shape
-        clean = self._states[site.index]
-        if edited.ndim != 3 or edited.shape[1:] != (n, clean.shape[-1]):
-            raise InputError(f"edited: expected shape (m, {n}, {clean.shape[-1]}), got {tuple(edited.shape)}")
-        count = len(edited)
-        states = clean.expand(count, *clean.shape).reshape(count, n, q, s, -1).clone()
-        states[:, :, :, 0] = edited[:, :, None].to(states)
-        replacement = states.reshape(count * n * q, s, -1)
+        replacement = self._replaced(site, edited)
         language = self._language
         with (
             restricted_head(language, self._wanted),
             skipped_blocks(language.model, language.anatomy, site.index, self._tuples),
             hooked(language.model, site, lambda state: replacement.to(state.device)),
         ):
-            return self._run(count, site.index)
+            return self._run(len(edited), site.index)
+
+    def _replaced(self, site: Site, edited: Tensor) -> Tensor:
+        """(m * n * q, s, d) clean states at a site with those at the scored position replaced by (m, n, d)."""
+        n, q, s = self._encoded.tails.shape
+        clean = self._states[site.index]
+        if edited.ndim != 3 or edited.shape[1:] != (n, clean.shape[-1]):
+            raise InputError(f"edited: expected shape (m, {n}, {clean.shape[-1]}), got {tuple(edited.shape)}")
+        states = clean.expand(len(edited), *clean.shape).reshape(-1, n, q, s, clean.shape[-1]).clone()
+        states[:, :, :, 0] = edited[:, :, None].to(states)
+        return states.view(-1, s, clean.shape[-1])

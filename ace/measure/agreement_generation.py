@@ -24,7 +24,8 @@ from ace.tasks.base import Split
 from ace.tasks.fragment import COPULAS, judge
 
 TEXTS = 64
-RANDOM_TEXTS = 24  # each along a random subspace of its own
+RANDOM_TEXTS = 32  # each along a random subspace of its own
+ENOUGH = 8  # copulas
 TOKENS = 50  # as published
 AGREES, TURNED = 0.9, 0.1
 SHOWN = 4
@@ -57,12 +58,14 @@ class Judged:
 def generation(subject: object) -> Measurement:
     """The larger of: .9 less the share of copulas that agree in clean text, and that share under the flip less .1."""
     found = agreement_of(subject)
+    if len(found.studies[0].prompts(Split.EVALUATION).contrasts) > 1:
+        raise Inapplicable("each prompt has continuations of its own, so no one contrast steers all text")
     estimates, controls, details = [], [], []
     for k, study in enumerate(found.studies):
         texts = {kind: _texts(study, kind) for kind in ("clean", "flipped", "random")}
         judged = {kind: _judged(found, study, kind, written) for kind, written in texts.items()}
         for kind, result in judged.items():
-            if result.copulas.sum() < 10:
+            if result.copulas.sum() < ENOUGH:
                 raise Inapplicable(f"seed {k}: {int(result.copulas.sum())} copulas in {kind} text, too few to judge")
         estimates.append(_inverted(str(k), judged["clean"], judged["flipped"]))
         few = Judged(*(getattr(judged["clean"], name)[: len(texts["random"])] for name in Judged.__dataclass_fields__))

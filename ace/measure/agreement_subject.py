@@ -120,8 +120,9 @@ def agreement_of(subject: object) -> AgreementSubject:
 def untrained_study(subject: AgreementSubject, index: int, *, own_labels: bool = False) -> LanguageStudy:
     """The twin of one seed before training, on the same prompts."""
     study = subject.studies[index]
+    sizes = OTHER_SIZES if own_labels else study.sizes
     return LanguageStudy(
-        subject.untrained(index), study.source, own_labels=own_labels, extractor=study.extractor, sizes=OTHER_SIZES
+        subject.untrained(index), study.source, own_labels=own_labels, extractor=study.extractor, sizes=sizes
     )
 
 

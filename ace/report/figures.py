@@ -13,13 +13,15 @@ from typing import Any
 import matplotlib as mpl
 
 from ace.errors import AceError
-from ace.report import grokking_figure, markov_figure
+from ace.report import agreement_figure, grokking_figure, markov_figure
 from ace.report.record import read_document
 from ace.report.style import STYLE, Result
 
 FIGURES = (
     (markov_figure.CLAIMS, markov_figure.markov_figure),
     (grokking_figure.CLAIMS, grokking_figure.grokking_figure),
+    (agreement_figure.CLAIMS, agreement_figure.agreement_figure),
+    (agreement_figure.FAMILY_CLAIMS, agreement_figure.scales_figure),
 )
 
 
