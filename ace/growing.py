@@ -90,7 +90,8 @@ def _partly(
             cache.layers[layer] = stored
         if count == total:
             return output
-        joined = cat([output[0] if as_tuple else output, state[count:]])
+        done = output[0] if as_tuple else output
+        joined = cat([done, state[count:].to(done.device)])
         return (joined, *output[1:]) if as_tuple else joined
 
     return forward

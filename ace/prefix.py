@@ -244,9 +244,10 @@ class PrefixRun:
         check_count("rows", rows)
         if not edited:
             raise InputError("edited: expected states at one site or more, got none")
+        states = {self._language.anatomy.site(index).index: edited[index] for index in edited}
         found: dict[int, Tensor] = {}
-        for group in self._share(sorted(edited), edited, rows):
-            for index, contrasts in self._push_group({index: edited[index] for index in group}).items():
+        for group in self._share(sorted(states), states, rows):
+            for index, contrasts in self._push_group({index: states[index] for index in group}).items():
                 found[index] = contrasts.cpu()
         return found
 

@@ -11,12 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ace.continuation import Encoded
 from ace.core import Fixed, Full
 from ace.extract import extract_core, extract_stream, head_sensitivities
-from ace.intervene import rank_scan
+from ace.intervene import Intervention, rank_scan
+from ace.language import LanguageModel, wrap_model
 from ace.measure.history import History, scan_checkpoint
 from ace.measure.kinds import small_model
 from ace.observe import states_at
+from ace.prefix import PrefixRun
 from ace.sites import find_sites
 from ace.stats import Array, bootstrap
 from ace.training.recipe import Recipe
@@ -33,6 +36,7 @@ EXTRACTION_WAYS = ("factors", "stream", "gramians", "eigenvectors of C O")
 SCAN_WAYS = ("closed form", "an evaluation a rank")
 TRAINING_WAYS = ("ensemble", "separate loops")
 TRAININGS = (("markov-paper", 3, 960), ("markov-paper", 5, 960), ("modadd-paper", 3, 1404))
+SWEEP_WAYS = ("cached prefix", "a full forward an edit")
 INTERVAL_WAYS = ("multinomial counts", "scipy.stats.bootstrap")
 
 
@@ -117,6 +121,48 @@ def checkpoint() -> Ways:
         partial(naive.checkpoint_by_evaluation, model, history.task),
     )
     return dict(zip(SCAN_WAYS, works, strict=True))
+
+
+@cache
+def sweep_model(blocks: int, width: int, vocabulary: int) -> LanguageModel:
+    """A GPT-2 with random weights: what a sweep costs does not depend on what the model has learnt."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    sizes = {"n_positions": 128, "n_embd": width, "n_layer": blocks, "n_head": width // 64}
+    ends = {"bos_token_id": 0, "eos_token_id": 0}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return wrap_model(GPT2LMHeadModel(GPT2Config(vocab_size=vocabulary, **sizes, **ends)), None, "random GPT-2")
+
+
+@cache
+def sweep(blocks: int = 12, width: int = 768, vocabulary: int = 50257, prompts: int = 8, length: int = 17) -> Ways:
+    """Contrasts (sites, modes, n) under keep, remove and flip of one dimension at every site."""
+    language, tokens = sweep_model(blocks, width, vocabulary), (11, 12, 13, 14)
+    inputs = torch.randint(vocabulary, (prompts, length), generator=torch.Generator().manual_seed(0))
+    weights = torch.tensor([0.5, 0.5, -0.5, -0.5]).repeat(prompts, 1, 1, 1)
+    targets = torch.tensor(tokens).repeat(prompts, 1, 1, 1)
+    group = Encoded(torch.arange(prompts), inputs[:, :-1], inputs[:, None, -1:], targets, weights)
+    run = PrefixRun(language, group, gradients=True)
+    sites = language.anatomy.sites
+    cores = [extract_core(run.states(site), run.gradients[site.index], rank=Fixed(1)) for site in sites]
+    edits = [[Intervention(core, mode) for mode in ("keep", "remove", "flip")] for core in cores]
+    works = (
+        partial(_sweep_behind_prefix, language, group, edits),
+        partial(naive.sweep_by_full_forwards, language.model, inputs, sites, edits, tokens),
+    )
+    return dict(zip(SWEEP_WAYS, works, strict=True))
+
+
+def _sweep_behind_prefix(language: LanguageModel, group: Encoded, edits: list[list[Intervention]]) -> Tensor:
+    """The whole work, the clean pass too."""
+    run = PrefixRun(language, group)
+    edited = {
+        site.index: torch.stack([edit.apply(run.states(site)) for edit in edits[site.index]])
+        for site in language.anatomy.sites
+    }
+    found = run.push_all(edited)
+    return torch.stack([found[site.index] for site in language.anatomy.sites])
 
 
 def interval(count: int = 3000, width: int = 6) -> Ways:

@@ -125,6 +125,28 @@ def rank_scan_by_evaluation(
     return found["keep"], found["remove"]
 
 
+@torch.no_grad()
+def sweep_by_full_forwards(
+    model: nn.Module,
+    inputs: Tensor,
+    sites: Sequence[Site],
+    edits: Sequence[Sequence[Intervention]],
+    tokens: Sequence[int],
+) -> Tensor:
+    """(sites, modes, n) contrasts: the mean logit of the first half of `tokens` less that of the rest.
+
+    One forward pass of the whole model on the whole prompts for each site and mode, the last position edited by a hook.
+    """
+    half = len(tokens) // 2
+    found = []
+    for site, modes in zip(sites, edits, strict=True):
+        for edit in modes:
+            with intervening(model, site, edit, position=-1):
+                logits = model(input_ids=inputs).logits[:, -1, list(tokens)]
+            found.append(logits[:, :half].mean(dim=1) - logits[:, half:].mean(dim=1))
+    return torch.stack(found).unflatten(0, (len(sites), -1))
+
+
 Curves = tuple[list[float], list[float]]
 
 

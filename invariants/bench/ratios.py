@@ -44,6 +44,7 @@ def main() -> None:
     compare("checkpoint, p = 53", cases.checkpoint(), 3)
     for name, models, sequences in cases.TRAININGS:
         compare(f"{name}, {models} models", cases.training(name, models, sequences), 9)
+    compare("layer sweep, 12 x d768", cases.sweep(), 3)
     compare("bootstrap interval", cases.interval(), 3)
 
 

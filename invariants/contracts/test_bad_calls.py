@@ -1033,6 +1033,16 @@ bad(
     lambda _: RUN.push(GPT2.anatomy.site(0), torch.zeros(2, families.WIDTH)),
     "edited | (m, 2, 16) | (2, 16)",
 )
+bad("prefix.PrefixRun.push_all: no site", lambda _: RUN.push_all({}), "edited | one site or more | none")
+bad(
+    "prefix.PrefixRun.push_all: no such site", lambda _: RUN.push_all({9: torch.zeros(1, 2, 16)}), "0..4 | 9", SiteError
+)
+bad(
+    "prefix.PrefixRun.push_all: shape at one of two sites",
+    lambda _: RUN.push_all({0: torch.zeros(1, 2, families.WIDTH), 1: torch.zeros(1, 3, families.WIDTH)}),
+    "edited | (m, 2, 16) | (1, 3, 16)",
+)
+bad("prefix.PrefixRun.push_all: rows", lambda _: RUN.push_all({0: torch.zeros(1, 2, 16)}, rows=0), "rows | 1 | 0")
 bad(
     "prefix.PrefixRun.push_logits: width",
     lambda _: RUN.push_logits(GPT2.anatomy.site(0), torch.zeros(1, 2, 3)),
@@ -1212,6 +1222,8 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "report.record.write_document",
         "report.record.compare",
         "sites.state_place",
+        "growing.leading_rows",
+        "growing.growing_batch",
         "discrimination.simple_auc",
         "discrimination.chance_halfwidth",
         "generate.Steering.contrast",
@@ -1265,7 +1277,8 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
 # Claims' quantities and their helpers take a Study or Subject, which refuses what is wrong with it when it is built;
 # the parts of a Study take an index below its length.
 STUDIES = "measure."
-OUT_OF_SCOPE = ("ace.plugin", "ace.errors", "ace.report")  # pytest's options; no arguments; takes documents of our own
+# Options of pytest and of the command line; no arguments; takes documents of our own.
+OUT_OF_SCOPE = ("ace.plugin", "ace.__main__", "ace.errors", "ace.report")
 IN_SCOPE_AGAIN = ("ace.report.record",)
 
 

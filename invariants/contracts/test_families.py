@@ -176,6 +176,25 @@ def test_an_edit_behind_a_cached_prefix_equals_an_edit_in_a_whole_pass(family: F
 
 @EVERY
 @CONTRASTS
+def test_edits_at_many_sites_in_one_run_equal_those_in_a_run_each(family: Family, contrast: Contrast) -> None:
+    language = families.language(family)
+    for group in encode_prompts(language, families.prompts(contrast)):
+        run = PrefixRun(language, group)
+        # Another number of edits at each site, some sites left out, and limits that share them out otherwise.
+        for chosen in (language.anatomy.sites, language.anatomy.sites[1:3], language.anatomy.sites[-1:]):
+            edited = {
+                site.index: torch.stack([edit.apply(run.states(site)) for edit in edits()][: 1 + site.index])
+                for site in chosen
+            }
+            wanted = {index: run.push(language.anatomy.site(index), states) for index, states in edited.items()}
+            for rows in (4096, 3 * group.tails.numel(), 1):
+                found = run.push_all(edited, rows=rows)
+                assert found.keys() == wanted.keys()
+                assert all(float((found[index] - wanted[index]).abs().max()) <= TOLERANCE for index in wanted)
+
+
+@EVERY
+@CONTRASTS
 def test_gradients_behind_a_cached_prefix_equal_those_of_a_whole_pass(family: Family, contrast: Contrast) -> None:
     language, prompts = families.language(family), families.prompts(contrast, families.TEXTS[:2])
     (group,) = encode_prompts(language, prompts)
@@ -264,6 +283,8 @@ def test_the_model_is_as_it_was_after_a_run_and_after_one_that_broke_off(family:
         # In the midst of a push: blocks below are skipped, the head is another, a hook is set.
         with pytest.raises(error), hooked(language.model, language.anatomy.site(3), stop):
             run.push(site, edited)
+        with pytest.raises(error), hooked(language.model, language.anatomy.site(3), stop):
+            run.push_all({1: edited, 2: edited})
         with pytest.raises(error), hooked(language.model, language.anatomy.site(3), stop):
             PrefixRun(language, group)
         assert unchanged(language, before, head, logits)
