@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ace.check import check_choice
-from ace.errors import ArtifactError, InputError, TokenizerError
-from ace.sites import Anatomy, find_sites
+from ace.errors import ArtifactError, InputError, SiteError, TokenizerError
+from ace.sites import Anatomy, find_sites, hooked
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 PRECISE = torch.float32  # of contrasts, whatever the weights
@@ -119,7 +119,7 @@ def load_language_model(
     Raises:
         ArtifactError: no such model or tokenizer, unreadable, with weights missing, or not a causal language model.
         InputError: another dtype.
-        SiteError: no recognisable blocks.
+        SiteError: no recognisable blocks, or something unknown between the last of them and the head.
     """
     check_choice("dtype", dtype, DTYPES)
     if device is not None and device_map is not None:
@@ -133,7 +133,7 @@ def load_language_model(
     if device is not None:
         model.to(device)
     language = wrap_model(model, found, str(name))
-    _check_causal(language)
+    _check_run(language)
     return language
 
 
@@ -196,14 +196,28 @@ def _check_folder(kind: str, name: str | Path) -> None:
 
 
 @torch.no_grad()
-def _check_causal(language: LanguageModel) -> None:
-    """What comes later must not change what a position says: an encoder's language model is none to continue with."""
+def _check_run(language: LanguageModel) -> None:
+    """One small run: what comes later changes nothing before it, and site L holds what the last block returns."""
+    model, anatomy, found = language.model, language.anatomy, []
     ids = torch.tensor([[0, 0], [0, 1]], device=language.device)
-    logits = language.model(input_ids=ids).logits[:, 0]
+
+    def after(module: nn.Module, arguments: Any, output: Any) -> None:
+        found.append(output[0] if isinstance(output, tuple) else output)
+
+    handle = model.get_submodule(anatomy.blocks[-1]).register_forward_hook(after)
+    try:
+        with hooked(model, anatomy.site(-1), found.append):
+            logits = model(input_ids=ids).logits[:, 0]
+    finally:
+        handle.remove()
+    kind = type(model).__name__
+    # An encoder's language model is none to continue a text with.
     tolerance = 64 * torch.finfo(logits.dtype).eps * float(logits.abs().max())
     if float((logits[0] - logits[1]).abs().max()) > tolerance:
-        kind = type(language.model).__name__
         raise ArtifactError(f"model: expected a causal one at {language.name!r}, got {kind}, which looks ahead")
+    returned, read = found
+    if returned.shape != read.shape or not torch.equal(returned.to(read.device), read):
+        raise SiteError(f"{kind}: expected {anatomy.sites[-1].path} to read what {anatomy.blocks[-1]} returns")
 
 
 def _first_line(error: Exception) -> str:

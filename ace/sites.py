@@ -62,9 +62,10 @@ def find_sites(model: nn.Module) -> Anatomy:
     """Anatomy of a model, by structure: its list of equal blocks, the norm beside it and the linear head.
 
     The blocks are the least nested list, so that the experts within a block are not taken for blocks; of several such
-    lists, the one whose entries have parts of their own, then the longest. The final norm is the last norm beside the
-    blocks, or beside a module around them. Where there is none, site L is the input of whatever reads the last block's
-    output: a projection to the head's width, or the head.
+    lists, the one whose entries have parts of their own, then the longest. Where the model says what its decoder is,
+    only that is searched: a model of images and text has blocks of both kinds. The final norm is the last norm beside
+    the blocks, or beside a module around them. Where there is none, site L is the input of whatever reads the last
+    block's output: a projection to the head's width, or the head.
 
     Raises:
         SiteError: no list of blocks, no linear head, or an encoder beside the decoder.
@@ -72,7 +73,12 @@ def find_sites(model: nn.Module) -> Anatomy:
     config = getattr(model, "config", None)
     if getattr(config, "is_encoder_decoder", False):
         raise SiteError(f"model: expected a decoder without an encoder, got {type(model).__name__}")
-    lists = {name: module for name, module in model.named_modules() if isinstance(module, nn.ModuleList)}
+    inside = _decoder(model)
+    lists = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.ModuleList) and name.startswith(inside)
+    }
     equal = [name for name, module in lists.items() if len({type(child) for child in module}) == 1]
     if not equal:
         raise SiteError(f"model: expected a ModuleList of blocks, found none in {type(model).__name__}")
@@ -92,6 +98,15 @@ def find_sites(model: nn.Module) -> Anatomy:
     capped = getattr(config, "final_logit_softcapping", None) is not None
     sites.append(Site(count, 1.0, last, linear_tail=norm is None and not capped))
     return Anatomy(names, norm, head, tuple(sites))
+
+
+def _decoder(model: nn.Module) -> str:
+    """Beginning of the names of modules in what the model says is its decoder of text; empty for the whole model."""
+    own = getattr(model, "get_decoder", None)
+    decoder = own() if own is not None else None
+    found = next((name for name, module in model.named_modules() if module is decoder), "")
+    within = any(isinstance(module, nn.ModuleList) for module in decoder.modules()) if found and decoder else False
+    return f"{found}." if within else ""
 
 
 def _linear_head(model: nn.Module, stem: str) -> str:

@@ -146,6 +146,25 @@ def test_logits_are_affine_in_the_last_state_exactly_where_the_tail_is_said_to_b
     assert (float(bent) <= 1e-4) == site.linear_tail
 
 
+def test_of_a_model_of_images_and_text_the_blocks_of_text_are_found() -> None:
+    import transformers
+
+    text = families.llama_sizes(transformers.Gemma3TextConfig, head_dim=8)
+    vision = {
+        "hidden_size": WIDTH,
+        "intermediate_size": 24,
+        "num_attention_heads": 2,
+        "image_size": 28,
+        "patch_size": 14,
+    }
+    config = transformers.Gemma3Config(
+        text_config=text.to_dict(), vision_config={**vision, "num_hidden_layers": 2 * BLOCKS}, mm_tokens_per_image=4
+    )
+    anatomy = find_sites(transformers.Gemma3ForConditionalGeneration(config))
+    assert anatomy.blocks == tuple(f"model.language_model.layers.{index}" for index in range(BLOCKS))
+    assert anatomy.sites[-1].path == "model.language_model.norm"
+
+
 def test_an_encoder_beside_the_decoder_is_refused() -> None:
     import transformers
 
@@ -289,6 +308,26 @@ def test_the_model_is_as_it_was_after_a_run_and_after_one_that_broke_off(family:
             PrefixRun(language, group)
         assert unchanged(language, before, head, logits)
     assert torch.equal(run.states(site), states)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "opt-after-projected", "llama", "gemma2", "mixtral"])
+def test_a_model_that_is_placed_part_by_part_is_run_as_it_was_placed(name: str) -> None:
+    from accelerate import dispatch_model
+
+    family = families.family(name)
+    plainly, prompts = families.language(family), families.prompts(SEVERAL)
+    copied = _rounded(family, plainly.model, torch.float32)
+    placed = wrap_model(dispatch_model(copied, {"": "cpu"}, force_hooks=True), families.tokenizer(), name)
+    before = {path: vars(placed.model.get_submodule(path))["forward"] for path in placed.anatomy.blocks}
+    for group in encode_prompts(placed, prompts):
+        first, second = (PrefixRun(language, group, gradients=True) for language in (placed, plainly))
+        site, other = placed.anatomy.site(1), placed.anatomy.site(3)
+        edited = first.states(site)[None] + torch.arange(2)[:, None, None]
+        assert torch.equal(first.push(site, edited), second.push(site, edited))
+        assert torch.equal(first.gradients[1], second.gradients[1])
+        ours, theirs = (run.push_all({1: edited, other.index: edited}) for run in (first, second))
+        assert all(torch.equal(ours[index], theirs[index]) for index in (1, 3))
+    assert all(vars(placed.model.get_submodule(path))["forward"] == forward for path, forward in before.items())
 
 
 @EVERY

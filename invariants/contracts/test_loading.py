@@ -13,7 +13,7 @@ import torch
 import transformers as hf
 
 from ace.continuation import encode_prompts
-from ace.errors import ArtifactError, InputError
+from ace.errors import ArtifactError, InputError, SiteError
 from ace.language import LanguageModel, load_language_model, quiet_transformers, wrap_model
 from ace.prefix import PrefixRun
 from invariants.contracts import families
@@ -145,6 +145,14 @@ def test_models_that_are_no_causal_language_models_are_refused(tmp_path: Path) -
     refused("model: expected a causal one | looks ahead", save(hf.BertForMaskedLM(config), tmp_path / "masked"))
     t5 = hf.T5Config(d_model=16, d_kv=8, d_ff=20, num_layers=2, num_heads=2, vocab_size=40, decoder_start_token_id=0)
     refused("model: expected a causal", save(hf.T5ForConditionalGeneration(t5), tmp_path / "pairs"))
+
+
+def test_a_model_with_more_between_its_blocks_and_its_head_than_a_norm_is_refused(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 20}
+    config = hf.BertConfig(vocab_size=len(families.tokenizer()), max_position_embeddings=8, is_decoder=True, **sizes)
+    folder = save(hf.BertLMHeadModel(config), tmp_path / "bert")
+    with pytest.raises(SiteError, match=r"expected cls\.predictions\.decoder to read what bert\.encoder\.layer\.1"):
+        load_language_model(folder)
 
 
 def test_a_tokenizer_of_another_model_is_found_out_when_it_gives_an_id_too_large() -> None:
