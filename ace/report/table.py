@@ -51,7 +51,23 @@ def terminal(results: Sequence[Result], expected: Documented | None = None) -> l
     cells = [list(HEADINGS), *rows(results, expected)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(HEADINGS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return [lines[0], "-" * max(map(len, lines)), *lines[1:], "", *unfinished(results), tally(results)]
+    return [
+        lines[0],
+        "-" * max(map(len, lines)),
+        *lines[1:],
+        "",
+        *unfinished(results),
+        *_inapplicable(results),
+        tally(results),
+    ]
+
+
+def _inapplicable(results: Sequence[Result]) -> list[str]:
+    """Why claims could not be put to their subjects, each reason once."""
+    reasons = dict.fromkeys(
+        (found["subject"], found["reason"]) for found in results if found["verdict"] == "INAPPLICABLE"
+    )
+    return [f"INAPPLICABLE, {subject}: {reason}" for subject, reason in reasons]
 
 
 def markdown(results: Sequence[Result], expected: Documented | None = None) -> str:

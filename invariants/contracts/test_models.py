@@ -1,0 +1,119 @@
+"""The command line for other people's models: `--ace-model` and `python -m ace steer`, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+
+from invariants.contracts import families
+
+ROOT = Path(__file__).parents[2]
+STORED = sorted((ROOT / "fixtures" / "weights").glob("agreement-small-*"))[0] / "0"
+STORIES = ROOT.parent / "shared" / "models" / "stories260k"
+needs_stories = pytest.mark.skipif(not STORIES.is_dir(), reason="no externally trained model beside the repository")
+
+
+def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ACE_", "PYTEST_"))}
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, arguments)],
+        cwd=ROOT,
+        env=environment | {"HF_HUB_OFFLINE": "1", "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+
+
+def verify(tmp_path: Path, *arguments: str | Path) -> tuple[subprocess.CompletedProcess[str], list[dict[str, Any]]]:
+    record = tmp_path / "verdicts.json"
+    done = call("pytest", "invariants/test_agreement.py", "-q", "-p", "no:cacheprovider", "--ace-json", record, *arguments)
+    return done, json.loads(record.read_text())["results"] if record.exists() else []
+
+
+def test_a_folder_without_a_tokenizer_gives_verdicts_with_the_reason(tmp_path: Path) -> None:
+    families.gpt2().save_pretrained(tmp_path / "bare")
+    done, results = verify(tmp_path, "--ace-model", tmp_path / "bare")
+    assert done.returncode == 0, done.stdout
+    assert {found["verdict"] for found in results} == {"INAPPLICABLE"}
+    assert "--ace-tokenizer" in results[0]["reason"]
+    assert "--ace-tokenizer" in done.stdout
+
+
+def test_an_untrained_model_is_inapplicable_with_its_auc(tmp_path: Path) -> None:
+    config = hf.AutoConfig.from_pretrained(STORED)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        hf.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "fresh")
+    done, results = verify(tmp_path, "--ace-model", tmp_path / "fresh", "--ace-tokenizer", STORED)
+    assert done.returncode == 0, done.stdout
+    assert len(results) == 15
+    assert {found["verdict"] for found in results} == {"INAPPLICABLE"}
+    behaviour = next(found for found in results if found["claim"] == "agreement.behaviour")
+    assert "AUC" in behaviour["reason"]
+    assert "[" in behaviour["reason"]
+
+
+def test_a_trained_model_is_verified_and_its_baseline_guards_it(tmp_path: Path) -> None:
+    claims = ("-k", "behaviour or attractor")
+    done, results = verify(tmp_path, "--ace-model", STORED, *claims, "--ace-save-baseline", tmp_path / "base.json")
+    assert done.returncode == 0, done.stdout
+    assert {found["verdict"] for found in results} == {"HOLDS"}
+    done, _ = verify(tmp_path, "--ace-model", STORED, *claims, "--ace-compare", tmp_path / "base.json")
+    assert "no change" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--ace-model", "./no/such/folder"), "--ace-model: model: expected a folder"),
+        (("--ace-model", STORED, "--ace-task", "no-such-file.csv"), "--ace-task"),
+        (("--ace-task", "agreement"), "--ace-task: expected with --ace-model"),
+        (("--ace-model", STORED, "--ace-dtype", "float12"), "float12"),
+    ],
+)
+def test_what_cannot_be_read_ends_the_run_with_one_line(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    done, results = verify(tmp_path, *arguments)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR, done.stdout
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not results
+
+
+def test_steer_prints_clean_and_flipped_text_side_by_side() -> None:
+    done = call("ace", "steer", STORED, "the keys near the old cabinet", "--flip", "--tokens", "12")
+    assert done.returncode == 0, done.stderr
+    heading, _, columns, *_ = done.stdout.splitlines()
+    assert "AUC 1.000" in heading
+    assert columns.split() == ["clean", "|", "flipped"]
+    left, right = (
+        " ".join(line.split("|")[side] for line in done.stdout.splitlines()[4:] if "|" in line) for side in (0, 1)
+    )
+    plural, singular = {"are", "were", "have", "like"}, {"is", "was", "has", "likes"}
+    assert set(left.split()) & plural or set(right.split()) & singular, done.stdout
+
+
+def test_steer_refuses_a_model_that_does_not_agree_and_one_that_is_not_there() -> None:
+    missing = call("ace", "steer", "./no/such/folder", "the keys", "--flip")
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert "expected a folder" in missing.stderr
+
+
+@needs_stories
+def test_a_real_model_agrees_in_its_own_kind_of_text_and_not_across_attractors(tmp_path: Path) -> None:
+    claims = ("-k", "behaviour or flip")
+    _, own = verify(tmp_path, "--ace-model", STORIES, "--ace-task", "agreement-simple", *claims)
+    assert {found["claim"]: found["verdict"] for found in own}["agreement.flip"] != "INAPPLICABLE"
+    done, foreign = verify(tmp_path, "--ace-model", STORIES)
+    assert done.returncode == 0
+    assert {found["verdict"] for found in foreign} == {"INAPPLICABLE"}
+    assert len(foreign) == 15

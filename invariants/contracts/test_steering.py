@@ -1,0 +1,116 @@
+"""Generation with stored keys and values, clean and steered, against whole passes of every token: token for token."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from ace.core import Core, Fixed
+from ace.errors import InputError
+from ace.extract import extract_core
+from ace.generate import Steering, continue_text, core_component, first_tokens, sample_likeliest
+from ace.intervene import Intervention, intervening
+from ace.language import LanguageModel
+from ace.tasks.agreement import Contrast
+from invariants.contracts import families
+from invariants.contracts.builders import gaussian
+from invariants.contracts.families import FAMILIES, SINGLE, WIDTH, Family
+
+STEPS, TOP_K = 8, 5
+PLURAL, SINGULAR = first_tokens(families.language(families.family("gpt2")), "the key", SINGLE)
+
+
+def core() -> Core:
+    return extract_core(gaussian(0, 4 * WIDTH, WIDTH), gaussian(1, 3, WIDTH), rank=Fixed(1))
+
+
+def ids(language: LanguageModel, *texts: str) -> Tensor:
+    return torch.tensor([language.encode(text) for text in texts])
+
+
+def steering(language: LanguageModel, site: int) -> Steering:
+    return Steering(language.anatomy.site(site), core_component(core()), PLURAL, SINGULAR)
+
+
+@torch.no_grad()
+def written_plainly(language: LanguageModel, prompts: Tensor, steer: Steering | None, seed: int) -> Tensor:
+    """The slow twin: whole passes, one strength at a time, nothing stored."""
+    generator, tokens = torch.Generator().manual_seed(seed), prompts
+    for _ in range(STEPS):
+        logits = language.model(input_ids=tokens).logits[:, -1]
+        if steer is not None:
+            clean, tried = steer.contrast(logits), []
+            for strength in steer.strengths:
+                scaled = Intervention(core(), "scale", strength=strength)
+                with intervening(language.model, steer.site, scaled, position=-1):
+                    tried.append(language.model(input_ids=tokens).logits[:, -1])
+            picked = [
+                _pick(float(clean[row]), [float(steer.contrast(t)[row]) for t in tried]) for row in range(len(tokens))
+            ]
+            logits = torch.stack([tried[choice][row] for row, choice in enumerate(picked)])
+        tokens = torch.cat([tokens, sample_likeliest(logits, TOP_K, generator)], dim=1)
+    return tokens
+
+
+def _pick(clean: float, tried: list[float]) -> int:
+    """The weakest strength that mirrors the contrast, or the one that comes nearest to it from the clean side."""
+    for index, value in enumerate(tried):
+        if (value <= -clean) if clean > 0 else (value >= -clean):
+            return index
+    return min(range(len(tried)), key=lambda index: tried[index] if clean > 0 else -tried[index])
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.id)
+def test_stored_and_whole_passes_write_the_same_tokens(family: Family) -> None:
+    language = families.language(family)
+    prompts = ids(language, "the key near the cabinets", "the keys near the cabinet")
+    for steer in (None, steering(language, 0), steering(language, 2), steering(language, -1)):
+        expected = written_plainly(language, prompts, steer, seed=3)
+        found = continue_text(language, prompts, STEPS, torch.Generator().manual_seed(3), steer, top_k=TOP_K)
+        assert torch.equal(found, expected), steer.site if steer else "clean"
+
+
+def test_a_prompt_of_one_token_can_be_continued() -> None:
+    language = families.language(families.family("llama"))
+    prompts = ids(language, "the key")[:, :1]
+    steer = steering(language, 1)
+    found = continue_text(language, prompts, STEPS, torch.Generator().manual_seed(0), steer, top_k=TOP_K)
+    assert torch.equal(found, written_plainly(language, prompts, steer, seed=0))
+
+
+def test_a_row_does_not_depend_on_its_neighbours_strength() -> None:
+    language = families.language(families.family("gpt2"))
+    steer = steering(language, 2)
+    clean, tried = torch.tensor([1.0, -1.0, 2.0]), torch.tensor([[0.5, -0.5, 1.9], [-1.0, 3.0, 1.5], [-2.0, 4.0, 1.7]])
+    assert steer.pick(clean, tried).tolist() == [1, 1, 1]
+    assert [int(steer.pick(clean[k : k + 1], tried[:, k : k + 1])) for k in range(3)] == [1, 1, 1]
+
+
+def test_steering_leaves_the_model_as_it_was() -> None:
+    language = families.language(families.family("gpt2"))
+    prompts = ids(language, "the key near the cabinets")
+    before = language.model(input_ids=prompts).logits
+    continue_text(language, prompts, 2, torch.Generator(), steering(language, 1))
+    assert torch.equal(language.model(input_ids=prompts).logits, before)
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda language: steering(language, 9), "site"),
+        (lambda language: Steering(language.anatomy.site(0), core_component(core()), (1, 2), (2,)), "tokens"),
+        (lambda language: Steering(language.anatomy.site(0), core_component(core()), (), (2,)), "tokens"),
+        (lambda language: Steering(language.anatomy.site(0), core_component(core()), (1,), (2,), (0.5,)), "strengths"),
+        (
+            lambda language: Steering(language.anatomy.site(0), core_component(core()), (1,), (2,), (-2.0, -1.0)),
+            "strengths",
+        ),
+        (lambda language: continue_text(language, torch.zeros(1, 2), 3, torch.Generator()), "inputs"),
+        (lambda language: continue_text(language, torch.ones(1, 2).long(), 0, torch.Generator()), "steps"),
+        (lambda language: first_tokens(language, "the key", Contrast((" is old",), (" is",))), "contrast"),
+    ],
+)
+def test_bad_calls_name_the_argument(call: object, named: str) -> None:
+    with pytest.raises((InputError, LookupError), match=named):
+        call(families.language(families.family("gpt2")))  # type: ignore[operator]
