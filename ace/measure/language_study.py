@@ -198,7 +198,21 @@ class LanguageStudy:
     def sweep(self) -> dict[str, Array]:
         """Mode -> (L + 1) AUC of rank-1 cores on the selection split; "base" with it."""
         labels = self.labels(Split.SELECTION)
-        rows = [simple_auc(self.ablated(Split.SELECTION, site), labels) for site in self.sites]
+        edits = {site.index: [Intervention(self.core(site), mode) for mode in MODES] for site in self.sites}
+        swept = [
+            run.push_all(
+                {
+                    site.index: torch.stack([edit.apply(run.states(site)) for edit in edits[site.index]])
+                    for site in self.sites
+                }
+            )
+            for run in self.runs(Split.SELECTION)
+        ]
+        groups = self.encoded(Split.SELECTION)
+        rows = [
+            simple_auc(_plain(scattered(groups, (part[site.index] for part in swept), axis=1)), labels)
+            for site in self.sites
+        ]
         found = dict(zip(MODES, np.array(rows).T, strict=True))
         base = simple_auc(self.base(Split.SELECTION)[None], labels)
         return {"base": np.repeat(base, len(self.sites)), **found}

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ace.core import Core, Full
 from ace.extract import extract_core, head_sensitivities
+from ace.generate import Steering, sample_likeliest
 from ace.intervene import Intervention, intervening
 from ace.linalg import random_frames
 from ace.observe import states_at
@@ -148,6 +149,20 @@ def sweep_by_full_forwards(
 
 
 Curves = tuple[list[float], list[float]]
+
+
+@torch.no_grad()
+def write_by_full_forwards(
+    model: nn.Module, prompt: Tensor, steps: int, steering: Steering, edit: Intervention, top_k: int
+) -> Tensor:
+    """(1, t + steps) tokens under one strength: for every token a clean and an edited pass over all that there is."""
+    generator, tokens = torch.Generator().manual_seed(0), prompt
+    for _ in range(steps):
+        steering.contrast(model(input_ids=tokens).logits[:, -1])
+        with intervening(model, steering.site, edit, position=-1):
+            logits = model(input_ids=tokens).logits[:, -1]
+        tokens = torch.cat([tokens, sample_likeliest(logits, top_k, generator)], dim=1)
+    return tokens
 
 
 def checkpoint_by_evaluation(model: SmallTransformer, task: ModularAddition) -> tuple[Curves, Curves]:
