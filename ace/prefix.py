@@ -22,7 +22,8 @@ from ace.growing import growing_batch
 from ace.language import LanguageModel
 from ace.sites import Anatomy, Site, hooked, state_place
 
-ROWS = 4096  # tokens of one run of many edits: bounds the memory of keys and values
+ROWS = 4096  # tokens of one run of many edits
+KEYS = 2**24  # entries of one block's keys in such a run
 LOGITS = 2**26  # entries of logits, where those of the whole vocabulary are formed
 
 
@@ -252,7 +253,9 @@ class PrefixRun:
         return found
 
     def _share(self, ordered: Sequence[int], edited: Mapping[int, Tensor], rows: int) -> list[list[int]]:
-        """Sites in groups of at most `rows` tokens, fewer where logits of the whole vocabulary are formed."""
+        """Sites in groups of at most `rows` tokens, fewer where prefixes are long or all logits are formed."""
+        width = self._states[ordered[0]].shape[-1]
+        rows = min(rows, max(1, KEYS // (width * (1 + self._encoded.prefix.shape[1]))))
         if self._wanted is None:
             rows = min(rows, max(1, LOGITS // self._language.vocabulary))
         groups: list[list[int]] = []

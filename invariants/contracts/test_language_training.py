@@ -268,6 +268,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_of_two_processes_that_ask_at_once_both_get_the_same_models(
     tmp_path: Path, trained: TrainedLanguageModel
 ) -> None:
