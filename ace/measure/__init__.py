@@ -7,10 +7,12 @@ from types import MappingProxyType
 from typing import Any
 
 from ace.measure import (
+    agreement_ablation,
     agreement_axis,
     agreement_beyond,
     agreement_family,
     agreement_generation,
+    agreement_knob,
     hidden_markov,
     markov_ablation,
     markov_dynamics,
@@ -34,6 +36,8 @@ FAMILIES = (
     modadd_ablation,
     modadd_rotation,
     agreement_axis,
+    agreement_ablation,
+    agreement_knob,
     agreement_beyond,
     agreement_generation,
     agreement_family,

@@ -1,128 +1,29 @@
-"""The axis of number: one dimension, kept, removed, reflected, and turned as a knob."""
+"""Does the model agree, and does one dimension carry it?"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 
-from ace.discrimination import Discrimination, chance_halfwidth, discriminate, estimate, simple_auc
-from ace.intervene import Intervention
+from ace.discrimination import estimate
 from ace.linalg import random_frames
+from ace.measure.agreement_ablation import seed_estimates
 from ace.measure.agreement_subject import (
-    AgreementSubject,
-    ablation,
     agreement_of,
-    chosen_ablation,
-    control_prompts,
     other_studies,
-    random_contrasts,
     untrained_study,
 )
-from ace.measure.controls import KINDS, LEVEL
-from ace.measure.language_study import MARGIN, Choice, LanguageStudy, rank_of
+from ace.measure.controls import LEVEL
+from ace.measure.language_study import LanguageStudy
 from ace.measure.measurement import Measurement
-from ace.sites import Site
-from ace.stats import Array, Estimate, exact, quantile
+from ace.stats import exact, quantile
 from ace.tasks.base import Split
 
-SLACK = 0.05  # of an AUC that should be at chance, or reflected
-BASE, KEEP, REMOVE, FLIP = range(4)
-STRENGTHS = (1.0, 0.75, 0.5, 0.25, 0.0, -0.25, -0.5, -0.75, -1.0)
 TURNS = 200
-
-Pair = tuple[float, Array]  # a value and its replicates
-
-
-def kept_loss(found: Discrimination) -> Pair:
-    """AUC with the core kept minus the model's own."""
-    return float(found.auc[KEEP] - found.auc[BASE]), found.auc_replicates[KEEP] - found.auc_replicates[BASE]
-
-
-def complement_kept(found: Discrimination) -> Pair:
-    """AUC with everything but the core kept minus the model's own."""
-    return float(found.auc[REMOVE] - found.auc[BASE]), found.auc_replicates[REMOVE] - found.auc_replicates[BASE]
-
-
-def left_over(found: Discrimination) -> Pair:
-    """Distance from .5 of the AUC with the core removed."""
-    return abs(float(found.auc[REMOVE]) - 0.5), np.abs(found.auc_replicates[REMOVE] - 0.5)
-
-
-def unreflected(found: Discrimination) -> Pair:
-    """By how much AUC or accuracy under the flip, whichever is worse, exceeds one minus the model's own."""
-    auc = float(found.auc[FLIP] - (1 - found.auc[BASE]))
-    accuracy = float(found.accuracy[FLIP] - (1 - found.accuracy[BASE]))
-    auc_draws = found.auc_replicates[FLIP] - (1 - found.auc_replicates[BASE])
-    accuracy_draws = found.accuracy_replicates[FLIP] - (1 - found.accuracy_replicates[BASE])
-    return max(auc, accuracy), np.maximum(auc_draws, accuracy_draws)
-
-
-def excess(found: Discrimination, halfwidth: float) -> Pair:
-    """The worst of the three, each less what it is allowed: at most 0 where all three hold."""
-    allowed = ((kept_loss, -1.0, -MARGIN), (left_over, 1.0, SLACK + halfwidth), (unreflected, 1.0, SLACK))
-    pairs = [(sign * part(found)[0], sign * part(found)[1]) for part, sign, _ in allowed]
-    limits = [sign * limit if sign < 0 else limit for _, sign, limit in allowed]
-    value = max(pair[0] - limit for pair, limit in zip(pairs, limits, strict=True))
-    draws = np.max([pair[1] - limit for pair, limit in zip(pairs, limits, strict=True)], axis=0)
-    return value, draws
-
-
-def _estimates(subject: AgreementSubject, part: Callable[[LanguageStudy], Pair]) -> tuple[Estimate, ...]:
-    return tuple(
-        estimate(str(k), *part(study), count=len(study.prompts(Split.EVALUATION)))
-        for k, study in enumerate(subject.studies)
-    )
-
-
-@lru_cache(maxsize=64)
-def _random(study: LanguageStudy, choice: Choice, kind: str) -> dict[str, Array]:
-    """Name -> (draws) of the quantities above, for random subspaces of the core's rank."""
-    found = random_contrasts(study, choice.site, rank_of(choice), kind)
-    base = simple_auc(found.base[None], found.labels)[0]
-    auc = {mode: simple_auc(scores, found.labels) for mode, scores in found.edited.items()}
-    signs = np.where(found.labels == 1, 1.0, -1.0)
-    right = (found.edited["flip"] * signs > 0).mean(axis=1)
-    reflected = np.maximum(auc["flip"] - (1 - base), right - (1 - (found.base * signs > 0).mean()))
-    left = np.abs(auc["remove"] - 0.5)
-    allowed = (base - auc["keep"] - MARGIN, left - SLACK - chance_halfwidth(found.labels), reflected - SLACK)
-    return {
-        "kept": auc["keep"] - base,
-        "left": left,
-        "reflected": reflected,
-        "excess": np.max(allowed, axis=0),
-        "auc keep": auc["keep"],
-        "auc remove": auc["remove"],
-        "auc flip": auc["flip"],
-    }
-
-
-def random_controls_of(
-    subject: AgreementSubject, quantity: str, better: int, choose: Callable[[LanguageStudy], Choice]
-) -> dict[str, tuple[Estimate, ...]]:
-    """The 99.9 % most favourable of 1,000 random subspaces of each kind, for each seed."""
-    controls = {}
-    for kind in KINDS:
-        drawn = [_random(study, choose(study), kind)[quantity] for study in subject.studies]
-        controls[kind] = tuple(
-            exact(str(k), better * quantile(better * values, LEVEL), count=len(values))
-            for k, values in enumerate(drawn)
-        )
-    return controls
-
-
-def top(study: LanguageStudy) -> Choice:
-    """The choice among all sites below the final norm."""
-    return study.top
-
-
-def deep(study: LanguageStudy) -> Choice:
-    """The choice among sites in the lower 80 % of depth."""
-    return study.deep
 
 
 def behaviour(subject: object) -> Measurement:
@@ -130,7 +31,7 @@ def behaviour(subject: object) -> Measurement:
     found = agreement_of(subject)
     twins = [untrained_study(found, k) for k in range(len(found))]
     return Measurement(
-        _estimates(found, lambda study: (float(study.behaviour.auc[0]), study.behaviour.auc_replicates[0])),
+        seed_estimates(found, lambda study: (float(study.behaviour.auc[0]), study.behaviour.auc_replicates[0])),
         {
             "untrained": tuple(
                 estimate(
@@ -192,281 +93,9 @@ def _gap(study: LanguageStudy, site: int) -> tuple[float, float]:
     return float(gaps[0]), quantile(gaps[1:], LEVEL)
 
 
-def sufficiency(subject: object) -> Measurement:
-    """AUC with the core kept, minus the model's own."""
-    found = agreement_of(subject)
-    controls = random_controls_of(found, "kept", +1, top)
-    controls["complement"] = _estimates(found, lambda study: complement_kept(chosen_ablation(study, study.top)))
-    controls["arbitrary contrasts"] = _others(found, kept_loss)
-    return Measurement(
-        _estimates(found, lambda study: kept_loss(chosen_ablation(study, study.top))),
-        controls,
-        details=_details(found),
-    )
-
-
-def necessity(subject: object) -> Measurement:
-    """Distance from .5 of the AUC with the core removed."""
-    found = agreement_of(subject)
-    controls = random_controls_of(found, "left", -1, top)
-    controls["arbitrary contrasts"] = _others(found, left_over)
-    return Measurement(
-        _estimates(found, lambda study: left_over(chosen_ablation(study, study.top))),
-        controls,
-        {"half of the .5 interval": _halfwidth(found)},
-        {**_details(found), "separation left": [_separation_left(study) for study in found.studies]},
-    )
-
-
-def _separation_left(study: LanguageStudy) -> float:
-    """Difference of the mean contrasts of the two numbers with the core removed, over the model's own."""
-    labels = study.labels(Split.EVALUATION)
-    scores = study.ablated(Split.EVALUATION, study.top.site, rank_of(study.top))[1]
-    base = study.base(Split.EVALUATION)
-    apart = [float(values[labels == 1].mean() - values[labels == 0].mean()) for values in (scores, base)]
-    return apart[0] / apart[1]
-
-
-def flip(subject: object) -> Measurement:
-    """By how much AUC or accuracy under the flip exceeds one minus the model's own."""
-    found = agreement_of(subject)
-    controls = random_controls_of(found, "reflected", -1, top)
-    controls["arbitrary contrasts"] = _others(found, unreflected)
-    return Measurement(
-        _estimates(found, lambda study: unreflected(chosen_ablation(study, study.top))),
-        controls,
-        details=_details(found),
-    )
-
-
-def depth(subject: object) -> Measurement:
-    """The worst of keep, remove and flip, less its allowance, at a site in the lower 80 % of depth."""
-    found = agreement_of(subject)
-    halfwidth = _halfwidth(found)
-    controls = random_controls_of(found, "excess", -1, deep)
-    controls["arbitrary contrasts"] = _others(found, lambda part: excess(part, _other_halfwidth(found)), deep)
-    return Measurement(
-        _estimates(found, lambda study: excess(chosen_ablation(study, study.deep), halfwidth)),
-        controls,
-        details={
-            "sites": [study.deep.site.index for study in found.studies],
-            "depth": [study.deep.site.depth for study in found.studies],
-            "by depth": [_by_depth(study) for study in found.studies],
-        },
-    )
-
-
-def _by_depth(study: LanguageStudy) -> dict[str, Any]:
-    """AUC of the four modes at every site on the evaluation split, rank 1, with the null band at the chosen one."""
-    rows = np.array([ablation(study, site, 1).auc for site in study.sites]).T
-    null = {
-        mode: [float(x) for x in np.quantile(_random(study, study.top, KINDS[0])[f"auc {mode}"], [0.0005, 0.9995])]
-        for mode in ("keep", "remove", "flip")
-    }
-    names = ("base", "keep", "remove", "flip")
-    return {
-        "depth": [site.depth for site in study.sites],
-        **dict(zip(names, rows.tolist(), strict=True)),
-        "null": null,
-        "chosen": study.top.site.index,
-    }
-
-
-def final_norm(subject: object) -> Measurement:
-    """The flip along the oblique axis at the final norm, for the model and for any contrast of an untrained twin."""
-    found = agreement_of(subject)
-    twins = [untrained_study(found, k, own_labels=True) for k in range(len(found))]
-
-    def reflected(study: LanguageStudy, *, random: bool = False) -> Pair:
-        site = study.sites[-1]
-        if random:
-            core = study.core(site)
-            frame = random_frames(core.width, 1, 1, torch.Generator().manual_seed(0))[0]
-            turned = study.push(Split.EVALUATION, site, [Intervention(core.with_basis(frame), "flip")])
-            base = study.base(Split.EVALUATION)[None]
-            top = study.discriminate(Split.EVALUATION, np.concatenate([base, base, base, turned]))
-        else:
-            top = ablation(study, site, 1, "oblique")
-        return (
-            float(top.auc[FLIP] - (1 - top.auc[BASE])),
-            top.auc_replicates[FLIP] - (1 - top.auc_replicates[BASE]),
-        )
-
-    return Measurement(
-        _estimates(found, reflected),
-        {
-            "untrained, own labels": tuple(
-                estimate(str(k), *reflected(twin), count=len(twin.labels(Split.EVALUATION)))
-                for k, twin in enumerate(twins)
-            ),
-            "random, Haar": tuple(
-                estimate(str(k), *reflected(study, random=True), count=len(study.prompts(Split.EVALUATION)))
-                for k, study in enumerate(found.studies)
-            ),
-        },
-    )
-
-
-def knob(subject: object) -> Measurement:
-    """R2 on the evaluation split of the contrast as an affine function of the core coordinates, fitted on selection."""
-    found = agreement_of(subject)
-
-    def held_out(study: LanguageStudy, site: Site) -> Pair:
-        core = study.core(site, rank_of(study.top))
-        splits = (Split.SELECTION, Split.EVALUATION)
-        before, after = (core.coordinates(study.states(split, site)).numpy() for split in splits)
-        line = _fit(before, study.base(Split.SELECTION))
-        return _r2(line, after, study.base(Split.EVALUATION), study.prompts(Split.EVALUATION).clusters)
-
-    controls = {}
-    for kind in KINDS:
-        drawn = [_random_r2(study, kind) for study in found.studies]
-        controls[kind] = tuple(
-            exact(str(k), quantile(values, LEVEL), count=len(values)) for k, values in enumerate(drawn)
-        )
-    controls["embedding of the last token"] = _estimates(found, lambda study: held_out(study, study.sites[0]))
-    return Measurement(
-        _estimates(found, lambda study: held_out(study, study.top.site)),
-        controls,
-        details={"points": [_points(study) for study in found.studies]},
-    )
-
-
-def _fit(coordinates: Array, contrasts: Array) -> Array:
-    """(r + 1) intercept and slopes by least squares."""
-    design = np.column_stack([np.ones(len(coordinates)), coordinates])
-    return np.asarray(np.linalg.lstsq(design, contrasts, rcond=None)[0])
-
-
-def _r2(line: Array, coordinates: Array, wanted: Array, clusters: Any) -> Pair:
-    """R2 of a line on new prompts, bootstrapped over clusters."""
-    residual = (wanted - line[0] - coordinates @ line[1:]) ** 2
-    names, places = np.unique(clusters, return_inverse=True)
-    member = np.eye(len(names))[places]
-    counts = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), 999) @ member.T
-    total = counts.sum(axis=1)
-    spread = counts @ wanted**2 - (counts @ wanted) ** 2 / total
-    value = 1 - residual.sum() / ((wanted - wanted.mean()) ** 2).sum()
-    return float(value), 1 - (counts @ residual) / spread
-
-
-def _random_r2(study: LanguageStudy, kind: str) -> Array:
-    """(draws) R2, in sample, of the contrast as an affine function of a random subspace's coordinates."""
-    found = random_contrasts(study, study.top.site, rank_of(study.top), kind)
-    wanted = found.base - found.base.mean()
-    values = []
-    for coordinates in found.coordinates:
-        design = coordinates - coordinates.mean(axis=0)
-        residual = wanted - design @ np.linalg.lstsq(design, wanted, rcond=None)[0]
-        values.append(1 - (residual**2).sum() / (wanted**2).sum())
-    return np.array(values)
-
-
-def _points(study: LanguageStudy) -> dict[str, list[float]]:
-    """Core coordinate and contrast of every evaluation prompt, clean and flipped, for the figure."""
-    site = study.top.site
-    core = study.core(site, 1)
-    return {
-        "coordinate": core.coordinates(study.states(Split.EVALUATION, site))[:, 0].tolist(),
-        "contrast": study.base(Split.EVALUATION).tolist(),
-        "flipped": study.ablated(Split.EVALUATION, site, 1)[2].tolist(),
-        "label": study.labels(Split.EVALUATION).tolist(),
-    }
-
-
-def dose(subject: object) -> Measurement:
-    """Share of prompts whose contrast moves one way all along, strength 1 to -1, and ends with the other sign."""
-    found = agreement_of(subject)
-
-    def shares(study: LanguageStudy) -> Pair:
-        core = study.core(study.top.site, rank_of(study.top))
-        steps = [Intervention(core, "scale", strength=strength) for strength in STRENGTHS]
-        curves = study.push(Split.EVALUATION, study.top.site, steps)
-        moves = np.diff(curves, axis=0) * -np.sign(curves[0])
-        turned = ((moves > 0).all(axis=0) & (curves[0] * curves[-1] < 0)).astype(np.float64)
-        scored = discriminate(
-            np.where(study.labels(Split.EVALUATION) == 1, 1.0, -1.0)[None] * (turned - 0.5),
-            study.labels(Split.EVALUATION),
-            study.prompts(Split.EVALUATION).clusters,
-        )
-        return float(scored.accuracy[0]), scored.accuracy_replicates[0]
-
-    controls = {}
-    for kind in KINDS:
-        drawn = [random_contrasts(study, study.top.site, rank_of(study.top), kind) for study in found.studies]
-        reversed_share = [(random.edited["flip"] * random.base < 0).mean(axis=1) for random in drawn]
-        controls[kind] = tuple(exact(str(k), quantile(values, LEVEL)) for k, values in enumerate(reversed_share))
-    return Measurement(
-        _estimates(found, shares),
-        controls,
-        details={"strengths": list(STRENGTHS), "curves": [_dose_curve(study) for study in found.studies]},
-    )
-
-
-def _dose_curve(study: LanguageStudy) -> dict[str, Any]:
-    """Mean contrast of each number at every strength, and how far remove lies from the middle of clean and flip."""
-    core = study.core(study.top.site, rank_of(study.top))
-    steps = [Intervention(core, "scale", strength=strength) for strength in STRENGTHS]
-    curves = study.push(Split.EVALUATION, study.top.site, steps)
-    labels = study.labels(Split.EVALUATION)
-    middle = (curves[0] + curves[-1]) / 2
-    off = np.abs(curves[STRENGTHS.index(0.0)] - middle).mean() / np.abs(curves[0] - curves[-1]).mean()
-    return {
-        "singular": curves[:, labels == 0].mean(axis=1).tolist(),
-        "plural": curves[:, labels == 1].mean(axis=1).tolist(),
-        "distance of remove from the midpoint": float(off),
-    }
-
-
-def _others(
-    subject: AgreementSubject,
-    part: Callable[[Discrimination], Pair],
-    choose: Callable[[LanguageStudy], Choice] = top,
-) -> tuple[Estimate, ...]:
-    """The median, over arbitrary contrasts of the same model, of a quantity at the same site."""
-    found = []
-    for k, study in enumerate(subject.studies):
-        choice = choose(study)
-        values = [part(ablation(other, choice.site, rank_of(choice)))[0] for other in other_studies(study)]
-        found.append(exact(str(k), float(np.median(values)), count=len(values)))
-    return tuple(found)
-
-
-def _halfwidth(subject: AgreementSubject) -> float:
-    return chance_halfwidth(subject.studies[0].labels(Split.EVALUATION))
-
-
-def _other_halfwidth(subject: AgreementSubject) -> float:
-    return chance_halfwidth(other_studies(subject.studies[0])[0].labels(Split.EVALUATION))
-
-
-def _details(subject: AgreementSubject) -> dict[str, Any]:
-    """What a reader wants beside each of keep, remove and flip."""
-    rows = [chosen_ablation(study, study.top) for study in subject.studies]
-    names = ("base", "keep", "remove", "flip")
-    return {
-        "sites": [study.top.site.index for study in subject.studies],
-        "ranks": [rank_of(study.top) for study in subject.studies],
-        "auc": [dict(zip(names, row.auc.tolist(), strict=True)) for row in rows],
-        "accuracy": [dict(zip(names, row.accuracy.tolist(), strict=True)) for row in rows],
-        "random flips, median AUC": [
-            {kind: float(np.median(_random(study, study.top, kind)["auc flip"])) for kind in KINDS}
-            for study in subject.studies
-        ],
-        "control prompts": len(control_prompts(subject.studies[0])[1]),
-    }
-
-
 MEASURES: Mapping[str, Callable[[object], Measurement]] = MappingProxyType(
     {
         "agreement.behaviour": behaviour,
         "agreement.one_dimension": one_dimension,
-        "agreement.sufficiency": sufficiency,
-        "agreement.necessity": necessity,
-        "agreement.flip": flip,
-        "agreement.depth": depth,
-        "agreement.final_norm": final_norm,
-        "agreement.knob": knob,
-        "agreement.dose": dose,
     }
 )
