@@ -7,11 +7,12 @@ import os
 # Read by OpenMP when torch loads. Threads that spin while they wait cost a busy two-core machine most of its time.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 from ace.errors import AceError, NotTrained, TokenizerError
@@ -191,13 +192,23 @@ def languages(extractor: Extractor, request: pytest.FixtureRequest) -> Languages
     return Languages(request.config, extractor, uncaptured)
 
 
-@pytest.fixture(scope="session")
-def agreement(request: pytest.FixtureRequest, languages: Languages) -> ClaimSubject:
+@pytest.fixture
+def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Matrices of the embedded models are too small to share out: a second thread makes them slower by a quarter."""
+    threads = torch.get_num_threads()
+    if not request.config.getoption("--ace-model"):
+        torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def agreement(request: pytest.FixtureRequest, languages: Languages, one_thread: None) -> ClaimSubject:
     return languages.subject(request.param)
 
 
-@pytest.fixture(scope="session")
-def agreement_family(request: pytest.FixtureRequest, languages: Languages) -> FamilySubject:
+@pytest.fixture
+def agreement_family(request: pytest.FixtureRequest, languages: Languages, one_thread: None) -> FamilySubject:
     return languages.family(("model",) if request.param == "model" else SUBJECTS["agreement"])
 
 

@@ -19,7 +19,7 @@ from ace.prefix import reading, repeated_cache, restricted_head, returned_tuples
 from ace.sites import Site, hooked
 from ace.tasks.agreement import Contrast
 
-STRENGTHS = (-0.5, -1.0, -1.5, -2.0, -3.0, -4.0)
+STRENGTHS = (-0.75, -1.0, -1.5, -2.5)
 TOP_K = 50  # published, as is temperature 1
 
 

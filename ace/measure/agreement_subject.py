@@ -27,9 +27,9 @@ from ace.tasks.agreement import Contrast, Prompts
 from ace.tasks.base import Split
 from ace.tasks.fragment import vocabulary
 
-CONTROL_PROMPTS = 24  # of the evaluation split, half of each number, that random subspaces are pushed through
-OTHERS = 5  # arbitrary contrasts
-OTHER_SIZES = {Split.EXTRACTION: 120, Split.SELECTION: 80, Split.EVALUATION: 120}
+CONTROL_PROMPTS = 16  # of the evaluation split, half of each number, that random subspaces are pushed through
+OTHERS = 3  # arbitrary contrasts
+OTHER_SIZES = {Split.EXTRACTION: 100, Split.SELECTION: 60, Split.EVALUATION: 100}
 ROWS = 1536  # states pushed at a time
 
 
