@@ -63,7 +63,7 @@ def _depth(axis: Axes, result: Result, seed: int) -> None:
     axis.set(xlabel="relative depth of the site", ylim=(-0.05, 1.05))
     if seed == 0:
         axis.set_ylabel("AUC for the head's number")
-        axis.legend(loc="center left", handlelength=2.2)
+        axis.legend(loc="best", handlelength=2.2)
     axis.set_title(f"seed {seed}", color=INK)
 
 
