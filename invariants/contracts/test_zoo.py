@@ -51,10 +51,11 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture
 def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in the place of the weights that are stored with the repository."""
+    """A folder in the place of the weights that are stored with the repository, and one for trainings under way."""
     folder = tmp_path / "weights"
     folder.mkdir()
     monkeypatch.setattr(zoo, "STORED", folder)
+    monkeypatch.setattr(zoo, "CACHE", tmp_path / "under way")
     return folder
 
 
