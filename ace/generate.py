@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -20,6 +21,7 @@ from ace.sites import Site, hooked
 from ace.tasks.agreement import Contrast
 
 STRENGTHS = (-0.75, -1.0, -1.5, -2.5)
+LIMIT = 10.0  # of a computed strength: a core that hardly moves the contrast is not blown up without end
 TOP_K = 50  # published, as is temperature 1
 
 
@@ -73,9 +75,10 @@ def sample_tokens(
 class Steering:
     """A reflection at a site, as strong as it must be at each token for the contrast to change into its opposite.
 
-    The state h at the current last position becomes h + (g - 1) component(h). Of the strengths g the weakest is taken
-    at which the contrast reaches minus its clean value, or where none does, the one that comes nearest. All are tried
-    in one pass of the blocks above the site, which costs little more than one: the time goes into reading weights.
+    The state h at the current last position becomes h + (g - 1) component(h). Where only linear maps follow, the
+    contrast is affine in g, and the g that turns it into minus its clean value is computed. Elsewhere the weakest of
+    the strengths is taken at which it gets there, or where none does, the one that comes nearest. All are tried in one
+    pass of the blocks above the site, which costs little more than one: the time goes into reading weights.
 
     Attributes:
         site: where the state is edited.
@@ -107,8 +110,20 @@ class Steering:
 
     def candidates(self, states: Tensor) -> Tensor:
         """(k, n, d) edited states, one for each strength."""
-        gains = torch.tensor(self.strengths).to(states)[:, None, None] - 1.0
-        return states + gains * self.component(states)
+        return self.scaled(states, torch.tensor(self.strengths)[:, None].expand(-1, len(states)))
+
+    def scaled(self, states: Tensor, gains: Tensor) -> Tensor:
+        """(k, n, d) states (n, d) with their components multiplied by gains (k, n)."""
+        return states + (gains.to(states)[..., None] - 1.0) * self.component(states)
+
+    def mirroring(self, clean: Tensor, removed: Tensor) -> Tensor:
+        """(n) the g at which an affine contrast is minus its clean value; -1 where the core does not move it.
+
+        Args:
+            clean, removed: (n) contrasts at g = 1 and g = 0.
+        """
+        gains = (-clean - removed) / (clean - removed)
+        return torch.where(gains.isfinite(), gains, -1.0).clamp(-LIMIT, LIMIT)
 
     def pick(self, clean: Tensor, tried: Tensor) -> Tensor:
         """(n) which of k strengths to take, from the clean contrast (n) and those tried (k, n)."""
@@ -211,16 +226,28 @@ def _steered(
         singular=tuple(places[token] for token in steering.singular),
     )
     clean = narrow.contrast(output.logits[:, -1])
-    edited = steering.candidates(states[steering.site.index][:, -1])
+    state = states[steering.site.index][:, -1]
+    pushing = partial(_pushed_logits, language, steering.site, current[:, -1:], before, tuples)
+    if steering.site.linear_tail:
+        removed = steering.contrast(pushing(steering.scaled(state, torch.zeros(1, len(state)))))[0]
+        gains = steering.mirroring(clean, removed.to(clean.device))
+        return pushing(steering.scaled(state, gains[None]))[0], output.past_key_values
+    tried = pushing(steering.candidates(state))
+    picked = steering.pick(clean, steering.contrast(tried))
+    return tried[picked, torch.arange(len(state), device=picked.device)], output.past_key_values
+
+
+def _pushed_logits(
+    language: LanguageModel, site: Site, current: Tensor, before: Any, tuples: list[bool], edited: Tensor
+) -> Tensor:
+    """(k, n, v) logits of the current tokens (n, 1) with edited states (k, n, d) at a site, on keys of their own."""
     count, rows, _ = edited.shape
     replacement = edited.reshape(count * rows, 1, -1)
-    tail = None if before is None else tiled_cache(before, count, steering.site.index)
+    cache = None if before is None else tiled_cache(before, count, site.index)
     with (
-        skipped_blocks(model, anatomy, steering.site.index, tuples),
-        hooked(model, steering.site, lambda state: replacement.to(state.device)),
+        skipped_blocks(language.model, language.anatomy, site.index, tuples),
+        hooked(language.model, site, lambda state: replacement.to(state.device)),
     ):
-        inputs = current[:, -1:].repeat(count, 1)
-        logits = model(input_ids=inputs, past_key_values=tail, use_cache=tail is not None).logits[:, -1]
-    tried = logits.view(count, rows, -1)
-    picked = steering.pick(clean, steering.contrast(tried))
-    return tried[picked, torch.arange(rows, device=picked.device)], output.past_key_values
+        output = language.model(input_ids=current.repeat(count, 1), past_key_values=cache, use_cache=cache is not None)
+    found: Tensor = output.logits[:, -1]
+    return found.view(count, rows, -1)

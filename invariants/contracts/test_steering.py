@@ -9,7 +9,7 @@ from torch import Tensor
 from ace.core import Core, Fixed
 from ace.errors import InputError
 from ace.extract import extract_core
-from ace.generate import Steering, continue_text, core_component, first_tokens, sample_likeliest
+from ace.generate import LIMIT, Steering, continue_text, core_component, first_tokens, sample_likeliest
 from ace.intervene import Intervention, intervening
 from ace.language import LanguageModel
 from ace.tasks.agreement import Contrast
@@ -39,7 +39,9 @@ def written_plainly(language: LanguageModel, prompts: Tensor, steer: Steering | 
     generator, tokens = torch.Generator().manual_seed(seed), prompts
     for _ in range(STEPS):
         logits = language.model(input_ids=tokens).logits[:, -1]
-        if steer is not None:
+        if steer is not None and steer.site.linear_tail:
+            logits = _mirrored_plainly(language, tokens, steer, logits)
+        elif steer is not None:
             clean, tried = steer.contrast(logits), []
             for strength in steer.strengths:
                 scaled = Intervention(core(), "scale", strength=strength)
@@ -51,6 +53,20 @@ def written_plainly(language: LanguageModel, prompts: Tensor, steer: Steering | 
             logits = torch.stack([tried[choice][row] for row, choice in enumerate(picked)])
         tokens = torch.cat([tokens, sample_likeliest(logits, TOP_K, generator)], dim=1)
     return tokens
+
+
+def _mirrored_plainly(language: LanguageModel, tokens: Tensor, steer: Steering, logits: Tensor) -> Tensor:
+    """Logits (n, v) at the strength that solves an affine contrast, row by row."""
+    found = []
+    for row, clean in enumerate(steer.contrast(logits).tolist()):
+        with intervening(language.model, steer.site, Intervention(core(), "remove"), position=-1):
+            removed = float(steer.contrast(language.model(input_ids=tokens[row : row + 1]).logits[:, -1]))
+        strength = (-clean - removed) / (clean - removed)
+        solved = Intervention(core(), "scale", strength=min(max(strength, -LIMIT), LIMIT))
+        with intervening(language.model, steer.site, solved, position=-1):
+            found.append(language.model(input_ids=tokens[row : row + 1]).logits[0, -1])
+        assert abs(strength) > LIMIT or float(steer.contrast(found[-1])) == pytest.approx(-clean, abs=1e-3)
+    return torch.stack(found)
 
 
 def _pick(clean: float, tried: list[float]) -> int:
@@ -77,6 +93,15 @@ def test_a_prompt_of_one_token_can_be_continued() -> None:
     steer = steering(language, 1)
     found = continue_text(language, prompts, STEPS, torch.Generator().manual_seed(0), steer, top_k=TOP_K)
     assert torch.equal(found, written_plainly(language, prompts, steer, seed=0))
+
+
+def test_a_core_that_does_not_move_the_contrast_is_not_blown_up() -> None:
+    steer = steering(families.language(families.family("opt-after")), -1)
+    assert steer.mirroring(torch.tensor([1.0, 2.0, 1.0]), torch.tensor([1.0, 1.999, 0.0])).tolist() == [
+        -1.0,
+        -10.0,
+        -1.0,
+    ]
 
 
 def test_a_row_does_not_depend_on_its_neighbours_strength() -> None:
