@@ -39,22 +39,21 @@ def growing_batch(
     total: int,
     tuples: Sequence[bool],
     cache: Any,
-    tile: Callable[[Tensor, int], Tensor],
 ) -> Iterator[None]:
     """Inside, block l works on the first counts[l] of `total` rows and hands on the others unchanged.
 
     Args:
         counts: for every block, never falling.
         tuples: for every block, whether it returns a tuple that begins with the state, or the state itself.
-        cache: what the model is run with, or None; its layers hold the keys and values of the prefix once.
-        tile: (stored, count) -> those keys or values for `count` rows.
+        cache: what the model is run with, or None; its layers hold the keys and values of the prefix for fewer rows,
+            which are repeated.
     """
-    saved = []
+    saved, rooms = [], _Rooms(total)
     try:
         for layer, (path, count, as_tuple) in enumerate(zip(anatomy.blocks, counts, tuples, strict=True)):
             block = model.get_submodule(path)
             saved.append((block, block.__dict__.get("forward")))
-            block.forward = _partly(block.forward, count, total, as_tuple, cache, layer, tile)
+            block.forward = _partly(block.forward, count, total, as_tuple, cache, layer, rooms)
         yield
     finally:
         for block, own in saved:
@@ -64,6 +63,44 @@ def growing_batch(
                 block.forward = own
 
 
+class _Rooms:
+    """Memory for keys and values that one block after another uses: fresh memory costs more than what is put there."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._found: dict[object, Tensor] = {}
+
+    def joined(self, name: str, stored: Tensor, fresh: Tensor) -> Tensor:
+        """Stored keys or values (rows, heads, t, d), repeated, with fresh ones (times * rows, heads, s, d) after."""
+        count, heads, length, width = fresh.shape
+        before = stored.shape[2]
+        shape = (self._total, heads, before + length, width)
+        key = (name, shape, fresh.dtype, fresh.device)
+        if key not in self._found:
+            self._found[key] = fresh.new_empty(shape)
+        room = self._found[key][:count]
+        room.unflatten(0, (-1, len(stored)))[:, :, :, :before] = stored
+        room[:, :, before:] = fresh
+        return room
+
+
+def _repeated(stored: Any, count: int, rooms: _Rooms | None) -> Any:
+    """A layer of a cache for `count` rows, without changing the stored one; with `rooms`, for one call of `update`."""
+    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+    found = copy.copy(stored)
+    if rooms is not None and type(stored) in (DynamicLayer, DynamicSlidingWindowLayer):
+
+        def update(keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+            return rooms.joined("keys", stored.keys, keys), rooms.joined("values", stored.values, values)
+
+        found.update = update
+        return found
+    times = count // len(stored.keys)
+    found.keys, found.values = (part.repeat(times, 1, 1, 1) for part in (stored.keys, stored.values))
+    return found
+
+
 def _partly(
     real: Callable[..., Any],
     count: int,
@@ -71,7 +108,7 @@ def _partly(
     as_tuple: bool,
     cache: Any,
     layer: int,
-    tile: Callable[[Tensor, int], Tensor],
+    rooms: _Rooms,
 ) -> Callable[..., Any]:
     def forward(*arguments: Any, **named: Any) -> Any:
         place = state_place(arguments, named)
@@ -81,8 +118,7 @@ def _partly(
         stored = None if cache is None else cache.layers[layer]
         if stored is not None and stored.is_initialized:
             # For this block only: all layers at once would take far more memory.
-            cache.layers[layer] = copy.copy(stored)
-            cache.layers[layer].keys, cache.layers[layer].values = tile(stored.keys, count), tile(stored.values, count)
+            cache.layers[layer] = _repeated(stored, count, None if layer == 0 else rooms)
         if count < total:
             arguments, named = leading_rows((arguments, named), count, total)
         output = real(*arguments, **named)

@@ -290,7 +290,6 @@ class PrefixRun:
                 len(replacement),
                 self._tuples,
                 cache,
-                lambda stored, count: stored.expand(count // each, *stored.shape).reshape(-1, *stored.shape[1:]),
             ),
             hooked(language.model, sites[0], lambda state: replacement.to(state.device)),
         ):

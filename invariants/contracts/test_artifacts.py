@@ -23,6 +23,7 @@ from ace.training.ensemble import initial_weights
 from ace.training.recipe import Recipe
 from ace.training.result import TrainedEnsemble, load_ensemble, save_ensemble
 from fixtures import zoo
+from fixtures.language_zoo import language_recipes
 from invariants.contracts import builders
 
 OLD = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor([1, 2])}
@@ -346,6 +347,6 @@ def test_stored_weights_say_how_they_came_to_be(name: str) -> None:
 
 
 def test_no_weights_are_stored_that_no_recipe_of_today_asks_for() -> None:
-    known = {recipe.address for recipe in RECIPES.values()}
+    known = {recipe.address for recipe in (*RECIPES.values(), *language_recipes().values())}
     strangers = [p.name for p in zoo.STORED.iterdir() if p.name.partition(".")[0] not in known | {"", "README"}]
     assert strangers == []

@@ -805,10 +805,10 @@ def home(identifier: str) -> str:
 ONE = (stats.exact("0", 1.0),)
 NECESSITY = claims.claim("markov.necessity")
 CONTROLS = dict.fromkeys((*NECESSITY.controls, *NECESSITY.reported), ONE)
-bad("claims.Bound: direction", lambda _: claims.Bound("<"), "direction | <=, >=, == | '<'", ClaimError)
+bad("claims.records.Bound: direction", lambda _: claims.Bound("<"), "direction | <=, >=, == | '<'", ClaimError)
 bad("claims.claim: unknown", lambda _: claims.claim("markov.spin"), "'markov.spin' | markov.spectrum", ClaimError)
 bad(
-    "claims.Bound.threshold: not measured",
+    "claims.records.Bound.threshold: not measured",
     lambda _: claims.Bound("<=", 0, "s.e.").threshold({"a": 1}),
     "'s.e.' | ['a']",
     ClaimError,
@@ -1197,8 +1197,10 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "core.Gap.choose",
         "core.Full.choose",
         "core.Null.choose",
-        "claims.Bound.place",
-        "claims.Bound.margin",
+        "claims.records.Bound.place",
+        "claims.records.Bound.margin",
+        "generate.Steering.scaled",
+        "generate.Steering.mirroring",
         "tasks.base.stationary",
         "training.checkpoint.save_artifact",
         "training.result.save_ensemble",
