@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from ace.errors import Inapplicable
 from ace.intervene import RankScan
+from ace.measure.as_published import published_sizes
 from ace.measure.history import LEARNT, TOLERANCE, History, history_of, resampled_accuracy, with_progress
+from ace.measure.kinds import small_model
 from ace.measure.measurement import Measurement
 from ace.measure.modadd_ablation import chance_bound, kept_accuracy, random_kept, removed_accuracy
 from ace.measure.subject import REPLICATES, Study, Subject
@@ -205,14 +207,15 @@ def _sizes(history: History, early: list[int]) -> dict[str, Any]:
         found = (history.necessary(epoch, index, arm), history.sufficient(epoch, index, arm))
         return [choice.value for choice in found]
 
-    return {
-        "epochs": [*early, history.last],
-        "r_nec, r_suf early": [both(early[k], k) for k in history.members],
-        **{
-            f"r_nec, r_suf late, {arm}": [both(history.last, k, arm) for k in history.members]
-            for arm in history.course.arms
-        },
-    }
+    def published(epoch: int, index: int, arm: str | None = None) -> list[int | None]:
+        return published_sizes(small_model(history.study(epoch, arm), index), history.task)
+
+    found: dict[str, Any] = {"epochs": [*early, history.last]}
+    for suffix, sizes in (("", both), (", one split and logits not centred", published)):
+        found[f"r_nec, r_suf early{suffix}"] = [sizes(early[k], k) for k in history.members]
+        for arm in history.course.arms:
+            found[f"r_nec, r_suf late, {arm}{suffix}"] = [sizes(history.last, k, arm) for k in history.members]
+    return found
 
 
 def _growth(history: History) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from ace.report import table
 from ace.report.style import CONTROL, CORE, GREY, INK, TRUE, Result, Results, title, unit_circle
 
 CLAIMS = (
@@ -43,7 +44,10 @@ def grokking_figure(found: Results, subject: str) -> Figure:
     _planes(planes, found["modadd.rotation"])
     _modes(modes, found["modadd.mode_growth"], found["modadd.grok"])
     count = len(found["modadd.grok"]["values"])
-    figure.suptitle(f"{subject}: {count} transformers learn addition modulo a prime", x=0.01, ha="left", color=INK)
+    heading = f"{subject}: {count} transformers learn addition modulo a prime"
+    unfinished = table.unfinished([found["modadd.grok"]])
+    heading += f" ({unfinished[0].removeprefix(f'{subject}: ')})" if unfinished else ""
+    figure.suptitle(heading, x=0.01, ha="left", color=INK)
     return figure
 
 
@@ -83,7 +87,7 @@ def _ablations(axis: Axes, found: Results) -> None:
     axis.axhline(found["modadd.necessity"]["details"]["chance"], color=INK, lw=0.7, label="chance")
     axis.set(xticks=places, xlabel="checkpoint, epoch", ylabel="accuracy on evaluation pairs", ylim=(-0.02, 1.04))
     axis.set_xticklabels(course["epochs"])
-    axis.legend(loc="center left", handlelength=2)
+    axis.legend(loc="center right", bbox_to_anchor=(1, 0.72), handlelength=2)  # beside the curves, above what is left
     names = ("formation", "sufficiency", "necessity")
     title(axis, "Does a core form, suffice, and is it needed?", *(found[f"modadd.{name}"] for name in names))
 
@@ -155,7 +159,7 @@ def _modes(figure: SubFigure, result: Result, grok: Result) -> None:
     axes = figure.subplots(1, len(energy["share"]), sharey=True)
     for index, (axis, share) in enumerate(zip(np.atleast_1d(axes), energy["share"], strict=True)):
         image = axis.imshow(
-            np.array(share).T, aspect="auto", origin="lower", cmap="Blues", vmin=0, vmax=0.5, interpolation="nearest"
+            np.array(share).T, aspect="auto", origin="lower", cmap="Blues", vmin=0, vmax=0.35, interpolation="nearest"
         )
         image.set_extent((-0.5, len(energy["epochs"]) - 0.5, 0.5, len(share[0]) + 0.5))
         axis.set(xticks=range(len(energy["epochs"])), xlabel="checkpoint, epoch")
