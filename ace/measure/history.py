@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -170,6 +171,18 @@ class CheckpointScan:
     random: RankScan
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for torch: waking the others for matrices this small takes longer than what they would save."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@one_thread()
 def scan_checkpoint(
     model: SmallTransformer, task: ModularAddition, *, seed: int = 0, extractor: Extractor = extract_core
 ) -> CheckpointScan:

@@ -1,0 +1,28 @@
+"""Small work keeps to one thread, and whatever happens gives the others back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from ace.measure.history import one_thread
+
+
+@pytest.fixture
+def three() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three")
+def test_threads_come_back_after_the_work_and_after_an_error() -> None:
+    with one_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 3
+    with pytest.raises(RuntimeError, match="broken"), one_thread():
+        raise RuntimeError("broken")
+    assert torch.get_num_threads() == 3
