@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import HealthCheck, settings
 
 from ace.errors import AceError, NotTrained, TokenizerError
@@ -20,7 +19,7 @@ from ace.extract import Extractor
 from ace.language import load_language_model, wrap_model
 from ace.measure.agreement_family import FamilySubject
 from ace.measure.agreement_subject import AgreementSubject, UnusableSubject, fresh_twin
-from ace.measure.history import History, grokking_subject
+from ace.measure.history import History, grokking_subject, one_thread
 from ace.measure.language_study import LanguageStudy
 from ace.measure.subject import ClaimSubject, Study, Subject
 from ace.plugin import SESSION, parametrize_claims
@@ -193,22 +192,19 @@ def languages(extractor: Extractor, request: pytest.FixtureRequest) -> Languages
 
 
 @pytest.fixture
-def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
+def few_threads(request: pytest.FixtureRequest) -> Iterator[None]:
     """Matrices of the embedded models are too small to share out: a second thread makes them slower by a quarter."""
-    threads = torch.get_num_threads()
-    if not request.config.getoption("--ace-model"):
-        torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with nullcontext() if request.config.getoption("--ace-model") else one_thread():
+        yield
 
 
 @pytest.fixture
-def agreement(request: pytest.FixtureRequest, languages: Languages, one_thread: None) -> ClaimSubject:
+def agreement(request: pytest.FixtureRequest, languages: Languages, few_threads: None) -> ClaimSubject:
     return languages.subject(request.param)
 
 
 @pytest.fixture
-def agreement_family(request: pytest.FixtureRequest, languages: Languages, one_thread: None) -> FamilySubject:
+def agreement_family(request: pytest.FixtureRequest, languages: Languages, few_threads: None) -> FamilySubject:
     return languages.family(("model",) if request.param == "model" else SUBJECTS["agreement"])
 
 

@@ -88,6 +88,14 @@ def _counts(
     raise InputError("clusters: expected both classes in most resamples; each class lies in a single cluster")
 
 
+def cluster_sums(values: Array, clusters: Ints) -> Array:
+    """(k, ...) sums of values (n, ...) over the k clusters (n) of prompts: what `stats.bootstrap` draws from."""
+    names, places = np.unique(clusters, return_inverse=True)
+    sums = np.zeros((len(names), *values.shape[1:]))
+    np.add.at(sums, places, values)
+    return sums
+
+
 def simple_auc(scores: Array, labels: Ints) -> Array:
     """(m) AUC of scores (m, n) without replicates, ties half."""
     difference = scores[:, labels == 1][:, :, None] - scores[:, labels == 0][:, None, :]

@@ -15,8 +15,8 @@ from ace.check import check_count
 from ace.core import Core
 from ace.errors import InputError
 from ace.language import LanguageModel
-from ace.observe import check_inputs
-from ace.prefix import reading, repeated_cache, restricted_head, returned_tuples, skipped_blocks, tiled_cache
+from ace.observe import check_inputs, reading
+from ace.prefix import repeated_cache, restricted_head, returned_tuples, skipped_blocks, tiled_cache
 from ace.sites import Site, hooked
 from ace.tasks.agreement import Contrast
 

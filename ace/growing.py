@@ -48,19 +48,33 @@ def growing_batch(
         cache: what the model is run with, or None; its layers hold the keys and values of the prefix for fewer rows,
             which are repeated.
     """
-    saved, rooms = [], _Rooms(total)
+    rooms = _Rooms(total)
+
+    def partly(layer: int, real: Callable[..., Any]) -> Callable[..., Any]:
+        return _partly(real, counts[layer], total, tuples[layer], cache, layer, rooms)
+
+    with replaced_forwards(model, anatomy.blocks, partly):
+        yield
+
+
+@contextmanager
+def replaced_forwards(
+    model: nn.Module, paths: Sequence[str], make: Callable[[int, Callable[..., Any]], Callable[..., Any]]
+) -> Iterator[None]:
+    """Inside, modules run what `make` gives for their place and their own forward; afterwards they are as they were."""
+    saved = []
     try:
-        for layer, (path, count, as_tuple) in enumerate(zip(anatomy.blocks, counts, tuples, strict=True)):
-            block = model.get_submodule(path)
-            saved.append((block, block.__dict__.get("forward")))
-            block.forward = _partly(block.forward, count, total, as_tuple, cache, layer, rooms)
+        for place, path in enumerate(paths):
+            module = model.get_submodule(path)
+            saved.append((module, module.__dict__.get("forward")))  # accelerate puts one of its own on the instance
+            module.forward = make(place, module.forward)
         yield
     finally:
-        for block, own in saved:
+        for module, own in saved:
             if own is None:
-                del block.forward
+                del module.forward
             else:
-                block.forward = own
+                module.forward = own
 
 
 class _Rooms:

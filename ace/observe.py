@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -93,22 +94,34 @@ def sensitivities_at(
     return {index: torch.cat(found) for index, found in rows.items()}
 
 
-def _gradients(
-    model: nn.Module, inputs: Tensor, sites: Sequence[Site], output: Callable[[Tensor], Tensor]
-) -> dict[int, Tensor]:
-    states: dict[int, Tensor] = {}
+@contextmanager
+def reading(
+    model: nn.Module, sites: Sequence[Site], states: dict[int, Tensor], *, leaves: bool = False
+) -> Iterator[None]:
+    """Put the state at each site in `states`, by the site's index; with `leaves`, so that gradients can be taken."""
 
-    def keep(index: int) -> Callable[[Tensor], Tensor]:
-        def read(state: Tensor) -> Tensor:
-            # A fresh leaf keeps the graph alive where all weights are frozen; later sites hang off earlier ones.
+    def keep(index: int) -> Any:
+        def read(state: Tensor) -> Tensor | None:
+            if not leaves:
+                states[index] = state.detach()
+                return None
+            # A fresh leaf starts the graph where all weights are frozen; later sites hang off earlier ones.
             states[index] = state if state.requires_grad else state.detach().requires_grad_()
             return states[index]
 
         return read
 
-    with torch.enable_grad(), ExitStack() as stack:
+    with ExitStack() as stack:
         for site in sites:
             stack.enter_context(hooked(model, site, keep(site.index)))
+        yield
+
+
+def _gradients(
+    model: nn.Module, inputs: Tensor, sites: Sequence[Site], output: Callable[[Tensor], Tensor]
+) -> dict[int, Tensor]:
+    states: dict[int, Tensor] = {}
+    with torch.enable_grad(), reading(model, sites, states, leaves=True):
         scalars = output(model(inputs))
         if not isinstance(scalars, Tensor) or scalars.shape != (len(inputs),):
             came = tuple(scalars.shape) if isinstance(scalars, Tensor) else type(scalars).__name__

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from ace.check import check_count
 from ace.continuation import Encoded
 from ace.errors import InputError, SiteError
-from ace.growing import growing_batch
+from ace.growing import growing_batch, replaced_forwards
 from ace.language import LanguageModel
+from ace.observe import reading
 from ace.sites import Anatomy, Site, hooked, state_place
 
 ROWS = 4096  # tokens of one run of many edits
@@ -63,49 +64,15 @@ def skipped_blocks(model: nn.Module, anatomy: Anatomy, count: int, tuples: Seque
         tuples: for every block, whether it returns a tuple that begins with the state, or the state itself.
     """
 
-    def passing(as_tuple: bool) -> Any:
+    def passing(place: int, real: Callable[..., Any]) -> Callable[..., Any]:
         def forward(*arguments: Any, **named: Any) -> Any:
-            place = state_place(arguments, named)
-            state = arguments[0] if place is None else named[place]
-            return (state,) if as_tuple else state
+            where = state_place(arguments, named)
+            state = arguments[0] if where is None else named[where]
+            return (state,) if tuples[place] else state
 
         return forward
 
-    saved = []
-    try:
-        for path, as_tuple in zip(anatomy.blocks[:count], tuples, strict=False):
-            block = model.get_submodule(path)
-            saved.append((block, block.__dict__.get("forward")))
-            block.forward = passing(as_tuple)
-        yield
-    finally:
-        for block, own in saved:
-            if own is None:
-                del block.forward
-            else:
-                block.forward = own
-
-
-@contextmanager
-def reading(
-    model: nn.Module, sites: Sequence[Site], states: dict[int, Tensor], *, leaves: bool = False
-) -> Iterator[None]:
-    """Put the state at each site in `states`, by the site's index; with `leaves`, so that gradients can be taken."""
-
-    def keep(index: int) -> Any:
-        def read(state: Tensor) -> Tensor | None:
-            if not leaves:
-                states[index] = state.detach()
-                return None
-            # A fresh leaf starts the graph where all weights are frozen; later sites hang off earlier ones.
-            states[index] = state if state.requires_grad else state.detach().requires_grad_()
-            return states[index]
-
-        return read
-
-    with ExitStack() as stack:
-        for site in sites:
-            stack.enter_context(hooked(model, site, keep(site.index)))
+    with replaced_forwards(model, anatomy.blocks[:count], passing):
         yield
 
 

@@ -99,8 +99,9 @@ def verify_claim(identifier: str, subject: ClaimSubject) -> Verdict:
     if isinstance(measured, Inapplicable):
         verdict = Verdict(sentence, subject.name, Status.INAPPLICABLE, str(measured))
     else:
-        verdict = judge(sentence, measured, subject.name)
-    return replace(verdict, site=subject.site, command=subject.command(identifier), seconds=seconds)
+        # Only now: a subject may have to be analysed before it can say where.
+        verdict = replace(judge(sentence, measured, subject.name), site=subject.site)
+    return replace(verdict, command=subject.command(identifier), seconds=seconds)
 
 
 @cache

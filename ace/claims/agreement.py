@@ -114,12 +114,14 @@ CLAIMS = (
     ),
     Claim(
         "agreement.generation",
-        "Flipping inverts number all through open-ended generation.",
+        "Flipping inverts number all through open-ended generation, and leaves the subjects as they were.",
         PAPER,
-        "the larger of .9 - share of copulas that agree in clean text, and that share under the flip - .1",
+        "the largest of .9 - share of copulas that agree in clean text, that share under the flip - .1, and how far the"
+        " flip moves the share of plural subjects - .1",
         Bound("<=", 0.0),
         "paper",
-        "nine in ten agree clean, one in ten flipped; 50 tokens, temperature 1, top 50",
+        "nine in ten agree clean, one in ten flipped, and the numbers of subjects move by no more than the same tenth;"
+        " 50 tokens, temperature 1, top 50",
         controls=("random, Haar",),
     ),
     Claim(

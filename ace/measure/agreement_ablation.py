@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ace.core import Core
 from ace.discrimination import Discrimination, chance_halfwidth, estimate, simple_auc
 from ace.intervene import Intervention
 from ace.linalg import random_frames
@@ -60,13 +61,16 @@ def unreflected(found: Discrimination) -> Pair:
 
 
 def excess(found: Discrimination, halfwidth: float) -> Pair:
-    """The worst of the three, each less what it is allowed: at most 0 where all three hold."""
-    allowed = ((kept_loss, -1.0, -MARGIN), (left_over, 1.0, SLACK + halfwidth), (unreflected, 1.0, SLACK))
-    pairs = [(sign * part(found)[0], sign * part(found)[1]) for part, sign, _ in allowed]
-    limits = [sign * limit if sign < 0 else limit for _, sign, limit in allowed]
-    value = max(pair[0] - limit for pair, limit in zip(pairs, limits, strict=True))
-    draws = np.max([pair[1] - limit for pair, limit in zip(pairs, limits, strict=True)], axis=0)
-    return value, draws
+    """The worst of the three, each less what it is allowed: at most 0 where all three hold.
+
+    Args:
+        halfwidth: of the .5 interval that the claim is held against, on its controls too.
+    """
+    kept, left, reflected = kept_loss(found), left_over(found), unreflected(found)
+    return (
+        max(-kept[0] - MARGIN, left[0] - SLACK - halfwidth, reflected[0] - SLACK),
+        np.max([-kept[1] - MARGIN, left[1] - SLACK - halfwidth, reflected[1] - SLACK], axis=0),
+    )
 
 
 def seed_estimates(subject: AgreementSubject, part: Callable[[LanguageStudy], Pair]) -> tuple[Estimate, ...]:
@@ -87,7 +91,8 @@ def _random(study: LanguageStudy, choice: Choice, kind: str) -> dict[str, Array]
     right = (found.edited["flip"] * signs > 0).mean(axis=1)
     reflected = np.maximum(auc["flip"] - (1 - base), right - (1 - (found.base * signs > 0).mean()))
     left = np.abs(auc["remove"] - 0.5)
-    allowed = (base - auc["keep"] - MARGIN, left - SLACK - chance_halfwidth(found.labels), reflected - SLACK)
+    halfwidth = chance_halfwidth(study.labels(Split.EVALUATION))
+    allowed = (base - auc["keep"] - MARGIN, left - SLACK - halfwidth, reflected - SLACK)
     return {
         "kept": auc["keep"] - base,
         "left": left,
@@ -175,7 +180,7 @@ def depth(subject: object) -> Measurement:
     found = agreement_of(subject)
     halfwidth = _halfwidth(found)
     controls = random_controls_of(found, "excess", -1, deep)
-    controls["arbitrary contrasts"] = _others(found, lambda part: excess(part, _other_halfwidth(found)), deep)
+    controls["arbitrary contrasts"] = _others(found, lambda part: excess(part, halfwidth), deep)
     return Measurement(
         seed_estimates(found, lambda study: excess(chosen_ablation(study, study.deep), halfwidth)),
         controls,
@@ -208,33 +213,25 @@ def final_norm(subject: object) -> Measurement:
     found = agreement_of(subject)
     twins = [untrained_study(found, k, own_labels=True) for k in range(len(found))]
 
-    def reflected(study: LanguageStudy, *, random: bool = False) -> Pair:
+    def reflected(study: LanguageStudy, core: Core | None = None) -> Pair:
         site = study.sites[-1]
-        if random:
-            core = study.core(site)
-            frame = random_frames(core.width, 1, 1, torch.Generator().manual_seed(0))[0]
-            turned = study.push(Split.EVALUATION, site, [Intervention(core.with_basis(frame), "flip")])
-            base = study.base(Split.EVALUATION)[None]
-            top = study.discriminate(Split.EVALUATION, np.concatenate([base, base, base, turned]))
-        else:
-            top = ablation(study, site, 1, "oblique")
-        return (
-            float(top.auc[FLIP] - (1 - top.auc[BASE])),
-            top.auc_replicates[FLIP] - (1 - top.auc_replicates[BASE]),
-        )
+        turn = Intervention(core or study.core(site), "flip", projector="oblique")
+        scores = [study.base(Split.EVALUATION)[None], study.push(Split.EVALUATION, site, [turn])]
+        scored = study.discriminate(Split.EVALUATION, np.concatenate(scores))
+        excesses = scored.auc_replicates[1] - (1 - scored.auc_replicates[0])
+        return float(scored.auc[1] - (1 - scored.auc[0])), excesses
 
+    def random(study: LanguageStudy) -> Pair:
+        core = study.core(study.sites[-1])
+        frame = random_frames(core.width, 1, 1, torch.Generator().manual_seed(0))[0]
+        return reflected(study, core.with_basis(frame))
+
+    untrained = tuple(
+        estimate(str(k), *reflected(twin), count=len(twin.labels(Split.EVALUATION))) for k, twin in enumerate(twins)
+    )
     return Measurement(
         seed_estimates(found, reflected),
-        {
-            "untrained, own labels": tuple(
-                estimate(str(k), *reflected(twin), count=len(twin.labels(Split.EVALUATION)))
-                for k, twin in enumerate(twins)
-            ),
-            "random, Haar": tuple(
-                estimate(str(k), *reflected(study, random=True), count=len(study.prompts(Split.EVALUATION)))
-                for k, study in enumerate(found.studies)
-            ),
-        },
+        {"untrained, own labels": untrained, "random, Haar": seed_estimates(found, random)},
     )
 
 
@@ -254,10 +251,6 @@ def _others(
 
 def _halfwidth(subject: AgreementSubject) -> float:
     return chance_halfwidth(subject.studies[0].labels(Split.EVALUATION))
-
-
-def _other_halfwidth(subject: AgreementSubject) -> float:
-    return chance_halfwidth(other_studies(subject.studies[0])[0].labels(Split.EVALUATION))
 
 
 def _details(subject: AgreementSubject) -> dict[str, Any]:

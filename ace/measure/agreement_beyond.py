@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -12,18 +12,18 @@ from torch import Tensor
 
 from ace.continuation import encode_prompts, scattered
 from ace.core import Core
-from ace.discrimination import discriminate, estimate, simple_auc
+from ace.discrimination import cluster_sums, discriminate, estimate, simple_auc
 from ace.errors import Inapplicable
 from ace.intervene import Intervention
 from ace.linalg import random_frames
-from ace.measure.agreement_subject import agreement_of, axis_of, control_prompts, random_contrasts
+from ace.measure.agreement_subject import agreement_of, control_prompts, random_contrasts
 from ace.measure.controls import DRAWS, LEVEL
 from ace.measure.language_study import BEHAVES, LanguageStudy, rank_of
 from ace.measure.measurement import Measurement
 from ace.measure.reading import reading_directions
 from ace.prefix import PrefixRun
 from ace.sites import Site
-from ace.stats import Array, Estimate, exact, quantile
+from ace.stats import Array, Estimate, bootstrap, bootstrap_mean, exact, quantile
 from ace.tasks.agreement import Contrast, Prompts
 from ace.tasks.base import Split
 
@@ -40,39 +40,38 @@ def attractor(subject: object) -> Measurement:
         raise Inapplicable("the prompts have no attractor to cross with the head")
 
     def estimates(site_of: Callable[[LanguageStudy], Site]) -> tuple[Estimate, ...]:
-        return tuple(_head_over_attractor(str(k), study, site_of(study)) for k, study in enumerate(found.studies))
+        return tuple(
+            bootstrap(str(k), _moments(study, site_of(study)), _head_over_attractor)
+            for k, study in enumerate(found.studies)
+        )
 
     return Measurement(
         estimates(lambda study: study.top.site),
         {"embedding of the last token": estimates(lambda study: study.sites[0])},
-        details={"coefficients": [_coefficients(study, study.top.site)[:2].tolist() for study in found.studies]},
+        details={
+            "coefficients": [
+                _coefficients(_moments(study, study.top.site).sum(axis=0))[:2].tolist() for study in found.studies
+            ]
+        },
     )
 
 
-def _design(study: LanguageStudy) -> Array:
-    """(n, 3) centred numbers of head and attractor, and ones."""
+def _coefficients(moments: Array) -> Array:
+    """(3) least squares on head, attractor and a constant, from moments (3, 4) of the design with itself and y."""
+    return np.asarray(np.linalg.solve(moments[:, :3], moments[:, 3]))
+
+
+def _moments(study: LanguageStudy, site: Site) -> Array:
+    """(k, 3, 4) by head noun: products of (head, attractor, 1) with themselves and the first core coordinate."""
     prompts = study.prompts(Split.EVALUATION)
-    return np.column_stack([prompts.labels - 0.5, prompts.attractors - 0.5, np.ones(len(prompts))])
-
-
-def _coefficients(study: LanguageStudy, site: Site) -> Array:
-    """(3) least squares of the first core coordinate on head, attractor and a constant."""
     coordinate = study.core(site, 1).coordinates(study.states(Split.EVALUATION, site))[:, 0].numpy()
-    return np.asarray(np.linalg.lstsq(_design(study), coordinate, rcond=None)[0])
+    design = np.column_stack([prompts.labels - 0.5, prompts.attractors - 0.5, np.ones(len(prompts))])
+    return cluster_sums(design[:, :, None] * np.column_stack([design, coordinate])[:, None, :], prompts.clusters)
 
 
-def _head_over_attractor(label: str, study: LanguageStudy, site: Site) -> Estimate:
-    design = _design(study)
-    coordinate = study.core(site, 1).coordinates(study.states(Split.EVALUATION, site))[:, 0].numpy()
-    clusters = study.prompts(Split.EVALUATION).clusters
-    moments = np.stack(
-        [design.T[:, clusters == k] @ np.column_stack([design, coordinate])[clusters == k] for k in np.unique(clusters)]
-    )
-    drawn = np.random.default_rng(0).multinomial(len(moments), np.full(len(moments), 1 / len(moments)), 999)
-    total = np.tensordot(drawn, moments, axes=1)
-    slopes = np.linalg.solve(total[:, :, :3], total[:, :, 3:])[:, :, 0]
-    value = _coefficients(study, site)
-    return estimate(label, abs(value[0]) / abs(value[1]), np.abs(slopes[:, 0]) / np.abs(slopes[:, 1]), len(coordinate))
+def _head_over_attractor(moments: Array) -> float:
+    head, other, _ = np.abs(_coefficients(moments))
+    return float(head / other)
 
 
 def transfer(subject: object) -> Measurement:
@@ -116,9 +115,9 @@ def collateral(subject: object) -> Measurement:
     for k, study in enumerate(found.studies):
         neutral = _damage(study, _neutral(study))
         allowed = min(ALLOWED_NATS, quantile(neutral.random, DAMAGE))
-        estimates.append(_ratio(str(k), neutral.nats, allowed))
+        estimates.append(bootstrap_mean(str(k), neutral.nats / allowed))
         agreeing = _damage(study, study.prompts(Split.EVALUATION).take(range(NEUTRAL)), directions=0)
-        controls.append(_ratio(str(k), agreeing.nats, allowed))
+        controls.append(bootstrap_mean(str(k), agreeing.nats / allowed))
         details.append(
             {
                 "nats, neutral": float(neutral.nats.mean()),
@@ -134,16 +133,12 @@ def collateral(subject: object) -> Measurement:
     )
 
 
+@dataclass(frozen=True)
 class _Damage:
-    """KL in nats of the edited from the clean next-token distribution, (n) for the core, (draws) means at random."""
+    """KL in nats of the edited from the clean next-token distribution: (n) for the core, (draws) means at random."""
 
-    def __init__(self, nats: Array, random: Array) -> None:
-        self.nats, self.random = nats, random
-
-
-def _ratio(label: str, nats: Array, allowed: float) -> Estimate:
-    drawn = np.random.default_rng(0).multinomial(len(nats), np.full(len(nats), 1 / len(nats)), 999) @ nats / len(nats)
-    return estimate(label, float(nats.mean()) / allowed, drawn / allowed, len(nats))
+    nats: Array
+    random: Array
 
 
 def _neutral(study: LanguageStudy) -> Prompts:
@@ -206,7 +201,7 @@ def dormant(subject: object) -> Measurement:
     for k, study in enumerate(found.studies):
         core, site = study.core(study.top.site, 1), study.top.site
         readers = reading_directions(study.language, site)
-        axis = axis_of(core)
+        axis = core.basis[:, 0]
         whole = _effect(study, core, axis[None])[0]
         parts = [readers @ (readers.T @ axis), axis - readers @ (readers.T @ axis)]
         kept, dropped = _effect(study, core, torch.stack(parts))
@@ -224,10 +219,8 @@ def dormant(subject: object) -> Measurement:
 
 def _share(label: str, part: Array, whole: Array, study: LanguageStudy) -> Estimate:
     """Mean effect of a part over that of the whole, bootstrapped over head nouns."""
-    clusters = study.prompts(Split.EVALUATION).clusters
-    sums = np.array([[part[clusters == k].sum(), whole[clusters == k].sum()] for k in np.unique(clusters)])
-    drawn = np.random.default_rng(0).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), 999) @ sums
-    return estimate(label, float(part.sum() / whole.sum()), drawn[:, 0] / drawn[:, 1], len(part))
+    sums = cluster_sums(np.column_stack([part, whole]), study.prompts(Split.EVALUATION).clusters)
+    return bootstrap(label, sums, lambda mean: float(mean[0] / mean[1]))
 
 
 def _effect(study: LanguageStudy, core: Core, steps: Tensor, prompts: Prompts | None = None) -> Array:
@@ -242,7 +235,7 @@ def _effect(study: LanguageStudy, core: Core, steps: Tensor, prompts: Prompts | 
     parts = []
     for run in runs:
         states = run.states(site)
-        coordinate = (states.double().cpu() - core.mean) @ axis_of(core)
+        coordinate = (states.double().cpu() - core.mean) @ core.basis[:, 0]
         moves = (-2 * coordinate[None, :, None] * steps[:, None, :]).to(states)
         moved = torch.cat([run.push(site, states + part) for part in moves.split(64)])
         parts.append((run.base - moved) * run.base.sign())

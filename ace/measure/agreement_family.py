@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ace.discrimination import Ints, estimate
+from ace.discrimination import Ints, cluster_sums
 from ace.errors import ClaimError, Inapplicable
 from ace.measure.agreement_subject import AgreementSubject, untrained_study
 from ace.measure.language_study import LanguageStudy
 from ace.measure.measurement import Measurement
-from ace.stats import Array, Estimate
+from ace.stats import Array, Estimate, bootstrap
 from ace.tasks.base import Split
 
 
@@ -138,21 +138,19 @@ def _untrained_pairs(names: list[str], scales: list[tuple[LanguageStudy, ...]]) 
 
 def _within_class(label: str, first: Array, second: Array, classes: Ints, clusters: Ints) -> Estimate:
     """Pooled correlation after each class's mean is taken out, bootstrapped over head nouns."""
-    names = np.unique(clusters)
     columns = np.column_stack([np.ones(len(first)), first, second, first**2, second**2, first * second])
-    moments = np.stack(
-        [[columns[(clusters == k) & (classes == c)].sum(axis=0) for c in (0, 1)] for k in names]
-    )  # (k, 2, 6)
-    counts = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), 999)
-    drawn = np.concatenate([moments.sum(axis=0)[None], np.tensordot(counts, moments, axes=1)])  # (1 + b, 2, 6)
-    n = np.maximum(drawn[..., 0], 1)
-    products = (
-        drawn[..., 3:]
-        - np.stack([drawn[..., 1] ** 2, drawn[..., 2] ** 2, drawn[..., 1] * drawn[..., 2]], axis=-1) / n[..., None]
-    )
-    pooled = products.sum(axis=1)
-    correlations = pooled[:, 2] / np.sqrt(pooled[:, 0] * pooled[:, 1])
-    return estimate(label, float(correlations[0]), correlations[1:], len(first))
+    by_class = np.where((classes[:, None] == [0, 1])[:, :, None], columns[:, None, :], 0.0)  # (n, 2, 6)
+
+    def pooled(mean: Array) -> float:
+        count, x, y, xx, yy, xy = mean.T
+        there = count > 0  # few clusters may leave a class out of a resample
+        xx, yy, xy = (
+            (products[there] - a[there] * b[there] / count[there]).sum()
+            for products, a, b in ((xx, x, x), (yy, y, y), (xy, x, y))
+        )
+        return float(xy / np.sqrt(xx * yy))
+
+    return bootstrap(label, cluster_sums(by_class, clusters), pooled)
 
 
 MEASURES: Mapping[str, Callable[[Any], Measurement]] = MappingProxyType({"agreement.scales": scales})

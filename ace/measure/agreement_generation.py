@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ace.discrimination import Ints, estimate
+from ace.discrimination import Ints
 from ace.errors import Inapplicable
 from ace.generate import Steering, continue_text, core_component, first_tokens
 from ace.linalg import random_frames
 from ace.measure.agreement_subject import AgreementSubject, agreement_of
 from ace.measure.language_study import LanguageStudy, rank_of
 from ace.measure.measurement import Measurement
-from ace.stats import Array, Estimate
+from ace.stats import Array, Estimate, bootstrap
 from ace.tasks.base import Split
 from ace.tasks.fragment import COPULAS, judge
 
@@ -28,6 +28,8 @@ RANDOM_TEXTS = 32  # each along a random subspace of its own
 ENOUGH = 8  # copulas
 TOKENS = 50  # as published
 AGREES, TURNED = 0.9, 0.1
+MOVED = 0.1  # of the share of plural subjects: the flip should turn verbs, not what they agree with
+TINY = 1e-12  # for resamples in which no copula was drawn
 SHOWN = 4
 FORMS = {form: number for pair in COPULAS.values() for number, form in enumerate(pair)}
 
@@ -56,7 +58,7 @@ class Judged:
 
 
 def generation(subject: object) -> Measurement:
-    """The larger of: .9 less the share of copulas that agree in clean text, and that share under the flip less .1."""
+    """The largest excess: of clean copulas that do not agree, flipped ones that do, and subjects whose number moves."""
     found = agreement_of(subject)
     if len(found.studies[0].prompts(Split.EVALUATION).contrasts) > 1:
         raise Inapplicable("each prompt has continuations of its own, so no one contrast steers all text")
@@ -88,15 +90,16 @@ def _over(part: Array, whole: Array) -> float | None:
 
 def _inverted(label: str, clean: Judged, flipped: Judged) -> Estimate:
     """The quantity, bootstrapped over texts: the same prompts are drawn clean and flipped."""
-    n = len(clean.copulas)
-    counts = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), 999)
+    columns = np.stack(
+        [[text.agreeing, text.copulas, text.plural, text.subjects] for text in (clean, flipped)], axis=-1
+    )  # (4, n, 2)
 
-    def worst(weights: Array) -> Array:
-        shares = [(weights @ judged.agreeing) / np.maximum(weights @ judged.copulas, 1) for judged in (clean, flipped)]
-        return np.asarray(np.maximum(AGREES - shares[0], shares[1] - TURNED))
+    def worst(mean: Array) -> float:
+        agreeing, copulas, plural, subjects = np.maximum(mean, [[0.0], [TINY], [0.0], [TINY]])
+        shares, numbers = agreeing / copulas, plural / subjects
+        return float(max(AGREES - shares[0], shares[1] - TURNED, abs(numbers[1] - numbers[0]) - MOVED))
 
-    value = float(worst(np.ones((1, n)))[0])
-    return estimate(label, value, worst(counts.astype(np.float64)), int(flipped.copulas.sum()))
+    return bootstrap(label, columns.transpose(1, 0, 2), worst)
 
 
 @lru_cache(maxsize=64)

@@ -7,34 +7,37 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from ace.discrimination import discriminate
+from ace.continuation import encode_prompts, scattered
+from ace.discrimination import cluster_sums
 from ace.intervene import Intervention
-from ace.measure.agreement_ablation import Pair, seed_estimates
 from ace.measure.agreement_subject import (
     agreement_of,
+    control_prompts,
+    pushed_subspaces,
+    random_bases_at,
     random_contrasts,
 )
-from ace.measure.controls import KINDS, LEVEL
+from ace.measure.controls import DRAWS, KINDS, LEVEL
 from ace.measure.language_study import LanguageStudy, rank_of
 from ace.measure.measurement import Measurement
+from ace.prefix import PrefixRun
 from ace.sites import Site
-from ace.stats import Array, exact, quantile
+from ace.stats import Array, Estimate, bootstrap, exact, quantile
 from ace.tasks.base import Split
 
 STRENGTHS = (1.0, 0.75, 0.5, 0.25, 0.0, -0.25, -0.5, -0.75, -1.0)
+FOLLOWED = 25  # random subspaces followed step by step at a time
 
 
 def knob(subject: object) -> Measurement:
     """R2 on the evaluation split of the contrast as an affine function of the core coordinates, fitted on selection."""
     found = agreement_of(subject)
 
-    def held_out(study: LanguageStudy, site: Site) -> Pair:
-        core = study.core(site, rank_of(study.top))
-        splits = (Split.SELECTION, Split.EVALUATION)
-        before, after = (core.coordinates(study.states(split, site)).numpy() for split in splits)
-        line = _fit(before, study.base(Split.SELECTION))
-        return _r2(line, after, study.base(Split.EVALUATION), study.prompts(Split.EVALUATION).clusters)
+    def held_out(site_of: Callable[[LanguageStudy], Site]) -> tuple[Estimate, ...]:
+        return tuple(_held_out_r2(str(k), study, site_of(study)) for k, study in enumerate(found.studies))
 
     controls = {}
     for kind in KINDS:
@@ -42,42 +45,47 @@ def knob(subject: object) -> Measurement:
         controls[kind] = tuple(
             exact(str(k), quantile(values, LEVEL), count=len(values)) for k, values in enumerate(drawn)
         )
-    controls["embedding of the last token"] = seed_estimates(found, lambda study: held_out(study, study.sites[0]))
+    controls["embedding of the last token"] = held_out(lambda study: study.sites[0])
     return Measurement(
-        seed_estimates(found, lambda study: held_out(study, study.top.site)),
+        held_out(lambda study: study.top.site),
         controls,
         details={"points": [_points(study) for study in found.studies]},
     )
 
 
-def _fit(coordinates: Array, contrasts: Array) -> Array:
-    """(r + 1) intercept and slopes by least squares."""
-    design = np.column_stack([np.ones(len(coordinates)), coordinates])
-    return np.asarray(np.linalg.lstsq(design, contrasts, rcond=None)[0])
-
-
-def _r2(line: Array, coordinates: Array, wanted: Array, clusters: Any) -> Pair:
-    """R2 of a line on new prompts, bootstrapped over clusters."""
-    residual = (wanted - line[0] - coordinates @ line[1:]) ** 2
-    names, places = np.unique(clusters, return_inverse=True)
-    member = np.eye(len(names))[places]
-    counts = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), 999) @ member.T
-    total = counts.sum(axis=1)
-    spread = counts @ wanted**2 - (counts @ wanted) ** 2 / total
-    value = 1 - residual.sum() / ((wanted - wanted.mean()) ** 2).sum()
-    return float(value), 1 - (counts @ residual) / spread
+def _held_out_r2(label: str, study: LanguageStudy, site: Site) -> Estimate:
+    """R2 of the contrast on the core coordinates at a site, bootstrapped over head nouns."""
+    core = study.core(site, rank_of(study.top))
+    splits = (Split.SELECTION, Split.EVALUATION)
+    before, after = (core.coordinates(study.states(split, site)) for split in splits)
+    residual = _residuals(study, before[None], after[None])[0]
+    wanted = study.base(Split.EVALUATION)
+    columns = np.column_stack([residual**2, wanted, wanted**2, np.ones(len(wanted))])
+    sums = cluster_sums(columns, study.prompts(Split.EVALUATION).clusters)
+    return bootstrap(label, sums, lambda mean: float(1 - mean[0] / (mean[2] - mean[1] ** 2 / mean[3])))
 
 
 def _random_r2(study: LanguageStudy, kind: str) -> Array:
-    """(draws) R2, in sample, of the contrast as an affine function of a random subspace's coordinates."""
-    found = random_contrasts(study, study.top.site, rank_of(study.top), kind)
-    wanted = found.base - found.base.mean()
-    values = []
-    for coordinates in found.coordinates:
-        design = coordinates - coordinates.mean(axis=0)
-        residual = wanted - design @ np.linalg.lstsq(design, wanted, rcond=None)[0]
-        values.append(1 - (residual**2).sum() / (wanted**2).sum())
-    return np.array(values)
+    """(draws) the same R2, on the same prompts, for random subspaces in the core's place."""
+    site, rank = study.top.site, rank_of(study.top)
+    frames, mean = random_bases_at(study, site, rank, kind), study.core(site, rank).mean
+    splits = (Split.SELECTION, Split.EVALUATION)
+    before, after = ((study.states(split, site).double() - mean) @ frames for split in splits)
+    wanted = study.base(Split.EVALUATION)
+    unexplained = (_residuals(study, before, after) ** 2).sum(axis=1)
+    return np.asarray(1 - unexplained / ((wanted - wanted.mean()) ** 2).sum())
+
+
+def _residuals(study: LanguageStudy, before: Tensor, after: Tensor) -> Array:
+    """(draws, n) contrasts of the evaluation split less lines in coordinates (draws, n, r) fitted on selection."""
+    contrasts = torch.from_numpy(study.base(Split.SELECTION))
+    line = torch.linalg.lstsq(_with_ones(before), contrasts.expand(len(before), -1)[..., None]).solution
+    return np.asarray(study.base(Split.EVALUATION) - (_with_ones(after) @ line)[..., 0].numpy())
+
+
+def _with_ones(coordinates: Tensor) -> Tensor:
+    """(draws, n, r + 1) coordinates (draws, n, r) and a constant."""
+    return torch.cat([coordinates, torch.ones_like(coordinates[..., :1])], dim=-1)
 
 
 def _points(study: LanguageStudy) -> dict[str, list[float]]:
@@ -95,37 +103,71 @@ def _points(study: LanguageStudy) -> dict[str, list[float]]:
 def dose(subject: object) -> Measurement:
     """Share of prompts whose contrast moves one way all along, strength 1 to -1, and ends with the other sign."""
     found = agreement_of(subject)
-
-    def shares(study: LanguageStudy) -> Pair:
-        core = study.core(study.top.site, rank_of(study.top))
-        steps = [Intervention(core, "scale", strength=strength) for strength in STRENGTHS]
-        curves = study.push(Split.EVALUATION, study.top.site, steps)
-        moves = np.diff(curves, axis=0) * -np.sign(curves[0])
-        turned = ((moves > 0).all(axis=0) & (curves[0] * curves[-1] < 0)).astype(np.float64)
-        scored = discriminate(
-            np.where(study.labels(Split.EVALUATION) == 1, 1.0, -1.0)[None] * (turned - 0.5),
-            study.labels(Split.EVALUATION),
-            study.prompts(Split.EVALUATION).clusters,
-        )
-        return float(scored.accuracy[0]), scored.accuracy_replicates[0]
-
+    curves = [_curves(study) for study in found.studies]
     controls = {}
     for kind in KINDS:
-        drawn = [random_contrasts(study, study.top.site, rank_of(study.top), kind) for study in found.studies]
-        reversed_share = [(random.edited["flip"] * random.base < 0).mean(axis=1) for random in drawn]
-        controls[kind] = tuple(exact(str(k), quantile(values, LEVEL)) for k, values in enumerate(reversed_share))
+        shares = [_best_random_share(study, kind) for study in found.studies]
+        controls[kind] = tuple(exact(str(k), share, count=DRAWS) for k, share in enumerate(shares))
     return Measurement(
-        seed_estimates(found, shares),
+        tuple(
+            _turned_share(str(k), study, curve)
+            for k, (study, curve) in enumerate(zip(found.studies, curves, strict=True))
+        ),
         controls,
-        details={"strengths": list(STRENGTHS), "curves": [_dose_curve(study) for study in found.studies]},
+        details={
+            "strengths": list(STRENGTHS),
+            "curves": [_dose_curve(study, curve) for study, curve in zip(found.studies, curves, strict=True)],
+        },
     )
 
 
-def _dose_curve(study: LanguageStudy) -> dict[str, Any]:
-    """Mean contrast of each number at every strength, and how far remove lies from the middle of clean and flip."""
+def _curves(study: LanguageStudy) -> Array:
+    """(strengths, n) contrasts of the evaluation prompts."""
     core = study.core(study.top.site, rank_of(study.top))
     steps = [Intervention(core, "scale", strength=strength) for strength in STRENGTHS]
-    curves = study.push(Split.EVALUATION, study.top.site, steps)
+    return study.push(Split.EVALUATION, study.top.site, steps)
+
+
+def _turned(curves: Array) -> Array:
+    """(..., n) 1 where curves (strengths, ..., n) move one way at every step and end with the other sign, else 0."""
+    moves = np.diff(curves, axis=0) * -np.sign(curves[0])
+    return ((moves > 0).all(axis=0) & (curves[0] * curves[-1] < 0)).astype(np.float64)
+
+
+def _turned_share(label: str, study: LanguageStudy, curves: Array) -> Estimate:
+    turned = _turned(curves)
+    sums = cluster_sums(np.column_stack([turned, np.ones(len(turned))]), study.prompts(Split.EVALUATION).clusters)
+    return bootstrap(label, sums, lambda mean: float(mean[0] / mean[1]))
+
+
+def _best_random_share(study: LanguageStudy, kind: str) -> float:
+    """The share of the 99.9 % best of random subspaces; of as many as there are draws that is the best of all.
+
+    Whose flip turns fewer prompts than another turns all along cannot be the best, so few are followed step by step.
+    """
+    site, rank = study.top.site, rank_of(study.top)
+    flipped = random_contrasts(study, site, rank, kind)
+    most = (flipped.edited["flip"] * flipped.base < 0).mean(axis=1)  # what no share can exceed
+    groups = encode_prompts(study.language, control_prompts(study)[0])
+    runs = [PrefixRun(study.language, group) for group in groups]
+    core, frames = study.core(site, rank), random_bases_at(study, site, rank, kind)
+    best = 0.0
+    for rows in np.array_split(np.argsort(-most), max(1, len(most) // FOLLOWED)):
+        if most[rows[0]] <= best:
+            break
+        followed = frames[torch.from_numpy(rows)]
+        steps = [
+            scattered(
+                groups, (pushed_subspaces(run, site, core.mean, followed, strength) for run in runs), axis=1
+            ).numpy()
+            for strength in STRENGTHS
+        ]
+        best = max(best, float(_turned(np.stack(steps)).mean(axis=1).max()))
+    return best
+
+
+def _dose_curve(study: LanguageStudy, curves: Array) -> dict[str, Any]:
+    """Mean contrast of each number at every strength, and how far remove lies from the middle of clean and flip."""
     labels = study.labels(Split.EVALUATION)
     middle = (curves[0] + curves[-1]) / 2
     off = np.abs(curves[STRENGTHS.index(0.0)] - middle).mean() / np.abs(curves[0] - curves[-1]).mean()

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,6 @@ from torch import Tensor
 
 from ace.check import check_choice
 from ace.continuation import encode_prompts, scattered
-from ace.core import Core
 from ace.discrimination import Discrimination, Ints
 from ace.errors import ClaimError, Inapplicable
 from ace.language import LanguageModel, wrap_model
@@ -31,6 +31,7 @@ CONTROL_PROMPTS = 16  # of the evaluation split, half of each number, that rando
 OTHERS = 3  # arbitrary contrasts
 OTHER_SIZES = {Split.EXTRACTION: 100, Split.SELECTION: 60, Split.EVALUATION: 100}
 ROWS = 1536  # states pushed at a time
+GAINS: Mapping[str, Any] = {"remove": 0.0, "flip": -1.0}  # what a component is multiplied by; keep has no such
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,13 +172,11 @@ class RandomContrasts:
     Attributes:
         base: (n) contrasts of the model as it is. labels: (n).
         edited: mode -> (draws, n) contrasts.
-        coordinates: (draws, n, r) of the states in each subspace.
     """
 
     base: Array
     labels: Ints
     edited: Mapping[str, Array]
-    coordinates: Array
 
 
 @lru_cache(maxsize=64)
@@ -198,16 +197,12 @@ def random_contrasts(
     frames = random_bases_at(study, site, rank, kind)
     groups = encode_prompts(study.language, prompts)
     runs = [PrefixRun(study.language, group) for group in groups]
-    edited, coordinates = {}, []
-    for run in runs:
-        states = run.states(site).double().cpu() - core.mean
-        coordinates.append((states @ frames).numpy())
+    edited = {}
     for mode in modes:
-        parts = (_pushed(run, site, core.mean, frames, mode) for run in runs)
+        parts = (pushed_subspaces(run, site, core.mean, frames, mode) for run in runs)
         edited[mode] = scattered(groups, parts, axis=1).double().numpy()
-    order = np.argsort(np.concatenate([group.rows.numpy() for group in groups]))
     base = scattered(groups, (run.base for run in runs)).double().numpy()
-    return RandomContrasts(base, labels, edited, np.concatenate(coordinates, axis=1)[:, order])
+    return RandomContrasts(base, labels, edited)
 
 
 def control_prompts(study: LanguageStudy) -> tuple[Prompts, Ints]:
@@ -226,19 +221,13 @@ def random_bases_at(study: LanguageStudy, site: Site, rank: int, kind: str) -> T
     return weighted_frames(states, rank, DRAWS, generator)
 
 
-def _pushed(run: PrefixRun, site: Site, mean: Tensor, frames: Tensor, mode: str) -> Tensor:
-    """(draws, n) contrasts of one group under one mode of every subspace."""
+def pushed_subspaces(run: PrefixRun, site: Site, mean: Tensor, frames: Tensor, mode: str | float) -> Tensor:
+    """(draws, n) contrasts of one group under keep, remove or flip, or a strength, of every subspace (draws, d, r)."""
     states = run.states(site)
     centre, shifted = mean.to(states), states - mean.to(states)
-    per_draw = len(states) * run.tails
+    gain = GAINS.get(mode, mode) if isinstance(mode, str) else mode
     found = []
-    for part in frames.to(states).split(max(1, ROWS // per_draw)):
+    for part in frames.to(states).split(max(1, ROWS // (len(states) * run.tails))):
         component = (shifted @ part) @ part.transpose(1, 2)  # (g, n, d)
-        gain = {"remove": 1.0, "flip": 2.0}.get(mode)
-        found.append(run.push(site, centre + component if gain is None else states - gain * component))
+        found.append(run.push(site, centre + component if gain == "keep" else states + (gain - 1.0) * component))
     return torch.cat(found)
-
-
-def axis_of(core: Core) -> Tensor:
-    """(d) the first direction of a core's basis, float64."""
-    return core.basis[:, 0]

@@ -35,9 +35,6 @@ BEHAVES = 0.7  # AUC from which on a model agrees at all
 class PromptSource(Protocol):
     """A task that gives prompts on disjoint splits."""
 
-    @property
-    def name(self) -> str: ...  # noqa: D102
-
     def prompts(self, split: Split, count: int, seed: int = 0) -> Prompts:
         """At most `count` prompts of a split."""
         ...
@@ -50,12 +47,10 @@ class Choice:
     Attributes:
         site: where the worst of keep, remove and flip is best; of sites within .02 of that, the lowest.
         rank: smallest rank that suffices there.
-        auc: mode -> AUC at every candidate site, rank 1, on the selection split.
     """
 
     site: Site
     rank: RankChoice
-    auc: Mapping[str, list[float]]
 
 
 class LanguageStudy:
@@ -226,8 +221,7 @@ class LanguageStudy:
         candidates = [site for site in self.sites if site.depth <= deepest]
         best = min(worst[site.index] for site in candidates)
         site = next(site for site in candidates if worst[site.index] <= best + MARGIN)
-        auc = {mode: values[[s.index for s in candidates]].tolist() for mode, values in sweep.items()}
-        return Choice(site, self.sufficient(Split.SELECTION, site), auc)
+        return Choice(site, self.sufficient(Split.SELECTION, site))
 
     def sufficient(self, split: Split, site: Site) -> RankChoice:
         """Smallest rank up to 8 whose keeping leaves the AUC within .02 of the model's own."""

@@ -105,8 +105,9 @@ def explain(result: Result) -> str:
         f"    {label}: {number(value)} [{number(low)}, {number(high)}]"
         for label, value, (low, high) in zip(result["seeds"], result["values"], result["intervals"], strict=True)
     ]
+    at = f" at {result['site']}" if result["site"] else ""  # an inapplicable claim is measured nowhere
     lines = [
-        f"{result['claim']} {result['verdict']} on {result['subject']} at {result['site']}: {result['reason']}",
+        f"{result['claim']} {result['verdict']} on {result['subject']}{at}: {result['reason']}",
         f"  sentence: {result['statement']}  ({result['source']})",
         f"  quantity: {result['quantity']}",
         f"  bound: {result['bound_rule']} = {number(result['bound'])}",

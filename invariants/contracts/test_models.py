@@ -13,6 +13,7 @@ import pytest
 import torch
 import transformers as hf
 
+from ace.tasks.fragment import judge
 from invariants.contracts import families
 
 ROOT = Path(__file__).parents[2]
@@ -91,17 +92,17 @@ def test_what_cannot_be_read_ends_the_run_with_one_line(arguments: tuple[str, ..
     assert not results
 
 
-def test_steer_prints_clean_and_flipped_text_side_by_side() -> None:
-    done = call("ace", "steer", STORED, "the keys near the old cabinet", "--flip", "--tokens", "12")
+def test_steer_prints_text_that_agrees_beside_text_that_does_not() -> None:
+    done = call("ace", "steer", STORED, "the keys near the old cabinet", "--flip", "--tokens", "40")
     assert done.returncode == 0, done.stderr
-    heading, _, columns, *_ = done.stdout.splitlines()
+    heading, _, columns, _, *rows = done.stdout.splitlines()
     assert "AUC 1.000" in heading
     assert columns.split() == ["clean", "|", "flipped"]
-    left, right = (
-        " ".join(line.split("|")[side] for line in done.stdout.splitlines()[4:] if "|" in line) for side in (0, 1)
-    )
-    plural, singular = {"are", "were", "have", "like"}, {"is", "was", "has", "likes"}
-    assert set(left.split()) & plural or set(right.split()) & singular, done.stdout
+    clean, flipped = (" ".join(row.partition("|")[side].strip() for row in rows) for side in (0, 2))
+    told = [[found.agrees for found in judge(text) if found and found.agrees is not None] for text in (clean, flipped)]
+    assert len(told[0]) >= 2, done.stdout
+    assert all(told[0]), done.stdout
+    assert False in told[1], done.stdout
 
 
 def test_steer_refuses_a_model_that_does_not_agree_and_one_that_is_not_there() -> None:
