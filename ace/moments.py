@@ -80,8 +80,16 @@ def explained(moment: Array, source: slice, target: slice, slope: Array, offset:
     lift[:, target] = np.eye(width)
     lift[:, source] -= slope
     lift[:, 0] -= offset
-    residual = lift @ moment @ lift.T
-    whiten = inverse_root(covariance(moment, target, target))
+    return _share(covariance(moment, target, target), lift @ moment @ lift.T)
+
+
+def explained_beside(moment: Array, residual: slice, target: slice) -> float:
+    """`explained` where what a prediction left, target minus prediction, is itself a view."""
+    return _share(covariance(moment, target, target), moment[residual, residual])
+
+
+def _share(spread: Array, residual: Array) -> float:
+    whiten = inverse_root(spread)
     if len(whiten) == 0:
         return 0.0
     return float(1.0 - np.trace(whiten @ residual @ whiten.T) / len(whiten))

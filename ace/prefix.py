@@ -179,6 +179,13 @@ class PrefixRun:
         return found
 
     @property
+    def nbytes(self) -> int:
+        """Memory that states, gradients, keys and values take."""
+        layers = () if self._cache is None else self._cache.layers
+        stored = [part for layer in layers for part in (layer.keys, layer.values) if isinstance(part, Tensor)]
+        return sum(part.nbytes for part in (*stored, *self._states.values(), *self.gradients.values()))
+
+    @property
     def tails(self) -> int:
         """Rows that are run for one prompt: tails, times their length."""
         return self._encoded.tails.shape[1] * self._encoded.tails.shape[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +101,7 @@ def bootstrap(
     if values.ndim == 0 or len(values) < 2:
         raise InputError(f"clusters: expected at least 2, got shape {values.shape}")
     blocks = grouped(values)
-    counts = np.random.default_rng(seed).multinomial(len(blocks), np.full(len(blocks), 1 / len(blocks)), resamples)
+    counts = _drawn(len(blocks), resamples, seed)
     # Blocks may differ by one cluster in size: a mean of clusters divides by the clusters drawn, not by the blocks.
     sizes = grouped(np.ones(len(values)))
     means = (counts / (counts @ sizes)[:, None]) @ blocks.reshape(len(blocks), -1)
@@ -109,6 +110,14 @@ def bootstrap(
     if not (np.isfinite(value) and np.isfinite(replicates).all()):
         raise InputError(f"{label}: expected a finite statistic on every resample, got NaN or infinity")
     return Estimate(label, value, replicates=replicates, count=len(values))
+
+
+@lru_cache(maxsize=8)
+def _drawn(blocks: int, resamples: int, seed: int) -> NDArray[np.int64]:
+    """(resamples, blocks) how often each block is drawn. Draws cost more than most statistics, and serve them all."""
+    found = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), resamples)
+    found.flags.writeable = False
+    return found
 
 
 def bootstrap_mean(label: str, clusters: Array) -> Estimate:

@@ -13,7 +13,7 @@ from ace.measure.alignment import aligned_pairs
 from ace.measure.controls import DRAWS, LEVEL
 from ace.measure.measurement import Measurement
 from ace.measure.subject import Study, Subject
-from ace.moments import Moments, explained, moments, regression
+from ace.moments import explained_beside, moments, regression
 from ace.stats import Array, Estimate, bootstrap, exact, quantile
 from ace.tasks.base import Split
 from ace.tasks.hidden_markov import HiddenMarkov
@@ -34,20 +34,25 @@ def belief(subject: Subject) -> Measurement:
     def shortfall(index: int, source: Callable[[Split], Array]) -> tuple[Estimate, float, float]:
         """R2 from `source` minus R2 from the whole state, and both."""
 
-        def joined(split: Split) -> Moments:
-            states = trained.states(index, split).double().numpy() - trained.core(index).mean.numpy()
-            return moments(source(split), states, beliefs[split])
+        def views(split: Split) -> tuple[Array, Array]:
+            return source(split), trained.states(index, split).double().numpy() - trained.core(index).mean.numpy()
 
-        fitted, tested = joined(Split.SELECTION), joined(Split.EVALUATION)
-        part, whole, target = fitted.views
-        maps = {name: regression(fitted.total, view, target) for name, view in (("part", part), ("whole", whole))}
+        fitted = moments(*views(Split.SELECTION), beliefs[Split.SELECTION])
+        maps = [regression(fitted.total, view, fitted.views[2]) for view in fitted.views[:2]]
+        wanted = beliefs[Split.EVALUATION]
+        left = [
+            wanted - (view @ slope.T + offset)
+            for view, (slope, offset) in zip(views(Split.EVALUATION), maps, strict=True)
+        ]
+        tested = moments(wanted, *left)
+        target, part, whole = tested.views
 
         def difference(moment: Array) -> float:
-            return explained(moment, part, target, *maps["part"]) - explained(moment, whole, target, *maps["whole"])
+            return explained_beside(moment, part, target) - explained_beside(moment, whole, target)
 
         estimate = bootstrap(str(index), tested.clusters, difference)
-        ours = explained(tested.total, part, target, *maps["part"])
-        return estimate, ours, explained(tested.total, whole, target, *maps["whole"])
+        ours, best = (explained_beside(tested.total, view, target) for view in (part, whole))
+        return estimate, ours, best
 
     members = range(len(trained))
     cores = [shortfall(k, partial(trained.coordinates, k)) for k in members]

@@ -18,6 +18,7 @@ from ace.errors import Inapplicable
 from ace.extract import Extractor, extract_core
 from ace.intervene import Intervention
 from ace.language import LanguageModel
+from ace.measure.budget import SHARED
 from ace.prefix import PrefixRun
 from ace.sites import Site
 from ace.stats import Array
@@ -53,6 +54,15 @@ class Choice:
     rank: RankChoice
 
 
+class Runs(tuple[PrefixRun, ...]):
+    """The groups of a split, each run once."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that all of them take."""
+        return sum(run.nbytes for run in self)
+
+
 class LanguageStudy:
     """One model on one source of prompts under one contrast.
 
@@ -80,7 +90,7 @@ class LanguageStudy:
         self.sizes = dict(sizes or SIZES)
         self._prompts: dict[Split, Prompts] = {}
         self._encoded: dict[Split, list[Encoded]] = {}
-        self._runs: dict[Split, list[PrefixRun]] = {}
+        self._bases: dict[Split, Array] = {}
         self._cores: dict[tuple[int, int], Core] = {}
 
     @property
@@ -101,15 +111,16 @@ class LanguageStudy:
             self._encoded[split] = encode_prompts(self.language, self.prompts(split))
         return self._encoded[split]
 
-    def runs(self, split: Split) -> list[PrefixRun]:
-        """The groups of a split, run once. Those of the extraction split are not kept: see `observed`."""
-        if split not in self._runs:
-            self._runs[split] = [PrefixRun(self.language, group) for group in self.encoded(split)]
-        return self._runs[split]
+    def runs(self, split: Split) -> Runs:
+        """The groups of a split, run once while memory lasts. For those of the extraction split see `observed`."""
+        return SHARED.get((self, split), lambda: Runs(PrefixRun(self.language, group) for group in self.encoded(split)))
 
     def base(self, split: Split) -> Array:
         """(n) contrasts of the model as it is."""
-        return _plain(scattered(self.encoded(split), (run.base for run in self.runs(split))))
+        if split not in self._bases:
+            parts = (run.base for run in self.runs(split))
+            self._bases[split] = _plain(scattered(self.encoded(split), parts))
+        return self._bases[split]
 
     def labels(self, split: Split) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
         """(n) number of the head, or under `own_labels` whether the contrast is above its median."""

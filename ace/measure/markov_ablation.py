@@ -12,7 +12,7 @@ from torch import Tensor
 from ace.compare import consensus
 from ace.core import Core, Gap, GivenSpectrum
 from ace.intervene import Intervention
-from ace.measure.controls import principal_core, random_controls
+from ace.measure.controls import principal_core, random_accuracy, random_controls, random_loss
 from ace.measure.measurement import Measurement
 from ace.measure.subject import Study, Subject
 from ace.stats import Estimate, bootstrap_mean
@@ -25,7 +25,7 @@ CONSENSUS_LEFT = 0.1
 def sufficiency(subject: Subject) -> Measurement:
     """Accuracy with the core kept, minus base, on the same sequences."""
     study = subject.trained
-    controls = random_controls(study, "keep", 0, +1, lambda k: study.base(k)[0].mean(axis=1))
+    controls = random_controls(study, "keep", random_accuracy, +1, lambda k: study.base(k)[0].mean(axis=1))
     controls["complement"] = _kept(study, 0, study.core, "remove")
     controls["PCA"] = _kept(study, 0, lambda k: principal_core(study, k))
     return Measurement(_kept(study, 0, study.core), controls)
@@ -34,7 +34,7 @@ def sufficiency(subject: Subject) -> Measurement:
 def sufficiency_loss(subject: Subject) -> Measurement:
     """Cross-entropy with the core kept, minus base, on the same sequences."""
     study = subject.trained
-    controls = random_controls(study, "keep", 1, -1, lambda k: study.base(k)[1].mean(axis=1))
+    controls = random_controls(study, "keep", random_loss, -1, lambda k: study.base(k)[1].mean(axis=1))
     controls["complement"] = _kept(study, 1, study.core, "remove")
     controls["PCA"] = _kept(study, 1, lambda k: principal_core(study, k))
     return Measurement(_kept(study, 1, study.core), controls)
@@ -52,7 +52,7 @@ def necessity(subject: Subject) -> Measurement:
             for k in range(len(study))
         )
 
-    controls = random_controls(study, "remove", 0, -1, lambda k: study.chance)
+    controls = random_controls(study, "remove", random_accuracy, -1, lambda k: study.chance)
     controls |= {"PCA": removed(lambda k: principal_core(study, k)), "oblique": removed(study.core, "oblique")}
     estimates = removed(study.core)
     return Measurement(

@@ -8,7 +8,7 @@ import numpy as np
 
 from ace.core import Core
 from ace.measure.algorithm import distance_irrelevance, gradient_symmetricity
-from ace.measure.controls import LEVEL, principal_core, random_controls, random_performance
+from ace.measure.controls import LEVEL, principal_core, random_accuracy, random_controls
 from ace.measure.history import history_of, with_progress
 from ace.measure.kinds import small_model
 from ace.measure.markov_ablation import edited
@@ -57,14 +57,14 @@ def kept_accuracy(study: Study, index: int) -> Estimate:
 
 def random_kept(study: Study, index: int) -> float:
     """Accuracy that the 99.9 % best of 1,000 Haar subspaces of the core's rank keeps."""
-    return quantile(random_performance(study, index, "random, Haar", "keep")[0], LEVEL)
+    return quantile(random_accuracy(study, index, "random, Haar", "keep"), LEVEL)
 
 
 def sufficiency(subject: Subject) -> Measurement:
     """Accuracy with the core kept, minus base, on the same pairs."""
     study = subject.trained
     members = range(len(study))
-    controls = random_controls(study, "keep", 0, +1, lambda k: study.base(k)[0].mean(axis=1))
+    controls = random_controls(study, "keep", random_accuracy, +1, lambda k: study.base(k)[0].mean(axis=1))
     controls["complement"] = tuple(kept_margin(study, k, mode="remove") for k in members)
     controls["PCA"] = tuple(kept_margin(study, k, principal_core(study, k)) for k in members)
     return Measurement(
@@ -81,7 +81,7 @@ def necessity(subject: Subject) -> Measurement:
     """Accuracy with the core removed, against 1 / p."""
     study = subject.trained
     members = range(len(study))
-    controls = random_controls(study, "remove", 0, -1, lambda k: np.zeros(1))
+    controls = random_controls(study, "remove", random_accuracy, -1, lambda k: np.zeros(1))
     controls["PCA"] = tuple(removed_accuracy(study, k, principal_core(study, k)) for k in members)
     controls["oblique"] = tuple(removed_accuracy(study, k, projector="oblique") for k in members)
     return Measurement(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from ace.core import Core, Energy, GivenSpectrum, RankRule
 from ace.errors import ClaimError, Inapplicable
 from ace.extract import Extractor, extract_core, head_sensitivities
+from ace.measure.budget import SHARED
 from ace.observe import states_at
 from ace.sites import Site, find_sites, head_of
 from ace.stats import Array
@@ -26,27 +26,6 @@ SIZES = {Split.EXTRACTION: 1000, Split.SELECTION: 1000, Split.EVALUATION: 3000} 
 DRAW_SEED = 1
 BLOCKS = 100
 REPLICATES = 200
-CACHED_BYTES = 512 * 2**20
-
-
-class StateCache:
-    """States of the models and splits used last, within a budget of bytes shared by all studies of a process."""
-
-    def __init__(self, budget: int = CACHED_BYTES) -> None:
-        self._budget = budget
-        self._stored: OrderedDict[tuple[object, int, Split], Tensor] = OrderedDict()
-
-    def get(self, key: tuple[object, int, Split], compute: Callable[[], Tensor]) -> Tensor:
-        """The stored states, or those computed now; the least recently used give way."""
-        if key not in self._stored:
-            self._stored[key] = compute()
-            while len(self._stored) > 1 and sum(s.nbytes for s in self._stored.values()) > self._budget:
-                self._stored.popitem(last=False)
-        self._stored.move_to_end(key)
-        return self._stored[key]
-
-
-STATES = StateCache()
 
 
 @dataclass(frozen=True)
@@ -115,7 +94,7 @@ class Study:
             scored = self.batch(split).scored
             return states_at(self.models[index], inputs, self.sites[index])[:, -scored:].contiguous()
 
-        return STATES.get((self, index, split), compute)
+        return SHARED.get((self, index, split), compute)
 
     def core(self, index: int) -> Core:
         """The core of one model, from the extraction split and the exact Jacobian of its linear head."""

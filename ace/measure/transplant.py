@@ -19,6 +19,8 @@ def transplants(donors: Study, hosts: Study, *, shuffled: bool = False) -> tuple
     for host in range(len(hosts)):
         core = hosts.core(host)
         weight, bias = hosts.head(host)
+        # The logits are affine in core coordinates: no state of full width is formed.
+        read, rest = core.basis.T @ weight.T, weight @ core.mean + bias
         targets = hosts.batch(Split.EVALUATION).targets
         own = hosts.base(host)[0].mean(axis=1)
         goal = torch.from_numpy(hosts.coordinates(host, Split.SELECTION)).flatten(0, 1)
@@ -29,7 +31,7 @@ def transplants(donors: Study, hosts: Study, *, shuffled: bool = False) -> tuple
             if shuffled:
                 source = source[torch.randperm(len(source), generator=torch.Generator().manual_seed(donor))]
             carried = affine_map(source, goal)(torch.from_numpy(donors.coordinates(donor, Split.EVALUATION)))
-            logits = (core.mean + carried @ core.basis.T) @ weight.T + bias
+            logits = carried @ read + rest
             hits = (logits.argmax(dim=-1).numpy() == targets).mean(axis=1)
             found.append(bootstrap_mean(f"{donor}>{host}", hits - own))
     return tuple(found)

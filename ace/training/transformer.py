@@ -48,30 +48,32 @@ class Architecture:
 
 
 class KeyValues:
-    """Keys and values of the positions one block has seen, each (n, heads, t, d / heads)."""
+    """Keys and values of the positions one block has seen, each (n, heads, t, d / heads), for at most `room` of them.
 
-    def __init__(self) -> None:
-        self._stored: tuple[Tensor, Tensor] | None = None
+    They lie in one buffer, positions first, so that a step writes one piece of memory and copies no earlier position.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._buffer: Tensor | None = None  # (2, room, n, heads, d / heads)
+        self.length = 0
 
     def taken(self, rows: Tensor) -> KeyValues:
         """The stored keys and values of some sequences (m), in their order; one may come several times."""
-        found = KeyValues()
-        if self._stored is not None:
-            found._stored = (self._stored[0][rows], self._stored[1][rows])
+        found = KeyValues(self._room)
+        if self._buffer is not None:
+            found._buffer, found.length = self._buffer[:, :, rows], self.length
         return found
 
     def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Add one position and return all."""
-        if self._stored is not None:
-            key = torch.cat([self._stored[0], key], dim=2)
-            value = torch.cat([self._stored[1], value], dim=2)
-        self._stored = (key, value)
-        return key, value
-
-    @property
-    def length(self) -> int:
-        """Positions stored."""
-        return 0 if self._stored is None else self._stored[0].shape[2]
+        if self._buffer is None:
+            sequences, heads, _, width = key.shape
+            self._buffer = key.new_empty(2, self._room, sequences, heads, width)
+        self._buffer[0, self.length], self._buffer[1, self.length] = key[:, :, 0], value[:, :, 0]
+        self.length += 1
+        stored = self._buffer[:, : self.length].permute(0, 2, 3, 1, 4)
+        return stored[0], stored[1]
 
 
 class Attention(nn.Module):
@@ -149,7 +151,7 @@ class SmallTransformer(nn.Module):
 
     def new_cache(self) -> list[KeyValues]:
         """Empty stored keys and values, one entry a block, for `forward` position by position."""
-        return [KeyValues() for _ in self.blocks]
+        return [KeyValues(self.sizes.context) for _ in self.blocks]
 
 
 def initialise(model: SmallTransformer, generator: torch.Generator) -> None:

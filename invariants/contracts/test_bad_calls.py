@@ -1193,6 +1193,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "moments.inverse_root",
         "moments.canonical_pairs",
         "moments.correlations",
+        "moments.explained_beside",
         "core.Energy.choose",
         "core.Gap.choose",
         "core.Full.choose",
@@ -1261,6 +1262,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
     "a part of the transformer or its trainer, called with shapes that a checked Architecture fixes": (
         "training.ensemble.DropoutMasks.take",
         "training.ensemble.mask_values",
+        "training.transformer.KeyValues",
         "training.transformer.KeyValues.extend",
         "training.transformer.KeyValues.taken",
         "training.transformer.Attention",

@@ -16,6 +16,7 @@ from ace.moments import (
     correlations,
     covariance,
     explained,
+    explained_beside,
     inverse_root,
     moments,
     regression,
@@ -84,6 +85,17 @@ def test_explained_variance_is_that_of_the_raw_data_for_any_prediction(views: tu
     residual = (target - source @ slope.T - offset) @ whiten.T
     wanted = 1 - float((residual**2).mean())
     assert explained(found.total, *found.views, slope, offset) == pytest.approx(wanted, rel=rounding(1000, CONDITION))
+
+
+@given(views=view_pairs(), seed=seeds)
+def test_what_a_prediction_left_explains_as_much_as_the_prediction(views: tuple[Array, Array], seed: int) -> None:
+    found = moments(*views)
+    source, target = views
+    slope = gaussian(seed, target.shape[-1], source.shape[-1]).numpy()
+    offset = gaussian(seed + 1, target.shape[-1]).numpy()
+    left = moments(target - source @ slope.T - offset, target)
+    wanted = explained(found.total, *found.views, slope, offset)
+    assert explained_beside(left.total, *left.views) == pytest.approx(wanted, rel=rounding(1000, CONDITION))
 
 
 @given(views=view_pairs())

@@ -1,0 +1,83 @@
+"""What is measured of many subspaces at once, or in core coordinates alone, equals one plain evaluation each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from ace.compare import affine_map
+from ace.intervene import Intervention
+from ace.measure import controls
+from ace.measure.budget import Budget
+from ace.measure.subject import Study
+from ace.measure.transplant import transplants
+from ace.tasks import MarkovChain, Split
+from ace.training.transformer import Architecture, SmallTransformer, initialise
+
+SIZES = {Split.EXTRACTION: 60, Split.SELECTION: 60, Split.EVALUATION: 80}
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    """Untrained models: what is compared is arithmetic."""
+    models = []
+    for seed in range(2):
+        model = SmallTransformer(Architecture(4, 16, 1, 12, 2, 24))
+        initialise(model, torch.Generator().manual_seed(seed))
+        models.append(model.eval().requires_grad_(False))
+    transition = np.roll(np.eye(4), 1, axis=1) * 0.25 + np.eye(4) * 0.75
+    return Study(models, MarkovChain("chain", transition, 12), sizes=SIZES)
+
+
+@pytest.mark.parametrize("mode", ["keep", "remove"])
+@pytest.mark.parametrize("kind", controls.KINDS)
+def test_random_subspaces_perform_as_each_does_by_itself(study: Study, kind: str, mode: str) -> None:
+    bases = controls.random_bases(study, 0, kind)[:7]
+    plain = [study.performance(0, Intervention(study.core(0).with_basis(basis), mode).apply) for basis in bases]
+    hits, losses = (np.array([found[part].mean() for found in plain]) for part in (0, 1))
+    assert controls.random_accuracy(study, 0, kind, mode)[:7] == pytest.approx(hits, abs=1e-9)
+    assert controls.random_loss(study, 0, kind, mode)[:7] == pytest.approx(losses, rel=1e-5)
+    assert np.ptp(hits) > 0  # subspaces differ, so that the agreement says something
+
+
+def test_a_transplant_in_coordinates_is_one_of_whole_states(study: Study) -> None:
+    host, donor = study.core(0), (study.coordinates(1, Split.SELECTION), study.coordinates(1, Split.EVALUATION))
+    fit, given = (torch.from_numpy(part) for part in donor)
+    carry = affine_map(fit.flatten(0, 1), torch.from_numpy(study.coordinates(0, Split.SELECTION)).flatten(0, 1))
+    states = host.mean + carry(given) @ host.basis.T
+    hits, _ = study.performance(0, lambda part: states.split(500)[0][: len(part)].to(part))
+    wanted = float(hits.mean() - study.base(0)[0].mean())
+    found = {estimate.label: estimate.value for estimate in transplants(study, study)}
+    assert found["1>0"] == pytest.approx(wanted, abs=1e-9)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Something that says it takes so many bytes."""
+
+    nbytes: int
+
+
+def test_a_budget_keeps_what_was_used_last_and_the_largest_while_it_is_used() -> None:
+    budget, made = Budget(100), []
+
+    def obtain(name: str, size: int) -> Block:
+        def compute() -> Block:
+            made.append(name)
+            return Block(size)
+
+        return budget.get(name, compute)
+
+    first = obtain("a", 60)
+    assert obtain("a", 60) is first
+    obtain("b", 40)
+    obtain("c", 500)  # larger than the budget, and beside it 100 bytes
+    obtain("a", 60)
+    assert made == ["a", "b", "c"]
+    obtain("d", 30)  # 130 beside the largest: b, used longest ago, gives way
+    obtain("c", 500)
+    obtain("b", 40)
+    assert made == ["a", "b", "c", "d", "b"]
