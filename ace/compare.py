@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from ace.check import as_matrix, check_count, check_rank
 from ace.errors import InputError
-from ace.linalg import EPS, random_frames, row_factor
+from ace.linalg import EPS, random_frames, row_factor, stream_factor
 
 Array = NDArray[np.float64]
+
+CHUNK = 4096  # rows taken at a time
 
 
 def _basis(name: str, value: Tensor, width: int | None = None) -> Tensor:
@@ -122,16 +124,21 @@ def consensus(views: Sequence[Tensor]) -> Consensus:
     matrices = [as_matrix(f"views[{i}]", view, minimum_rows=2) for i, view in enumerate(views)]
     if len({len(matrix) for matrix in matrices}) != 1:
         raise InputError(f"views: expected equal numbers of rows, got {[len(m) for m in matrices]}")
-    white, readers = [], []
+    means, readers = [], []
     for matrix in matrices:
-        centred = matrix - matrix.mean(dim=0)
-        _, sizes, axes = torch.linalg.svd(row_factor(matrix, centred=True).factor, full_matrices=False)
+        found = row_factor(matrix, centred=True)
+        _, sizes, axes = torch.linalg.svd(found.factor, full_matrices=False)
         kept = sizes > len(sizes) * EPS * sizes[0] * 1e2
-        reader = (axes[kept] / sizes[kept, None]).T  # (d, k): whitens the centred view
-        readers.append(reader)
-        white.append(centred @ reader)
-    joined = torch.cat(white, dim=1)
-    triangle = torch.linalg.qr(joined, mode="r").R if len(joined) > joined.shape[1] else joined
+        means.append(found.mean)
+        readers.append((axes[kept] / sizes[kept, None]).T)  # (d, k): whitens the centred view
+
+    def joined(parts: tuple[Tensor, ...]) -> Tensor:
+        """The same rows of all views, whitened, side by side."""
+        return torch.cat([(p - m) @ r for p, m, r in zip(parts, means, readers, strict=True)], dim=1)
+
+    # Block by block: all rows of all whitened views at once would be the largest thing in memory.
+    blocks = zip(*(matrix.split(CHUNK) for matrix in matrices), strict=True)
+    triangle = stream_factor(map(joined, blocks), centred=False).factor
     _, sizes, axes = torch.linalg.svd(triangle, full_matrices=False)
     count = min(reader.shape[1] for reader in readers)
     parts = axes[:count].T.split([reader.shape[1] for reader in readers])

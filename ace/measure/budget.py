@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Protocol, TypeVar
 
-BYTES = 512 * 2**20
+BYTES = 256 * 2**20
 
 
 class Sized(Protocol):

@@ -13,6 +13,7 @@ from scipy import stats
 from torch import Tensor
 
 from ace.compare import (
+    CHUNK,
     affine_map,
     canonical_correlations,
     consensus,
@@ -261,6 +262,23 @@ def test_consensus_is_invariant_under_invertible_affine_maps(
 ) -> None:
     moved = [view @ invertible(seed, view.shape[1], condition) + 3 for view in views]
     assert distance(consensus(moved).agreement, consensus(views).agreement) <= rounding(len(views[0]), 1e3 * condition)
+
+
+@pytest.mark.parametrize("rows", [3 * CHUNK + 17, CHUNK, 20])
+def test_consensus_in_blocks_of_rows_is_that_of_the_mean_projector(rows: int) -> None:
+    latent = gaussian(0, rows, 2)
+    views = [torch.cat([latent + 0.3 * gaussian(k, rows, 2), gaussian(9 + k, rows, 2)], dim=1) + k for k in (1, 2, 3)]
+    # Slow twin: orthonormal columns of every whole view, side by side.
+    joined = torch.cat([torch.linalg.qr(view - view.mean(dim=0)).Q for view in views], dim=1)
+    left, sizes, _ = torch.linalg.svd(joined, full_matrices=False)
+    found = consensus(views)
+    assert distance(found.agreement, sizes[:4].square() / 3) <= rounding(rows, 1e2)
+    for view, loading in zip(views, found.loadings, strict=True):
+        # Both read the view along its own projection of the consensus variate.
+        basis = torch.linalg.qr(view - view.mean(dim=0)).Q
+        wanted = basis @ (basis.T @ left[:, :4])
+        cosine = torch.nn.functional.cosine_similarity((view - view.mean(dim=0)) @ loading, wanted, dim=0)
+        assert distance(cosine.abs(), torch.ones(4)) <= rounding(rows, 1e3)
 
 
 # --- Transplants and weights ------------------------------------------------------------------------------------------
