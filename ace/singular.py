@@ -9,12 +9,13 @@ time, not correctness.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError, LinearOperator, svds
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 Array = NDArray[np.float64]
@@ -58,15 +59,24 @@ class SingularSystem:
         """Leading triplets, or None where they cannot be vouched for."""
         start = np.random.default_rng(0).standard_normal(min(self._matrix.shape))
         try:
-            left, values, right = _largest(self._matrix, count, start)
-            rest = self._matrix - left * values @ right
-            following = _largest(rest, 1, start, tolerance=1e-8)[1]
+            # Lanczos goes to and fro between torch's products and SciPy's: where each keeps threads of its own, those
+            # of one wait for the cores that those of the other hold. SciPy's are vectors; one thread does them.
+            with _blas().limit(limits=1, user_api="blas"):
+                left, values, right = _largest(self._matrix, count, start)
+                rest = self._matrix - left * values @ right
+                following = _largest(rest, 1, start, tolerance=1e-8)[1]
         except ArpackError:
             return None
         limit = ROUNDING * float(values[0])
         residuals = (self._matrix @ right.T - left * values, left.T @ self._matrix - values[:, None] * right)
         complete = float(following[0]) <= float(values[-1]) + limit
         return (left, values, right) if complete and all(float(e.abs().amax()) <= limit for e in residuals) else None
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The linear algebra that NumPy and SciPy brought along; finding it costs more than limiting its threads."""
+    return ThreadpoolController()
 
 
 def _largest(matrix: Tensor, count: int, start: Array, tolerance: float = 0.0) -> Triplets:
@@ -76,7 +86,7 @@ def _largest(matrix: Tensor, count: int, start: Array, tolerance: float = 0.0) -
 
 
 def _operator(matrix: Tensor) -> LinearOperator:
-    """Products by torch: two libraries that each keep threads of their own take the cores from one another."""
+    """Products by torch, as everywhere else."""
 
     def times(factor: Tensor) -> Callable[[Array], Array]:
         return lambda columns: (factor @ torch.from_numpy(np.ascontiguousarray(columns))).numpy()
