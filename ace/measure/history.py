@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -21,7 +21,9 @@ from ace.measure.kinds import small_model
 from ace.measure.measurement import Measurement
 from ace.measure.subject import Study, Subject
 from ace.sites import find_sites, hooked
-from ace.tasks import ModularAddition, Split
+from ace.tasks import ModularAddition
+from ace.tasks.base import require_disjoint
+from ace.tasks.modular_addition import HELD_OUT
 from ace.training.course import Course
 from ace.training.result import TrainedEnsemble
 from ace.training.transformer import SmallTransformer
@@ -160,7 +162,7 @@ class History:
 
 @dataclass(frozen=True)
 class CheckpointScan:
-    """Keep and remove at every rank of one model, on evaluation pairs.
+    """Keep and remove at every rank of one model, on all held-out pairs.
 
     Attributes:
         core: ranks of the core, 1 to its numerical rank.
@@ -186,21 +188,39 @@ def one_thread() -> Iterator[None]:
 def scan_checkpoint(
     model: SmallTransformer, task: ModularAddition, *, seed: int = 0, extractor: Extractor = extract_core
 ) -> CheckpointScan:
-    """Scan a model on evaluation pairs, its core being extracted from extraction pairs.
+    """Scan a model on all held-out pairs, each part of them with a core extracted from another part.
 
-    The model runs once, on the last position alone; what all ranks share is computed once.
+    A rank at which a curve first crosses a bound is as uncertain as the curve: three times the pairs leave it half the
+    noise, and no pair is judged by a core that saw it. The model runs once, on the last position alone.
 
     Args:
         seed: chooses the random subspaces.
     """
-    batches = [task.draw(split, task.size(split)) for split in (Split.EXTRACTION, Split.EVALUATION)]
+    batches = [task.draw(split, task.size(split)) for split in HELD_OUT]
     inputs = torch.from_numpy(np.concatenate([batch.inputs for batch in batches]))
-    extraction, evaluation = last_states(model, inputs).split([len(batch.inputs) for batch in batches])
+    parts = last_states(model, inputs).split([len(batch.inputs) for batch in batches])
     weight, bias = model.head.weight.detach(), model.head.bias.detach()
-    core = extractor(extraction, head_sensitivities(weight), rank=Full())
-    random = core.with_basis(random_frames(core.width, core.width, 1, torch.Generator().manual_seed(seed))[0])
-    targets = torch.from_numpy(batches[1].targets)[:, -1]
-    return CheckpointScan(*(rank_scan(evaluation, targets, weight, bias, basis) for basis in (core, random)))
+    sensitivities = head_sensitivities(weight)
+    scans: dict[str, list[RankScan]] = {"core": [], "random": []}
+    for place, part in enumerate(parts):
+        core = extractor(part, sensitivities, rank=Full())
+        random = core.with_basis(random_frames(core.width, core.width, 1, torch.Generator().manual_seed(seed))[0])
+        judged = (place + len(parts) - 1) % len(parts)  # evaluation, for a core from extraction
+        require_disjoint(batches[place].split.value, batches[judged])
+        targets = torch.from_numpy(batches[judged].targets)[:, -1]
+        for name, basis in (("core", core), ("random", random)):
+            scans[name].append(rank_scan(parts[judged], targets, weight, bias, basis))
+    return CheckpointScan(_pooled(scans["core"]), _pooled(scans["random"]))
+
+
+def _pooled(scans: Sequence[RankScan]) -> RankScan:
+    """Scans of different samples as one, up to the smallest number of ranks."""
+    ranks = min(len(scan.keep_hits) for scan in scans)
+    return RankScan(
+        torch.cat([scan.base_hits for scan in scans]),
+        torch.cat([scan.keep_hits[:ranks] for scan in scans], dim=1),
+        torch.cat([scan.remove_hits[:ranks] for scan in scans], dim=1),
+    )
 
 
 @torch.no_grad()

@@ -166,7 +166,7 @@ def redundancy(subject: Subject) -> Measurement:
 
 
 def _draws(scan: RankScan, seed: int) -> tuple[Sizes, Sizes]:
-    """(b, n) how often each evaluation pair is drawn in each resample, and (1, n) each pair once."""
+    """(b, n) how often each held-out pair is drawn in each resample, and (1, n) each pair once."""
     size = scan.count
     drawn = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), REPLICATES)
     return np.asarray(drawn, dtype=np.int64), np.ones((1, size), dtype=np.int64)
@@ -187,7 +187,7 @@ def _suf(scan: RankScan, counts: Sizes) -> Sizes:
 
 
 def _ratio(history: History, index: int, late: RankScan, early: RankScan) -> Estimate:
-    """r_nec at one checkpoint over that at another, with resampled evaluation pairs.
+    """r_nec at one checkpoint over that at another, with resampled held-out pairs.
 
     Where the late one is not reached it counts as one more than all ranks: the ratio is at least that.
 

@@ -166,15 +166,29 @@ def write_by_full_forwards(
 
 
 def checkpoint_by_evaluation(model: SmallTransformer, task: ModularAddition) -> tuple[Curves, Curves]:
-    """Accuracy of keep and remove at every rank, of the core and of random subspaces, the model run anew for each."""
-    extraction, evaluation = (task.draw(split, task.size(split)) for split in (Split.EXTRACTION, Split.EVALUATION))
+    """Accuracy of keep and remove at every rank, of the core and of random subspaces, the model run anew for each.
+
+    Each third of the held-out pairs is judged by a core of another third; the curves are those of all pairs.
+    """
     site = find_sites(model).site(-1)
-    states = states_at(model, torch.from_numpy(extraction.inputs), site)[:, -1]
-    core = extract_core(states, head_sensitivities(model.head.weight), rank=Full())
-    random = core.with_basis(random_frames(core.width, core.width, 1, torch.Generator().manual_seed(0))[0])
-    inputs, targets = torch.from_numpy(evaluation.inputs), torch.from_numpy(evaluation.targets)[:, -1]
-    own, beside = (rank_scan_by_evaluation(model, inputs, targets, site, basis) for basis in (core, random))
-    return own, beside
+    splits = (Split.EXTRACTION, Split.SELECTION, Split.EVALUATION)
+    found = []
+    for split, judged in zip(splits, (splits[2], *splits[:2]), strict=True):
+        extraction, evaluation = (task.draw(part, task.size(part)) for part in (split, judged))
+        states = states_at(model, torch.from_numpy(extraction.inputs), site)[:, -1]
+        core = extract_core(states, head_sensitivities(model.head.weight), rank=Full())
+        random = core.with_basis(random_frames(core.width, core.width, 1, torch.Generator().manual_seed(0))[0])
+        inputs, targets = torch.from_numpy(evaluation.inputs), torch.from_numpy(evaluation.targets)[:, -1]
+        found.append([rank_scan_by_evaluation(model, inputs, targets, site, basis) for basis in (core, random)])
+    weights = [task.size(judged) for judged in (splits[2], *splits[:2])]
+    own, beside = (
+        tuple(
+            [float(np.average(values, weights=weights)) for values in zip(*curves, strict=False)]
+            for curves in zip(*turns, strict=True)
+        )
+        for turns in zip(*found, strict=True)
+    )
+    return (own[0], own[1]), (beside[0], beside[1])
 
 
 def separate_models(recipe: Recipe, device: str = "cpu") -> list[TorchTransformer]:
