@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ace.check import check_count
 from ace.core import Core
 from ace.errors import InputError
+from ace.growing import growing_batch
 from ace.language import LanguageModel
 from ace.observe import check_inputs, reading
 from ace.prefix import repeated_cache, restricted_head, returned_tuples, skipped_blocks, tiled_cache
@@ -171,8 +172,8 @@ def continue_text(
 ) -> Tensor:
     """(n, t + steps) token ids: prompts (n, t) and `steps` tokens sampled at temperature 1 from the likeliest `top_k`.
 
-    What is stored of earlier positions is always clean: a steered pass edits the current last position only, runs the
-    blocks above the site on keys and values of its own, and leaves the stored ones as they are.
+    What is stored of earlier positions is always clean: a steered pass edits the current last position only, and what
+    it stores is that of the state before the edit.
 
     Raises:
         InputError: prompts that are not token ids, or no steps.
@@ -209,9 +210,12 @@ def _steered(
     language: LanguageModel, current: Tensor, cache: Any, steering: Steering, tuples: list[bool]
 ) -> tuple[Tensor, Any]:
     """Logits (n, v) of the strength picked for each row, and the clean cache after this position."""
+    wanted = torch.tensor(sorted({*steering.plural, *steering.singular}))
+    narrow = _among(steering, wanted)
+    if tuples and cache is not None and not steering.site.linear_tail:
+        return _steered_at_once(language, current, cache, narrow, wanted, tuples), cache
     model, anatomy = language.model, language.anatomy
     states: dict[int, Tensor] = {}
-    wanted = torch.tensor(sorted({*steering.plural, *steering.singular}))
     before = None if cache is None else repeated_cache(cache, lambda stored: stored)
     with (
         restricted_head(language, wanted),
@@ -219,12 +223,6 @@ def _steered(
         returned_tuples(model, anatomy, [] if tuples else tuples),
     ):
         output = model(input_ids=current, past_key_values=cache, use_cache=True)
-    places = {int(token): place for place, token in enumerate(wanted)}
-    narrow = replace(
-        steering,
-        plural=tuple(places[token] for token in steering.plural),
-        singular=tuple(places[token] for token in steering.singular),
-    )
     clean = narrow.contrast(output.logits[:, -1])
     state = states[steering.site.index][:, -1]
     pushing = partial(_pushed_logits, language, steering.site, current[:, -1:], before, tuples)
@@ -235,6 +233,46 @@ def _steered(
     tried = pushing(steering.candidates(state))
     picked = steering.pick(clean, steering.contrast(tried))
     return tried[picked, torch.arange(len(state), device=picked.device)], output.past_key_values
+
+
+def _among(steering: Steering, wanted: Tensor) -> Steering:
+    """The same steering for logits of the tokens `wanted` only."""
+    places = {int(token): place for place, token in enumerate(wanted)}
+    return replace(
+        steering,
+        plural=tuple(places[token] for token in steering.plural),
+        singular=tuple(places[token] for token in steering.singular),
+    )
+
+
+def _steered_at_once(
+    language: LanguageModel, current: Tensor, cache: Any, steering: Steering, wanted: Tensor, tuples: list[bool]
+) -> Tensor:
+    """`_steered` in one run, which the edited rows join at the site: weights above it are read once, not twice.
+
+    Only the clean rows' keys and values are stored, and the vocabulary's logits formed for the picked rows only.
+    """
+    model, anatomy, site = language.model, language.anatomy, steering.site
+    top, rows, times = anatomy.sites[-1], len(current), 1 + len(steering.strengths)
+    states: dict[int, Tensor] = {}
+
+    def join(state: Tensor) -> Tensor:
+        clean = state[:rows]
+        return torch.cat([clean, steering.candidates(clean[:, -1]).flatten(0, 1)[:, None].to(clean)])
+
+    counts = [rows if block < site.index else times * rows for block in range(len(anatomy.blocks))]
+    with (
+        restricted_head(language, wanted),
+        growing_batch(model, anatomy, counts, times * rows, tuples, cache, kept=rows),
+        hooked(model, site, join),
+        reading(model, (top,), states),
+    ):
+        output = model(input_ids=current.repeat(times, 1), past_key_values=cache, use_cache=True)
+    clean, *tried = steering.contrast(output.logits[:, -1]).split(rows)
+    picked = steering.pick(clean, torch.stack(tried))
+    edited = states[top.index][rows:, -1].unflatten(0, (-1, rows))
+    chosen = edited[picked, torch.arange(rows, device=picked.device)]
+    return _pushed_logits(language, top, current, None, tuples, chosen[None])[0]
 
 
 def _pushed_logits(

@@ -39,6 +39,7 @@ def growing_batch(
     total: int,
     tuples: Sequence[bool],
     cache: Any,
+    kept: int = 0,
 ) -> Iterator[None]:
     """Inside, block l works on the first counts[l] of `total` rows and hands on the others unchanged.
 
@@ -47,11 +48,12 @@ def growing_batch(
         tuples: for every block, whether it returns a tuple that begins with the state, or the state itself.
         cache: what the model is run with, or None; its layers hold the keys and values of the prefix for fewer rows,
             which are repeated.
+        kept: of that many rows, the first, the cache also stores the new keys and values, as if they were run alone.
     """
     rooms = _Rooms(total)
 
     def partly(layer: int, real: Callable[..., Any]) -> Callable[..., Any]:
-        return _partly(real, counts[layer], total, tuples[layer], cache, layer, rooms)
+        return _partly(real, counts[layer], total, tuples[layer], cache, layer, rooms, kept)
 
     with replaced_forwards(model, anatomy.blocks, partly):
         yield
@@ -98,21 +100,37 @@ class _Rooms:
         return room
 
 
-def _repeated(stored: Any, count: int, rooms: _Rooms | None) -> Any:
-    """A layer of a cache for `count` rows, without changing the stored one; with `rooms`, for one call of `update`."""
+def _repeated(stored: Any, count: int, rooms: _Rooms | None, kept: int) -> Any:
+    """A layer of a cache for `count` rows; with `rooms`, for one call of `update`.
+
+    The stored one stays as it is, but for what it gains with `rooms` of the first `kept` rows.
+    """
     from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
     found = copy.copy(stored)
     if rooms is not None and type(stored) in (DynamicLayer, DynamicSlidingWindowLayer):
 
         def update(keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-            return rooms.joined("keys", stored.keys, keys), rooms.joined("values", stored.values, values)
+            joined = rooms.joined("keys", stored.keys, keys), rooms.joined("values", stored.values, values)
+            if kept:
+                stored.update(keys[:kept], values[:kept])
+            return joined
 
         found.update = update
         return found
     times = count // len(stored.keys)
     found.keys, found.values = (part.repeat(times, 1, 1, 1) for part in (stored.keys, stored.values))
     return found
+
+
+def _afterwards(stored: Any, used: Any, kept: int, *, first: bool) -> Any:
+    """The layer that a cache goes on with, after a block was run with another in its place."""
+    if used is stored or "update" in vars(used):  # what is kept was stored meanwhile
+        return stored
+    if not kept:
+        return used if first else stored  # the first tells the length, and is the smallest
+    used.keys, used.values = used.keys[:kept], used.values[:kept]
+    return used
 
 
 def _partly(
@@ -123,6 +141,7 @@ def _partly(
     cache: Any,
     layer: int,
     rooms: _Rooms,
+    kept: int,
 ) -> Callable[..., Any]:
     def forward(*arguments: Any, **named: Any) -> Any:
         place = state_place(arguments, named)
@@ -132,12 +151,12 @@ def _partly(
         stored = None if cache is None else cache.layers[layer]
         if stored is not None and stored.is_initialized:
             # For this block only: all layers at once would take far more memory.
-            cache.layers[layer] = _repeated(stored, count, None if layer == 0 else rooms)
+            cache.layers[layer] = _repeated(stored, count, None if layer == 0 else rooms, kept)
         if count < total:
             arguments, named = leading_rows((arguments, named), count, total)
         output = real(*arguments, **named)
-        if stored is not None and layer > 0:  # the first tells the length, and is the smallest
-            cache.layers[layer] = stored
+        if stored is not None:
+            cache.layers[layer] = _afterwards(stored, cache.layers[layer], kept, first=layer == 0)
         if count == total:
             return output
         done = output[0] if as_tuple else output

@@ -14,6 +14,7 @@ from torch import Tensor
 from ace.continuation import Encoded
 from ace.core import Fixed, Full
 from ace.extract import extract_core, extract_stream, head_sensitivities
+from ace.generate import STRENGTHS as DEFAULT_STRENGTHS
 from ace.generate import TOP_K, Steering, continue_text, core_component
 from ace.intervene import Intervention, rank_scan
 from ace.language import LanguageModel, wrap_model
@@ -37,7 +38,8 @@ EXTRACTION_WAYS = ("factors", "stream", "gramians", "eigenvectors of C O")
 SCAN_WAYS = ("closed form", "an evaluation a rank")
 TRAINING_WAYS = ("ensemble", "separate loops")
 TRAININGS = (("markov-paper", 3, 960), ("markov-paper", 5, 960), ("modadd-paper", 3, 1404))
-WRITING_WAYS = ("stored keys and values", "two full forwards a token")
+WRITING_WAYS = ("stored keys and values", "full forwards")
+STRENGTHS = {"one strength": (-1.0,), "four strengths": DEFAULT_STRENGTHS}
 SWEEP_WAYS = ("cached prefix", "a full forward an edit")
 INTERVAL_WAYS = ("multinomial counts", "scipy.stats.bootstrap")
 
@@ -168,19 +170,21 @@ def _sweep_behind_prefix(language: LanguageModel, group: Encoded, edits: list[li
 
 
 @cache
-def writing(blocks: int = 12, width: int = 768, vocabulary: int = 50257, steps: int = 50) -> Ways:
-    """Tokens (1, 10 + steps) written with one dimension flipped at the middle site at every token."""
+def writing(
+    strengths: str, blocks: int = 12, width: int = 768, vocabulary: int = 50257, length: int = 17, steps: int = 50
+) -> Ways:
+    """Tokens (1, length + steps) written with one dimension reflected at the middle site at every token."""
     language = sweep_model(blocks, width, vocabulary)
-    prompt = torch.randint(vocabulary, (1, 10), generator=torch.Generator().manual_seed(1))
+    prompt = torch.randint(vocabulary, (1, length), generator=torch.Generator().manual_seed(1))
     site = language.anatomy.site(blocks // 2)
     generator = torch.Generator().manual_seed(2)
     states, rows = torch.randn(50, width, generator=generator), torch.randn(3, width, generator=generator)
     core = extract_core(states, rows, rank=Fixed(1))
-    steering = Steering(site, core_component(core), (11, 12), (13, 14), strengths=(-1.0,))
-    edit = Intervention(core, "flip")
+    steering = Steering(site, core_component(core), (11, 12), (13, 14), strengths=STRENGTHS[strengths])
+    edits = [Intervention(core, "scale", strength=strength) for strength in STRENGTHS[strengths]]
     works = (
         lambda: continue_text(language, prompt, steps, torch.Generator().manual_seed(0), steering, top_k=TOP_K),
-        partial(naive.write_by_full_forwards, language.model, prompt, steps, steering, edit, TOP_K),
+        partial(naive.write_by_full_forwards, language.model, prompt, steps, steering, edits, TOP_K),
     )
     return dict(zip(WRITING_WAYS, works, strict=True))
 

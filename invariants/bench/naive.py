@@ -153,15 +153,18 @@ Curves = tuple[list[float], list[float]]
 
 @torch.no_grad()
 def write_by_full_forwards(
-    model: nn.Module, prompt: Tensor, steps: int, steering: Steering, edit: Intervention, top_k: int
+    model: nn.Module, prompt: Tensor, steps: int, steering: Steering, edits: Sequence[Intervention], top_k: int
 ) -> Tensor:
-    """(1, t + steps) tokens under one strength: for every token a clean and an edited pass over all that there is."""
+    """(1, t + steps) tokens: for every one a clean pass, and a pass for each strength, over all that there is."""
     generator, tokens = torch.Generator().manual_seed(0), prompt
     for _ in range(steps):
-        steering.contrast(model(input_ids=tokens).logits[:, -1])
-        with intervening(model, steering.site, edit, position=-1):
-            logits = model(input_ids=tokens).logits[:, -1]
-        tokens = torch.cat([tokens, sample_likeliest(logits, top_k, generator)], dim=1)
+        clean = steering.contrast(model(input_ids=tokens).logits[:, -1])
+        tried = []
+        for edit in edits:
+            with intervening(model, steering.site, edit, position=-1):
+                tried.append(model(input_ids=tokens).logits[:, -1])
+        picked = steering.pick(clean, steering.contrast(torch.stack(tried)))
+        tokens = torch.cat([tokens, sample_likeliest(tried[int(picked)], top_k, generator)], dim=1)
     return tokens
 
 

@@ -45,7 +45,8 @@ def main() -> None:
     for name, models, sequences in cases.TRAININGS:
         compare(f"{name}, {models} models", cases.training(name, models, sequences), 9)
     compare("layer sweep, 12 x d768", cases.sweep(), 3)
-    compare("50 steered tokens", cases.writing(), 3)
+    for strengths in cases.STRENGTHS:
+        compare(f"steering, {strengths}", cases.writing(strengths), 3)
     compare("bootstrap interval", cases.interval(), 3)
 
 
