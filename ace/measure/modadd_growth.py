@@ -238,8 +238,10 @@ def _ablations(history: History) -> dict[str, Any]:
         scans = [history.scan(epoch, k).core for epoch in history.epochs]
         sizes = [history.study(epoch).core(k).dimension for epoch in history.epochs]
         found["base"].append([scan.base for scan in scans])
-        found["kept"].append([float(scan.keep[size - 1]) for scan, size in zip(scans, sizes, strict=True)])
-        found["removed"].append([float(scan.remove[size - 1]) for scan, size in zip(scans, sizes, strict=True)])
+        # Scans pool cores of three splits and have the ranks that all of them have.
+        ranks = [min(size, len(scan.keep)) for scan, size in zip(scans, sizes, strict=True)]
+        found["kept"].append([float(scan.keep[rank - 1]) for scan, rank in zip(scans, ranks, strict=True)])
+        found["removed"].append([float(scan.remove[rank - 1]) for scan, rank in zip(scans, ranks, strict=True)])
         found["dimensions"].append(sizes)
     return found
 

@@ -85,7 +85,7 @@ def _ablations(axis: Axes, found: Results) -> None:
             axis.plot(places, values, color=_seed(index), ls=line, lw=1, marker=marker, ms=3.2)
         axis.plot([], [], color=GREY, ls=line, lw=1, marker=marker, ms=3.2, label=label)
     axis.axhline(found["modadd.necessity"]["details"]["chance"], color=INK, lw=0.7, label="chance")
-    axis.set(xticks=places, xlabel="checkpoint, epoch", ylabel="accuracy on evaluation pairs", ylim=(-0.02, 1.04))
+    axis.set(xticks=places, xlabel="checkpoint, epoch", ylabel="accuracy on held-out pairs", ylim=(-0.02, 1.04))
     axis.set_xticklabels(course["epochs"])
     axis.legend(loc="center right", bbox_to_anchor=(1, 0.72), handlelength=2)  # beside the curves, above what is left
     names = ("formation", "sufficiency", "necessity")
