@@ -11,7 +11,6 @@ import json
 import math
 import sys
 import time
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from ace.check import check_count
 from ace.errors import ArtifactError, InputError, RecipeError
 from ace.tasks.fragment import story, vocabulary
 from ace.training.checkpoint import load_artifact, save_artifact
+from ace.training.recipe import read_entries
 from ace.training.word_tokenizer import word_tokenizer
 
 PARTIAL_SECONDS = 20.0
@@ -107,10 +107,7 @@ def read_language_recipe(path: Path) -> LanguageRecipe:
     Raises:
         RecipeError: unreadable, missing or unknown keys, values out of range.
     """
-    try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"{path.name}: expected a readable TOML file: {error}") from error
+    entries = read_entries(path)
     known = {field.name for field in fields(LanguageRecipe)} - {"name"}
     unknown, missing = sorted(set(entries) - known), sorted(known - set(entries) - {"seed"})
     if unknown or missing:

@@ -114,17 +114,25 @@ class Recipe:
         return build_task(self.task)
 
 
+def read_entries(path: Path) -> dict[str, Any]:
+    """What a TOML file says.
+
+    Raises:
+        RecipeError: it cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{path.name}: expected a readable TOML file: {error}") from error
+
+
 def read_recipe(path: Path) -> Recipe:
     """Recipe from a TOML file; its name is the file's stem.
 
     Raises:
         RecipeError: unreadable, missing or unknown keys, values out of range.
     """
-    try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"{path.name}: expected a readable TOML file: {error}") from error
-    return parse_recipe(path.stem, entries)
+    return parse_recipe(path.stem, read_entries(path))
 
 
 def parse_recipe(name: str, entries: Mapping[str, Any]) -> Recipe:

@@ -69,7 +69,7 @@ from ace.tasks import (
 from ace.training import checkpoint, ensemble, language_store, result, trainer, word_tokenizer
 from ace.training import language as language_training
 from ace.training.course import parse_course
-from ace.training.recipe import parse_recipe, read_recipe
+from ace.training.recipe import parse_recipe, read_entries, read_recipe
 from ace.training.transformer import Architecture, SmallTransformer
 from ace.verify import judge, verify_claim
 from invariants.contracts import builders, families
@@ -588,6 +588,12 @@ bad(
 )
 bad("training.recipe.parse_recipe: vocabulary", parsed(model={"vocabulary": 5}), "vocabulary | 4 | 5", RecipeError)
 bad("training.recipe.parse_recipe: task", parsed(task={"stay": 1.5}), "tiny.task | stay | 1.5", RecipeError)
+bad(
+    "training.recipe.read_entries: no file",
+    lambda f: read_entries(f / "none.toml"),
+    "none.toml | readable",
+    RecipeError,
+)
 bad("training.recipe.read_recipe: no file", lambda f: read_recipe(f / "none.toml"), "none.toml | readable", RecipeError)
 bad("training.recipe.read_recipe: no TOML", lambda f: read_recipe(written("a = [")(f)), "tiny.toml | TOML", RecipeError)
 bad("training.recipe.read_recipe: empty", lambda f: read_recipe(written("")(f)), "tiny | missing | task", RecipeError)
