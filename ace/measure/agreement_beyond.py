@@ -31,6 +31,7 @@ NEUTRAL = 60  # prompts on which number should not matter
 DIRECTIONS = 200  # norm-matched random directions
 ALLOWED_NATS = 0.1
 DAMAGE = 0.99
+AT_ONCE = 8  # bases of random subspaces
 
 
 def attractor(subject: object) -> Measurement:
@@ -205,9 +206,9 @@ def dormant(subject: object) -> Measurement:
         whole = _effect(study, core, axis[None])[0]
         parts = [readers @ (readers.T @ axis), axis - readers @ (readers.T @ axis)]
         kept, dropped = _effect(study, core, torch.stack(parts))
-        random = random_frames(core.width, readers.shape[1], DRAWS // 5, torch.Generator().manual_seed(0))
+        random = _projections(axis, readers.shape[1], DRAWS // 5, torch.Generator().manual_seed(0))
         few = control_prompts(study)[0]
-        drawn = _effect(study, core, (random @ (random.transpose(1, 2) @ axis[:, None]))[:, :, 0], few).mean(axis=1)
+        drawn = _effect(study, core, random, few).mean(axis=1)
         estimates.append(_share(str(k), kept, whole, study))
         shares = drawn / float(_effect(study, core, axis[None], few).mean())
         controls.append(exact(str(k), quantile(shares, LEVEL), count=len(drawn)))
@@ -215,6 +216,15 @@ def dormant(subject: object) -> Measurement:
             {"directions": readers.shape[1], "width": core.width, "unread part": float(dropped.mean() / whole.mean())}
         )
     return Measurement(tuple(estimates), {"random directions as many": tuple(controls)}, details={"seeds": details})
+
+
+def _projections(axis: Tensor, rank: int, draws: int, generator: torch.Generator) -> Tensor:
+    """(draws, d) an axis (d) projected onto random subspaces, a few at a time: bases of a wide model are large."""
+    found = []
+    for count in torch.arange(draws).split(AT_ONCE):
+        bases = random_frames(len(axis), rank, len(count), generator)
+        found.append((bases @ (bases.mT @ axis[:, None]))[:, :, 0])
+    return torch.cat(found)
 
 
 def _share(label: str, part: Array, whole: Array, study: LanguageStudy) -> Estimate:
