@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from ace.errors import InputError
 from ace.sites import Site, hooked
 
 MODES = ("keep", "remove", "flip", "scale")
+GAINS: Mapping[str, float] = MappingProxyType({"remove": 0.0, "flip": -1.0})  # g of the equivalent scale(g)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Intervention:
     @property
     def gain(self) -> float:
         """g of the equivalent scale(g); keep has none and does not ask."""
-        return {"remove": 0.0, "flip": -1.0}.get(self.mode, self.strength if self.strength is not None else 1.0)
+        return GAINS.get(self.mode, self.strength if self.strength is not None else 1.0)
 
     def apply(self, states: Tensor) -> Tensor:
         """Edited copy of states (..., d) in their dtype; half precision is computed in float32, the rest as it comes.

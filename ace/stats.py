@@ -101,7 +101,7 @@ def bootstrap(
     if values.ndim == 0 or len(values) < 2:
         raise InputError(f"clusters: expected at least 2, got shape {values.shape}")
     blocks = grouped(values)
-    counts = _drawn(len(blocks), resamples, seed)
+    counts = resample_counts(len(blocks), resamples, seed)
     # Blocks may differ by one cluster in size: a mean of clusters divides by the clusters drawn, not by the blocks.
     sizes = grouped(np.ones(len(values)))
     means = (counts / (counts @ sizes)[:, None]) @ blocks.reshape(len(blocks), -1)
@@ -113,9 +113,12 @@ def bootstrap(
 
 
 @lru_cache(maxsize=8)
-def _drawn(blocks: int, resamples: int, seed: int) -> NDArray[np.int64]:
-    """(resamples, blocks) how often each block is drawn. Draws cost more than most statistics, and serve them all."""
-    found = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), resamples)
+def resample_counts(size: int, resamples: int, seed: int) -> NDArray[np.int64]:
+    """(resamples, size) how often each is drawn of `size` with replacement, read-only.
+
+    Draws cost more than most statistics of them, and serve them all.
+    """
+    found = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), resamples)
     found.flags.writeable = False
     return found
 

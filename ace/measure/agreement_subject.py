@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from ace.check import check_choice
 from ace.continuation import encode_prompts, scattered
 from ace.discrimination import Discrimination, Ints
 from ace.errors import ClaimError, Inapplicable
+from ace.intervene import GAINS
 from ace.language import LanguageModel, wrap_model
 from ace.linalg import random_frames, weighted_frames
 from ace.measure.controls import DRAWS, KINDS
@@ -31,7 +31,6 @@ CONTROL_PROMPTS = 16  # of the evaluation split, half of each number, that rando
 OTHERS = 3  # arbitrary contrasts
 OTHER_SIZES = {Split.EXTRACTION: 100, Split.SELECTION: 60, Split.EVALUATION: 100}
 ROWS = 1536  # states pushed at a time
-GAINS: Mapping[str, Any] = {"remove": 0.0, "flip": -1.0}  # what a component is multiplied by; keep has no such
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,9 +224,9 @@ def pushed_subspaces(run: PrefixRun, site: Site, mean: Tensor, frames: Tensor, m
     """(draws, n) contrasts of one group under keep, remove or flip, or a strength, of every subspace (draws, d, r)."""
     states = run.states(site)
     centre, shifted = mean.to(states), states - mean.to(states)
-    gain = GAINS.get(mode, mode) if isinstance(mode, str) else mode
+    gain = GAINS.get(mode) if isinstance(mode, str) else mode
     found = []
     for part in frames.to(states).split(max(1, ROWS // (len(states) * run.tails))):
         component = (shifted @ part) @ part.transpose(1, 2)  # (g, n, d)
-        found.append(run.push(site, centre + component if gain == "keep" else states + (gain - 1.0) * component))
+        found.append(run.push(site, centre + component if gain is None else states + (gain - 1.0) * component))
     return torch.cat(found)

@@ -12,16 +12,15 @@ import torch
 from ace.core import Full, necessary_rank, sufficient_rank
 from ace.extract import extract_core
 from ace.intervene import rank_scan
-from ace.measure.history import TOLERANCE, last_states
+from ace.measure.history import TOLERANCE, held_out_states
 from ace.tasks import ModularAddition
-from ace.tasks.modular_addition import HELD_OUT
 from ace.training.transformer import SmallTransformer
 
 
 def published_sizes(model: SmallTransformer, task: ModularAddition) -> list[int | None]:
     """r_nec and r_suf from all held-out pairs at once and the head's weight as it is; None is "not reached"."""
-    batches = [task.draw(split, task.size(split)) for split in HELD_OUT]
-    states = last_states(model, torch.from_numpy(np.concatenate([batch.inputs for batch in batches])))
+    batches, parts = held_out_states(model, task)
+    states = torch.cat(parts)
     targets = torch.from_numpy(np.concatenate([batch.targets for batch in batches]))[:, -1]
     weight, bias = model.head.weight.detach(), model.head.bias.detach()
     scan = rank_scan(states, targets, weight, bias, extract_core(states, weight, rank=Full()))

@@ -22,7 +22,7 @@ from ace.measure.measurement import Measurement
 from ace.measure.subject import Study, Subject
 from ace.sites import find_sites, hooked
 from ace.tasks import ModularAddition
-from ace.tasks.base import require_disjoint
+from ace.tasks.base import Batch, require_disjoint
 from ace.tasks.modular_addition import HELD_OUT
 from ace.training.course import Course
 from ace.training.result import TrainedEnsemble
@@ -165,7 +165,7 @@ class CheckpointScan:
     """Keep and remove at every rank of one model, on all held-out pairs.
 
     Attributes:
-        core: ranks of the core, 1 to its numerical rank.
+        core: ranks of the core, 1 to the smallest numerical rank of the cores of the three parts.
         random: ranks of nested random subspaces, 1 to the state's width: the control.
     """
 
@@ -190,26 +190,24 @@ def scan_checkpoint(
 ) -> CheckpointScan:
     """Scan a model on all held-out pairs, each part of them with a core extracted from another part.
 
-    A rank at which a curve first crosses a bound is as uncertain as the curve: three times the pairs leave it half the
-    noise, and no pair is judged by a core that saw it. The model runs once, on the last position alone.
+    A rank at which a curve first crosses a bound is as uncertain as the curve, so all pairs count, none judged by a core
+    that saw it. The model runs once, on the last position alone.
 
     Args:
         seed: chooses the random subspaces.
     """
-    batches = [task.draw(split, task.size(split)) for split in HELD_OUT]
-    inputs = torch.from_numpy(np.concatenate([batch.inputs for batch in batches]))
-    parts = last_states(model, inputs).split([len(batch.inputs) for batch in batches])
+    batches, parts = held_out_states(model, task)
     weight, bias = model.head.weight.detach(), model.head.bias.detach()
     sensitivities = head_sensitivities(weight)
     scans: dict[str, list[RankScan]] = {"core": [], "random": []}
     for place, part in enumerate(parts):
         core = extractor(part, sensitivities, rank=Full())
         random = core.with_basis(random_frames(core.width, core.width, 1, torch.Generator().manual_seed(seed))[0])
-        judged = (place + len(parts) - 1) % len(parts)  # evaluation, for a core from extraction
-        require_disjoint(batches[place].split.value, batches[judged])
-        targets = torch.from_numpy(batches[judged].targets)[:, -1]
+        judged = batches[place - 1]  # evaluation, for a core from extraction
+        require_disjoint(batches[place].split.value, judged)
+        targets = torch.from_numpy(judged.targets)[:, -1]
         for name, basis in (("core", core), ("random", random)):
-            scans[name].append(rank_scan(parts[judged], targets, weight, bias, basis))
+            scans[name].append(rank_scan(parts[place - 1], targets, weight, bias, basis))
     return CheckpointScan(_pooled(scans["core"]), _pooled(scans["random"]))
 
 
@@ -221,6 +219,13 @@ def _pooled(scans: Sequence[RankScan]) -> RankScan:
         torch.cat([scan.keep_hits[:ranks] for scan in scans], dim=1),
         torch.cat([scan.remove_hits[:ranks] for scan in scans], dim=1),
     )
+
+
+def held_out_states(model: SmallTransformer, task: ModularAddition) -> tuple[list[Batch], tuple[Tensor, ...]]:
+    """All pairs of each held-out split, and their states (n, d) below the head at the last position."""
+    batches = [task.draw(split, task.size(split)) for split in HELD_OUT]
+    states = last_states(model, torch.from_numpy(np.concatenate([batch.inputs for batch in batches])))
+    return batches, states.split([len(batch.inputs) for batch in batches])
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from ace.measure.kinds import small_model
 from ace.measure.measurement import Measurement
 from ace.measure.modadd_ablation import chance_bound, kept_accuracy, random_kept, removed_accuracy
 from ace.measure.subject import REPLICATES, Study, Subject
-from ace.stats import Estimate, exact
+from ace.stats import Estimate, exact, resample_counts
 
 Sizes = NDArray[np.int64]
 
@@ -167,9 +167,7 @@ def redundancy(subject: Subject) -> Measurement:
 
 def _draws(scan: RankScan, seed: int) -> tuple[Sizes, Sizes]:
     """(b, n) how often each held-out pair is drawn in each resample, and (1, n) each pair once."""
-    size = scan.count
-    drawn = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), REPLICATES)
-    return np.asarray(drawn, dtype=np.int64), np.ones((1, size), dtype=np.int64)
+    return resample_counts(scan.count, REPLICATES, seed), np.ones((1, scan.count), dtype=np.int64)
 
 
 def _first(met: NDArray[np.bool_]) -> Sizes:

@@ -18,7 +18,8 @@ from ace.linalg import random_frames
 from ace.observe import states_at
 from ace.sites import Site, find_sites
 from ace.stats import RESAMPLES, Array
-from ace.tasks import ModularAddition, Split
+from ace.tasks import ModularAddition
+from ace.tasks.modular_addition import HELD_OUT
 from ace.training.recipe import Recipe
 from ace.training.transformer import SmallTransformer
 
@@ -174,24 +175,24 @@ def checkpoint_by_evaluation(model: SmallTransformer, task: ModularAddition) -> 
     Each third of the held-out pairs is judged by a core of another third; the curves are those of all pairs.
     """
     site = find_sites(model).site(-1)
-    splits = (Split.EXTRACTION, Split.SELECTION, Split.EVALUATION)
-    found = []
-    for split, judged in zip(splits, (splits[2], *splits[:2]), strict=True):
+    turns: list[tuple[list[Curves], int]] = []
+    for split, judged in zip(HELD_OUT, (HELD_OUT[-1], *HELD_OUT[:-1]), strict=True):
         extraction, evaluation = (task.draw(part, task.size(part)) for part in (split, judged))
         states = states_at(model, torch.from_numpy(extraction.inputs), site)[:, -1]
         core = extract_core(states, head_sensitivities(model.head.weight), rank=Full())
         random = core.with_basis(random_frames(core.width, core.width, 1, torch.Generator().manual_seed(0))[0])
         inputs, targets = torch.from_numpy(evaluation.inputs), torch.from_numpy(evaluation.targets)[:, -1]
-        found.append([rank_scan_by_evaluation(model, inputs, targets, site, basis) for basis in (core, random)])
-    weights = [task.size(judged) for judged in (splits[2], *splits[:2])]
-    own, beside = (
-        tuple(
-            [float(np.average(values, weights=weights)) for values in zip(*curves, strict=False)]
-            for curves in zip(*turns, strict=True)
-        )
-        for turns in zip(*found, strict=True)
-    )
-    return (own[0], own[1]), (beside[0], beside[1])
+        curves = [rank_scan_by_evaluation(model, inputs, targets, site, basis) for basis in (core, random)]
+        turns.append((curves, len(targets)))
+    return _averaged(turns, 0), _averaged(turns, 1)
+
+
+def _averaged(turns: Sequence[tuple[list[Curves], int]], which: int) -> Curves:
+    """Keep and remove of all pairs, from those of each part and its size, up to the smallest number of ranks."""
+    ranks = min(len(curves[which][0]) for curves, _ in turns)
+    parts = [[mode[:ranks] for mode in curves[which]] for curves, _ in turns]
+    kept, removed = np.average(parts, axis=0, weights=[size for _, size in turns]).tolist()
+    return kept, removed
 
 
 def separate_models(recipe: Recipe, device: str = "cpu") -> list[TorchTransformer]:
