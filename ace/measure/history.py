@@ -190,8 +190,8 @@ def scan_checkpoint(
 ) -> CheckpointScan:
     """Scan a model on all held-out pairs, each part of them with a core extracted from another part.
 
-    A rank at which a curve first crosses a bound is as uncertain as the curve, so all pairs count, none judged by a core
-    that saw it. The model runs once, on the last position alone.
+    A rank at which a curve first crosses a bound is as uncertain as the curve: so all pairs count, and none is judged
+    by a core that saw it. The model runs once, on the last position alone.
 
     Args:
         seed: chooses the random subspaces.
