@@ -16,16 +16,16 @@ from hypothesis import HealthCheck, settings
 
 from ace.errors import AceError, NotTrained, TokenizerError
 from ace.extract import Extractor
-from ace.language import load_language_model, wrap_model
-from ace.measure.agreement_family import FamilySubject
-from ace.measure.agreement_subject import AgreementSubject, UnusableSubject, fresh_twin
-from ace.measure.history import History, grokking_subject, one_thread
-from ace.measure.language_study import LanguageStudy
-from ace.measure.subject import ClaimSubject, Study, Subject
+from ace.families.agreement.scales import FamilySubject
+from ace.families.agreement.subject import AgreementSubject, UnusableSubject, fresh_twin
+from ace.model.language import load_language_model, wrap_model
 from ace.plugin import SESSION, parametrize_claims
+from ace.study.prompts import LanguageStudy
+from ace.study.run_history import History, grokking_subject, one_thread
+from ace.study.tokens import ClaimSubject, Study, Subject
 from ace.tasks.agreement import TASKS, AgreementTask
-from ace.tasks.minimal_pairs import read_pairs
-from ace.training.language import untrained_model
+from ace.tasks.pairs import read_pairs
+from ace.training.language.trainer import untrained_model
 from ace.training.result import TrainedEnsemble
 from fixtures.language_zoo import language_recipe, obtain_language_models
 from fixtures.zoo import CACHE, Zoo

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from ace.core import Core, Energy, Fixed, Full, Gap, Null
     from ace.errors import AceError
     from ace.extract import extract_core, extract_stream, head_sensitivities
-    from ace.intervene import Intervention, intervening, rank_scan
-    from ace.observe import sensitivities_at, states_at
-    from ace.sites import find_sites
+    from ace.model.intervene import Intervention, intervening, rank_scan
+    from ace.model.observe import sensitivities_at, states_at
+    from ace.model.sites import find_sites
     from ace.verify import Verdict, verify_claim
 
 __all__ = [
@@ -46,9 +46,9 @@ _HOMES = {
     "core": ("Core", "Energy", "Fixed", "Full", "Gap", "Null"),
     "errors": ("AceError",),
     "extract": ("extract_core", "extract_stream", "head_sensitivities"),
-    "intervene": ("Intervention", "intervening", "rank_scan"),
-    "observe": ("sensitivities_at", "states_at"),
-    "sites": ("find_sites",),
+    "model.intervene": ("Intervention", "intervening", "rank_scan"),
+    "model.observe": ("sensitivities_at", "states_at"),
+    "model.sites": ("find_sites",),
     "verify": ("Verdict", "verify_claim"),
 }
 

@@ -47,12 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _steer(chosen: argparse.Namespace) -> str:
     import torch
 
-    from ace.generate import Steering, continue_text, core_component, first_tokens
-    from ace.language import load_language_model
-    from ace.measure.language_study import LanguageStudy, rank_of
+    from ace.model.generate import Steering, continue_text, core_component, first_tokens
+    from ace.model.language import load_language_model
+    from ace.study.prompts import LanguageStudy, rank_of
     from ace.tasks.agreement import COPULA, TASKS, AgreementTask
     from ace.tasks.base import Split
-    from ace.tasks.minimal_pairs import read_pairs
+    from ace.tasks.pairs import read_pairs
 
     language = load_language_model(
         chosen.model, revision=chosen.revision, dtype=chosen.dtype, tokenizer=chosen.tokenizer

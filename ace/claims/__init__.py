@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ace.claims import agreement, markov, modular_addition
-from ace.claims.records import Bound, Claim
 from ace.errors import ClaimError
+from ace.families.agreement import claims as agreement
+from ace.families.markov import claims as markov
+from ace.families.modular_addition import claims as modular_addition
+from ace.study.claim import Bound, Claim
 
 __all__ = ["REGISTRY", "Bound", "Claim", "claim"]
 

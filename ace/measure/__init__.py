@@ -6,24 +6,22 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ace.measure import (
-    agreement_ablation,
-    agreement_axis,
-    agreement_beyond,
-    agreement_family,
-    agreement_generation,
-    agreement_knob,
-    hidden_markov,
-    markov_ablation,
-    markov_dynamics,
-    markov_likeness,
-    markov_optimum,
-    modadd_ablation,
-    modadd_growth,
-    modadd_rotation,
-)
-from ace.measure.measurement import Measurement
-from ace.measure.subject import ClaimSubject, Subject
+from ace.families.agreement import ablation as agreement_ablation
+from ace.families.agreement import axis as agreement_axis
+from ace.families.agreement import beyond as agreement_beyond
+from ace.families.agreement import generation as agreement_generation
+from ace.families.agreement import knob as agreement_knob
+from ace.families.agreement import scales as agreement_family
+from ace.families.hidden_markov import belief as hidden_markov
+from ace.families.markov import ablation as markov_ablation
+from ace.families.markov import dynamics as markov_dynamics
+from ace.families.markov import likeness as markov_likeness
+from ace.families.markov import optimum as markov_optimum
+from ace.families.modular_addition import ablation as modadd_ablation
+from ace.families.modular_addition import growth as modadd_growth
+from ace.families.modular_addition import rotation as modadd_rotation
+from ace.study.measurement import Measurement
+from ace.study.tokens import ClaimSubject, Subject
 
 Measure = Callable[[Any], Measurement]  # of a subject that its family's claims speak about; another is a ClaimError
 FAMILIES = (

@@ -13,9 +13,11 @@ from typing import Any
 import matplotlib as mpl
 
 from ace.errors import AceError
-from ace.report import agreement_figure, grokking_figure, markov_figure
+from ace.families.agreement import figure as agreement_figure
+from ace.families.markov import figure as markov_figure
+from ace.families.modular_addition import figure as grokking_figure
+from ace.families.style import STYLE, Result
 from ace.report.record import read_document
-from ace.report.style import STYLE, Result
 
 FIGURES = (
     (markov_figure.CLAIMS, markov_figure.markov_figure),

@@ -11,19 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ace.continuation import Encoded
 from ace.core import Fixed, Full
 from ace.extract import extract_core, extract_stream, head_sensitivities
-from ace.generate import STRENGTHS as DEFAULT_STRENGTHS
-from ace.generate import TOP_K, Steering, continue_text, core_component
-from ace.intervene import Intervention, rank_scan
-from ace.language import LanguageModel, wrap_model
-from ace.measure.history import History, scan_checkpoint
-from ace.measure.kinds import small_model
-from ace.observe import states_at
-from ace.prefix import PrefixRun
-from ace.sites import find_sites
+from ace.families.markov.kinds import small_model
+from ace.model.continuation import Encoded
+from ace.model.generate import STRENGTHS as DEFAULT_STRENGTHS
+from ace.model.generate import TOP_K, Steering, continue_text, core_component
+from ace.model.intervene import Intervention, rank_scan
+from ace.model.language import LanguageModel, wrap_model
+from ace.model.observe import states_at
+from ace.model.prefix import PrefixRun
+from ace.model.sites import find_sites
 from ace.stats import Array, bootstrap
+from ace.study.run_history import History, scan_checkpoint
 from ace.training.recipe import Recipe
 from ace.training.trainer import EnsembleTrainer
 from ace.training.transformer import Architecture, SmallTransformer, initialise

@@ -14,7 +14,7 @@ from ace.claims import claim
 from ace.core import Core, Fixed
 from ace.extract import extract_core
 from ace.measure import Measurement
-from ace.sites import Site, find_sites
+from ace.model.sites import Site, find_sites
 from ace.stats import Estimate, exact
 from ace.training.recipe import Recipe, parse_recipe
 from ace.training.transformer import Architecture, SmallTransformer, initialise

@@ -11,10 +11,10 @@ import torch
 import transformers as hf
 from torch import Tensor, nn
 
-from ace.language import LanguageModel, wrap_model
+from ace.model.language import LanguageModel, wrap_model
 from ace.tasks import Split
 from ace.tasks.agreement import Contrast, Prompts
-from ace.training.word_tokenizer import word_tokenizer
+from ace.training.language.tokenizer import word_tokenizer
 
 BLOCKS, WIDTH, HEADS, POSITIONS, WINDOW = 4, 16, 2, 32, 4
 NOUNS = ("key", "keys", "cabinet", "cabinets")

@@ -18,23 +18,8 @@ import torch
 from torch import Tensor, nn
 
 import ace
-from ace import (
-    check,
-    claims,
-    compare,
-    continuation,
-    core,
-    discrimination,
-    dynamics,
-    generate,
-    language,
-    linalg,
-    observe,
-    prefix,
-    rotation,
-    sites,
-    stats,
-)
+from ace import auc as discrimination
+from ace import check, claims, compare, core, dynamics, linalg, rotation, stats
 from ace.errors import (
     AceError,
     ArtifactError,
@@ -47,11 +32,12 @@ from ace.errors import (
     SplitError,
 )
 from ace.extract import checked, extract_core, extract_factors, extract_stream, head_sensitivities
-from ace.intervene import Intervention, intervening, rank_scan
 from ace.measure import MEASURES, Measurement, Subject
-from ace.measure.subject import Study
+from ace.model import continuation, generate, language, observe, prefix, sites
+from ace.model.intervene import Intervention, intervening, rank_scan
 from ace.moments import moments
 from ace.report import record
+from ace.study.tokens import Study
 from ace.tasks import (
     HiddenMarkov,
     MarkovChain,
@@ -64,11 +50,13 @@ from ace.tasks import (
     fragment,
     low_rank_chain,
     mess3,
-    minimal_pairs,
 )
-from ace.training import checkpoint, ensemble, language_store, result, trainer, word_tokenizer
-from ace.training import language as language_training
+from ace.tasks import pairs as minimal_pairs
+from ace.training import checkpoint, ensemble, result, trainer
 from ace.training.course import parse_course
+from ace.training.language import store as language_store
+from ace.training.language import tokenizer as word_tokenizer
+from ace.training.language import trainer as language_training
 from ace.training.recipe import parse_recipe, read_entries, read_recipe
 from ace.training.transformer import Architecture, SmallTransformer
 from ace.verify import judge, verify_claim
@@ -267,15 +255,30 @@ bad("extract.checked: float32", returned(basis=builders.core().basis.float()), "
 bad("extract.checked: no readers", returned(readers=gaussian(0, 0, 8)), "readers (3, 8) | (0, 8)", ExtractorError)
 bad("extract.checked: no mean", returned(mean=gaussian(0, 1)), "mean (8,) | (1,)", ExtractorError)
 
-# --- ace.sites --------------------------------------------------------------------------------------------------------
+# --- ace.model.sites --------------------------------------------------------------------------------------------------------
 FOREIGN = sites.Site(0, 0.0, "layers.0", linear_tail=False)
-bad("sites.Anatomy.site: above", lambda _: sites.find_sites(builders.model()).site(3), "site | 0..2 | 3", SiteError)
-bad("sites.Anatomy.site: a float", lambda _: sites.find_sites(builders.model()).site(1.0), "0..2 | 1.0", SiteError)  # type: ignore[arg-type]
 bad(
-    "sites.find_sites: no blocks", lambda _: sites.find_sites(builders.Blockless()), "ModuleList | Blockless", SiteError
+    "model.sites.Anatomy.site: above",
+    lambda _: sites.find_sites(builders.model()).site(3),
+    "site | 0..2 | 3",
+    SiteError,
 )
-bad("sites.find_sites: no head", lambda _: sites.find_sites(builders.Headless()), "linear head | Headless", SiteError)
-bad("sites.head_of: no blocks", lambda _: sites.head_of(nn.Linear(2, 2)), "ModuleList | Linear", SiteError)
+bad(
+    "model.sites.Anatomy.site: a float", lambda _: sites.find_sites(builders.model()).site(1.0), "0..2 | 1.0", SiteError
+)  # type: ignore[arg-type]
+bad(
+    "model.sites.find_sites: no blocks",
+    lambda _: sites.find_sites(builders.Blockless()),
+    "ModuleList | Blockless",
+    SiteError,
+)
+bad(
+    "model.sites.find_sites: no head",
+    lambda _: sites.find_sites(builders.Headless()),
+    "linear head | Headless",
+    SiteError,
+)
+bad("model.sites.head_of: no blocks", lambda _: sites.head_of(nn.Linear(2, 2)), "ModuleList | Linear", SiteError)
 
 
 def run_hooked(site: sites.Site, edit: Callable[[Tensor], Any]) -> None:
@@ -284,17 +287,27 @@ def run_hooked(site: sites.Site, edit: Callable[[Tensor], Any]) -> None:
         model(builders.tokens())
 
 
-bad("sites.hooked: a site of another model", lambda _: run_hooked(FOREIGN, lambda h: h), "layers.0 | none", SiteError)
 bad(
-    "sites.hooked: a smaller state",
+    "model.sites.hooked: a site of another model",
+    lambda _: run_hooked(FOREIGN, lambda h: h),
+    "layers.0 | none",
+    SiteError,
+)
+bad(
+    "model.sites.hooked: a smaller state",
     lambda _: run_hooked(builders.site(), lambda h: h[:1]),
     "(4, 5, 8) | (1, 5, 8)",
     InterventionError,
 )
-bad("sites.hooked: no state", lambda _: run_hooked(builders.site(), lambda h: 1.0), "state | float", InterventionError)
+bad(
+    "model.sites.hooked: no state",
+    lambda _: run_hooked(builders.site(), lambda h: 1.0),
+    "state | float",
+    InterventionError,
+)
 
 
-# --- ace.observe ------------------------------------------------------------------------------------------------------
+# --- ace.model.observe ------------------------------------------------------------------------------------------------------
 def broken_model() -> SmallTransformer:
     """Token 4 has an infinite embedding, so the sequences that hold it have no finite states."""
     model = builders.model()
@@ -308,46 +321,46 @@ def sensitivities(output: Callable[[Tensor], Any] = lambda x: x[:, -1, 0], **opt
 
 
 IDS = torch.tensor([[0, 1], [1, 4], [2, 3]])
-bad("observe.check_inputs: floats", lambda _: observe.check_inputs(gaussian(0, 2, 3)), "inputs | integer")
-bad("observe.check_inputs: a vector", lambda _: observe.check_inputs(IDS[0]), "inputs | (n, t) | (2,)")
-bad("observe.check_inputs: a list", lambda _: observe.check_inputs([[1]]), "inputs | (n, t) | list")  # type: ignore[arg-type]
-bad("observe.states_at: empty", lambda _: observe.states_at(builders.model(), IDS[:0], builders.site()), "(0, 2)")
+bad("model.observe.check_inputs: floats", lambda _: observe.check_inputs(gaussian(0, 2, 3)), "inputs | integer")
+bad("model.observe.check_inputs: a vector", lambda _: observe.check_inputs(IDS[0]), "inputs | (n, t) | (2,)")
+bad("model.observe.check_inputs: a list", lambda _: observe.check_inputs([[1]]), "inputs | (n, t) | list")  # type: ignore[arg-type]
+bad("model.observe.states_at: empty", lambda _: observe.states_at(builders.model(), IDS[:0], builders.site()), "(0, 2)")
 bad(
-    "observe.states_at: a foreign site",
+    "model.observe.states_at: a foreign site",
     lambda _: observe.states_at(builders.model(), IDS, FOREIGN),
     "layers.0",
     SiteError,
 )
 bad(
-    "observe.states_at: infinite states",
+    "model.observe.states_at: infinite states",
     lambda _: observe.states_at(broken_model(), IDS, builders.site(0), chunk=1),
     "site 0 | finite states | rows [1]",
 )
 bad(
-    "observe.states_at: longer than the position table",
+    "model.observe.states_at: longer than the position table",
     lambda _: observe.states_at(builders.model(), builders.tokens(1, 7), builders.site()),
     "inputs | at most 6 positions | got 7",
 )
 bad(
-    "observe.stream_states: no chunk",
+    "model.observe.stream_states: no chunk",
     lambda _: list(observe.stream_states(builders.model(), IDS, builders.site(), chunk=0)),
     "chunk | at least 1 | 0",
 )
-bad("observe.sensitivities_at: no site", lambda _: sensitivities(sites=[]), "sites | one site | none")
-bad("observe.sensitivities_at: position", lambda _: sensitivities(position=5), "position | -5..4 | 5")
-bad("observe.sensitivities_at: half a position", lambda _: sensitivities(position=0.5), "position | 0.5")
-bad("observe.sensitivities_at: chunk", lambda _: sensitivities(chunk=0), "chunk | at least 1 | 0")
-bad("observe.sensitivities_at: a foreign site", lambda _: sensitivities(sites=[FOREIGN]), "layers.0", SiteError)
-bad("observe.sensitivities_at: all logits", lambda _: sensitivities(lambda x: x), "output | (4,) | (4, 5, 5)")
-bad("observe.sensitivities_at: no tensor", lambda _: sensitivities(lambda x: 1.0), "output | (4,) | float")
-bad("observe.sensitivities_at: a constant", lambda _: sensitivities(lambda x: torch.ones(4)), "output | depend")
+bad("model.observe.sensitivities_at: no site", lambda _: sensitivities(sites=[]), "sites | one site | none")
+bad("model.observe.sensitivities_at: position", lambda _: sensitivities(position=5), "position | -5..4 | 5")
+bad("model.observe.sensitivities_at: half a position", lambda _: sensitivities(position=0.5), "position | 0.5")
+bad("model.observe.sensitivities_at: chunk", lambda _: sensitivities(chunk=0), "chunk | at least 1 | 0")
+bad("model.observe.sensitivities_at: a foreign site", lambda _: sensitivities(sites=[FOREIGN]), "layers.0", SiteError)
+bad("model.observe.sensitivities_at: all logits", lambda _: sensitivities(lambda x: x), "output | (4,) | (4, 5, 5)")
+bad("model.observe.sensitivities_at: no tensor", lambda _: sensitivities(lambda x: 1.0), "output | (4,) | float")
+bad("model.observe.sensitivities_at: a constant", lambda _: sensitivities(lambda x: torch.ones(4)), "output | depend")
 bad(
-    "observe.sensitivities_at: infinite gradients",
+    "model.observe.sensitivities_at: infinite gradients",
     lambda _: sensitivities(lambda x: (x[:, -1, 0] - x[:, -1, 0].detach()).abs().sqrt()),
     "site 2 | finite sensitivities | rows [0, 1, 2, 3]",
 )
 
-# --- ace.intervene ----------------------------------------------------------------------------------------------------
+# --- ace.model.intervene ----------------------------------------------------------------------------------------------------
 KEEP = Intervention(builders.core(), "keep")
 RESAMPLE = Intervention(builders.core(), "keep", reference="resample")
 
@@ -368,54 +381,54 @@ def scanned(**changes: Any) -> object:
     return rank_scan(**{**arguments, "core": builders.core(), **changes})
 
 
-bad("intervene.Intervention: mode", lambda _: Intervention(builders.core(), "drop"), "mode | 'drop'")
-bad("intervene.Intervention: no core", lambda _: Intervention(H, "keep"), "core | Tensor")  # type: ignore[arg-type]
-bad("intervene.Intervention: reference", lambda _: replace(KEEP, reference="median"), "reference | 'median'")
-bad("intervene.Intervention: projector", lambda _: replace(KEEP, projector="skew"), "projector | 'skew'")
-bad("intervene.Intervention: no strength", lambda _: replace(KEEP, mode="scale"), "strength | None")
-bad("intervene.Intervention: needless strength", lambda _: replace(KEEP, strength=2.0), "strength | 2.0")
-bad("intervene.Intervention: NaN", lambda _: replace(KEEP, mode="scale", strength=NAN), "strength | nan")
-bad("intervene.Intervention.apply: width", lambda _: KEEP.apply(gaussian(0, 2, 5)), "states | 8 | 5")
-bad("intervene.Intervention.apply: one row", lambda _: RESAMPLE.apply(gaussian(0, 1, 8)), "2 rows | (1, 8)")
-bad("intervene.intervening: a position outside", lambda _: intervened(position=5), "position | -5..4 | 5")
-bad("intervene.intervening: half a position", lambda _: intervened(position=0.5), "position | integer | 0.5")
-bad("intervene.intervening: a row outside", lambda _: intervened(rows=torch.tensor([4])), "rows | 0..3 | 4")
-bad("intervene.intervening: no row", lambda _: intervened(rows=IDS[0][:0]), "rows | 0..3 | []")
-bad("intervene.intervening: a mask", lambda _: intervened(rows=IDS[0] > 0), "rows | int64 | bool")
-bad("intervene.intervening: a list", lambda _: intervened(rows=[0, 1]), "rows | vector | list")
+bad("model.intervene.Intervention: mode", lambda _: Intervention(builders.core(), "drop"), "mode | 'drop'")
+bad("model.intervene.Intervention: no core", lambda _: Intervention(H, "keep"), "core | Tensor")  # type: ignore[arg-type]
+bad("model.intervene.Intervention: reference", lambda _: replace(KEEP, reference="median"), "reference | 'median'")
+bad("model.intervene.Intervention: projector", lambda _: replace(KEEP, projector="skew"), "projector | 'skew'")
+bad("model.intervene.Intervention: no strength", lambda _: replace(KEEP, mode="scale"), "strength | None")
+bad("model.intervene.Intervention: needless strength", lambda _: replace(KEEP, strength=2.0), "strength | 2.0")
+bad("model.intervene.Intervention: NaN", lambda _: replace(KEEP, mode="scale", strength=NAN), "strength | nan")
+bad("model.intervene.Intervention.apply: width", lambda _: KEEP.apply(gaussian(0, 2, 5)), "states | 8 | 5")
+bad("model.intervene.Intervention.apply: one row", lambda _: RESAMPLE.apply(gaussian(0, 1, 8)), "2 rows | (1, 8)")
+bad("model.intervene.intervening: a position outside", lambda _: intervened(position=5), "position | -5..4 | 5")
+bad("model.intervene.intervening: half a position", lambda _: intervened(position=0.5), "position | integer | 0.5")
+bad("model.intervene.intervening: a row outside", lambda _: intervened(rows=torch.tensor([4])), "rows | 0..3 | 4")
+bad("model.intervene.intervening: no row", lambda _: intervened(rows=IDS[0][:0]), "rows | 0..3 | []")
+bad("model.intervene.intervening: a mask", lambda _: intervened(rows=IDS[0] > 0), "rows | int64 | bool")
+bad("model.intervene.intervening: a list", lambda _: intervened(rows=[0, 1]), "rows | vector | list")
 bad(
-    "intervene.intervening: a core of another width",
+    "model.intervene.intervening: a core of another width",
     lambda _: intervened(Intervention(builders.core(2, 5), "keep")),
     "states | width 5 | got 8",
 )
 bad(
-    "intervene.intervening: a site of another model",
+    "model.intervene.intervening: a site of another model",
     lambda _: intervening(builders.model(), FOREIGN, KEEP).__enter__(),
     "layers.0 | none",
     SiteError,
 )
-bad("intervene.rank_scan: width", lambda _: scanned(states=gaussian(0, 6, 5)), "states | 8 | 5")
-bad("intervene.rank_scan: targets", lambda _: scanned(targets=torch.zeros(5)), "targets | (6,) | (5,)")
-bad("intervene.rank_scan: bias", lambda _: scanned(bias=torch.zeros(4)), "bias | (5,) | (4,)")
-bad("intervene.rank_scan: NaN bias", lambda _: scanned(bias=torch.full((5,), NAN)), "bias | finite")
-bad("intervene.rank_scan: NaN states", lambda _: scanned(states=holed(6, 8)), "states | row(s): 1")
-bad("intervene.rank_scan: resample", lambda _: scanned(reference="resample"), "reference | mean, zero")
-bad("intervene.rank_scan: projector", lambda _: scanned(projector="skew"), "projector | 'skew'")
-bad("intervene.rank_scan: chunk", lambda _: scanned(chunk=0), "chunk | at least 1 | 0")
+bad("model.intervene.rank_scan: width", lambda _: scanned(states=gaussian(0, 6, 5)), "states | 8 | 5")
+bad("model.intervene.rank_scan: targets", lambda _: scanned(targets=torch.zeros(5)), "targets | (6,) | (5,)")
+bad("model.intervene.rank_scan: bias", lambda _: scanned(bias=torch.zeros(4)), "bias | (5,) | (4,)")
+bad("model.intervene.rank_scan: NaN bias", lambda _: scanned(bias=torch.full((5,), NAN)), "bias | finite")
+bad("model.intervene.rank_scan: NaN states", lambda _: scanned(states=holed(6, 8)), "states | row(s): 1")
+bad("model.intervene.rank_scan: resample", lambda _: scanned(reference="resample"), "reference | mean, zero")
+bad("model.intervene.rank_scan: projector", lambda _: scanned(projector="skew"), "projector | 'skew'")
+bad("model.intervene.rank_scan: chunk", lambda _: scanned(chunk=0), "chunk | at least 1 | 0")
 
 
-# --- ace.generate -----------------------------------------------------------------------------------------------------
+# --- ace.model.generate -----------------------------------------------------------------------------------------------------
 def sampled(model: Any = None, start: Tensor = IDS[:, :1], steps: int = 3, **options: Any) -> object:
     return generate.sample_tokens(model or builders.model(), start, steps, torch.Generator(), **options)
 
 
-bad("generate.sample_tokens: a start of two", lambda _: sampled(start=IDS), "start | one token | 2")
-bad("generate.sample_tokens: a start of floats", lambda _: sampled(start=gaussian(0, 2, 1)), "inputs | integer")
-bad("generate.sample_tokens: no steps", lambda _: sampled(steps=0), "steps | at least 1 | 0")
-bad("generate.sample_tokens: a site without edit", lambda _: sampled(site=builders.site()), "edit | with a site")
-bad("generate.sample_tokens: an edit without site", lambda _: sampled(edit=KEEP.apply), "edit | with a site")
-bad("generate.sample_tokens: no cache", lambda _: sampled(model=nn.Linear(1, 1)), "model | new_cache | Linear")
-bad("generate.sample_tokens: past the table", lambda _: sampled(steps=7), "inputs | at most 6 | 7")
+bad("model.generate.sample_tokens: a start of two", lambda _: sampled(start=IDS), "start | one token | 2")
+bad("model.generate.sample_tokens: a start of floats", lambda _: sampled(start=gaussian(0, 2, 1)), "inputs | integer")
+bad("model.generate.sample_tokens: no steps", lambda _: sampled(steps=0), "steps | at least 1 | 0")
+bad("model.generate.sample_tokens: a site without edit", lambda _: sampled(site=builders.site()), "edit | with a site")
+bad("model.generate.sample_tokens: an edit without site", lambda _: sampled(edit=KEEP.apply), "edit | with a site")
+bad("model.generate.sample_tokens: no cache", lambda _: sampled(model=nn.Linear(1, 1)), "model | new_cache | Linear")
+bad("model.generate.sample_tokens: past the table", lambda _: sampled(steps=7), "inputs | at most 6 | 7")
 
 # --- ace.compare ------------------------------------------------------------------------------------------------------
 Q = torch.linalg.qr(gaussian(0, 5, 2)).Q
@@ -811,10 +824,10 @@ def home(identifier: str) -> str:
 ONE = (stats.exact("0", 1.0),)
 NECESSITY = claims.claim("markov.necessity")
 CONTROLS = dict.fromkeys((*NECESSITY.controls, *NECESSITY.reported), ONE)
-bad("claims.records.Bound: direction", lambda _: claims.Bound("<"), "direction | <=, >=, == | '<'", ClaimError)
+bad("study.claim.Bound: direction", lambda _: claims.Bound("<"), "direction | <=, >=, == | '<'", ClaimError)
 bad("claims.claim: unknown", lambda _: claims.claim("markov.spin"), "'markov.spin' | markov.spectrum", ClaimError)
 bad(
-    "claims.records.Bound.threshold: not measured",
+    "study.claim.Bound.threshold: not measured",
     lambda _: claims.Bound("<=", 0, "s.e.").threshold({"a": 1}),
     "'s.e.' | ['a']",
     ClaimError,
@@ -837,26 +850,26 @@ bad(
     "s.e. of chance | []",
     ClaimError,
 )
-bad("measure.measurement.Measurement: no estimate", lambda _: Measurement((), {}), "estimates | none")
+bad("study.measurement.Measurement: no estimate", lambda _: Measurement((), {}), "estimates | none")
 bad(
-    "measure.measurement.Measurement: an empty control",
+    "study.measurement.Measurement: an empty control",
     lambda _: Measurement(ONE, {"untrained": ()}),
     "untrained | none",
 )
 bad(
-    "measure.subject.Subject.companion: unknown",
+    "study.tokens.Subject.companion: unknown",
     lambda _: subject(mess3(length=8)).companion("twin"),
     "tiny | 'twin' | []",
     ClaimError,
 )
 bad(
-    "measure.subject.Study: no blocks",
+    "study.tokens.Study: no blocks",
     lambda _: Study([builders.Blockless()], mess3()),
     "ModuleList | Blockless",
     SiteError,
 )
 bad(
-    "measure.subject.Study.coordinates: the split of the extraction",
+    "study.tokens.Study.coordinates: the split of the extraction",
     lambda _: study(mess3(length=8)).coordinates(0, Split.EXTRACTION),
     "split | extraction",
     SplitError,
@@ -983,96 +996,113 @@ def pairs_in(content: str, name: str = "pairs.jsonl") -> Call:
     return lambda folder: minimal_pairs.read_pairs(written(content, name)(folder))
 
 
-bad("sites.find_sites: an encoder", lambda _: sites.find_sites(Encoding()), "without an encoder | Encoding", SiteError)
-bad("language.wrap_model: no blocks", lambda _: language.wrap_model(nn.Linear(2, 2), None), "ModuleList", SiteError)
 bad(
-    "language.LanguageModel.encode: no token",
+    "model.sites.find_sites: an encoder",
+    lambda _: sites.find_sites(Encoding()),
+    "without an encoder | Encoding",
+    SiteError,
+)
+bad(
+    "model.language.wrap_model: no blocks",
+    lambda _: language.wrap_model(nn.Linear(2, 2), None),
+    "ModuleList",
+    SiteError,
+)
+bad(
+    "model.language.LanguageModel.encode: no token",
     lambda _: replace(GPT2, tokenizer=Wordless()).encode("a"),
     "prompt | at least one token | 'a'",
 )
-bad("language.LanguageModel.encode: too long", lambda _: GPT2.encode(40 * " key"), "prompt | at most | 32 | 41")
+bad("model.language.LanguageModel.encode: too long", lambda _: GPT2.encode(40 * " key"), "prompt | at most | 32 | 41")
 bad(
-    "language.LanguageModel.encode_all: one of many",
+    "model.language.LanguageModel.encode_all: one of many",
     lambda _: GPT2.encode_all(["the key", 40 * " key"]),
     "prompt | at most | 32 | 41",
 )
 bad(
-    "language.LanguageModel.encode_all: a foreign tokenizer",
+    "model.language.LanguageModel.encode_all: a foreign tokenizer",
     lambda _: language.wrap_model(Silent(), Foreign()).encode_all(["key"]),
     "token 99 | 'key' | another tokenizer",
 )
-bad("language.load_language_model: dtype", lambda f: language.load_language_model(f, dtype="int8"), "dtype | 'int8'")
 bad(
-    "language.load_language_model: placed twice",
+    "model.language.load_language_model: dtype",
+    lambda f: language.load_language_model(f, dtype="int8"),
+    "dtype | 'int8'",
+)
+bad(
+    "model.language.load_language_model: placed twice",
     lambda f: language.load_language_model(f, device="cpu", device_map="cpu"),
     "device | device_map",
 )
 bad(
-    "language.load_language_model: nothing there",
+    "model.language.load_language_model: nothing there",
     lambda f: language.load_language_model(f / "none"),
     "model | folder | none",
     ArtifactError,
 )
 bad(
-    "continuation.encode_prompts: the same tokens",
+    "model.continuation.encode_prompts: the same tokens",
     lambda _: continuation.encode_prompts(GPT2, SHORT.under(agreement.Contrast((" xyz",), (" zyx",)))),
     "continuation | different tokens | same",
 )
 bad(
-    "continuation.encode_prompts: no token of its own",
+    "model.continuation.encode_prompts: no token of its own",
     lambda _: continuation.encode_prompts(GPT2, SHORT.under(agreement.Contrast(("s",), ("z",)))),
     "continuation | tokens of its own | 's'",
 )
 bad(
-    "prefix.PrefixRun: no keys and values",
+    "model.prefix.PrefixRun: no keys and values",
     lambda _: prefix.PrefixRun(language.wrap_model(Silent(), families.tokenizer()), GROUP),
     "Silent | stores keys and values",
     SiteError,
 )
 bad(
-    "prefix.PrefixRun: NaN",
+    "model.prefix.PrefixRun: NaN",
     lambda _: prefix.PrefixRun(language.wrap_model(Silent(NAN), families.tokenizer()), BARE),
     "contrast | finite | prompts [0, 1]",
 )
 bad(
-    "prefix.PrefixRun.push: shape",
+    "model.prefix.PrefixRun.push: shape",
     lambda _: RUN.push(GPT2.anatomy.site(0), torch.zeros(2, families.WIDTH)),
     "edited | (m, 2, 16) | (2, 16)",
 )
-bad("prefix.PrefixRun.push_all: no site", lambda _: RUN.push_all({}), "edited | one site or more | none")
+bad("model.prefix.PrefixRun.push_all: no site", lambda _: RUN.push_all({}), "edited | one site or more | none")
 bad(
-    "prefix.PrefixRun.push_all: no such site", lambda _: RUN.push_all({9: torch.zeros(1, 2, 16)}), "0..4 | 9", SiteError
+    "model.prefix.PrefixRun.push_all: no such site",
+    lambda _: RUN.push_all({9: torch.zeros(1, 2, 16)}),
+    "0..4 | 9",
+    SiteError,
 )
 bad(
-    "prefix.PrefixRun.push_all: shape at one of two sites",
+    "model.prefix.PrefixRun.push_all: shape at one of two sites",
     lambda _: RUN.push_all({0: torch.zeros(1, 2, families.WIDTH), 1: torch.zeros(1, 3, families.WIDTH)}),
     "edited | (m, 2, 16) | (1, 3, 16)",
 )
-bad("prefix.PrefixRun.push_all: rows", lambda _: RUN.push_all({0: torch.zeros(1, 2, 16)}, rows=0), "rows | 1 | 0")
+bad("model.prefix.PrefixRun.push_all: rows", lambda _: RUN.push_all({0: torch.zeros(1, 2, 16)}, rows=0), "rows | 1 | 0")
 bad(
-    "prefix.PrefixRun.push_logits: width",
+    "model.prefix.PrefixRun.push_logits: width",
     lambda _: RUN.push_logits(GPT2.anatomy.site(0), torch.zeros(1, 2, 3)),
     "edited | (m, 2, 16) | (1, 2, 3)",
 )
 
 SCORES, BITS = np.zeros((1, 4)), np.array([0, 1, 0, 1])
 bad(
-    "discrimination.discriminate: shapes",
+    "auc.discriminate: shapes",
     lambda _: discrimination.discriminate(SCORES[0], BITS, BITS),
     "scores | (m, n) | (4,)",
 )
-bad("discrimination.discriminate: NaN", lambda _: discrimination.discriminate(SCORES * NAN, BITS, BITS), "scores | NaN")
+bad("auc.discriminate: NaN", lambda _: discrimination.discriminate(SCORES * NAN, BITS, BITS), "scores | NaN")
 bad(
-    "discrimination.discriminate: one class",
+    "auc.discriminate: one class",
     lambda _: discrimination.discriminate(SCORES, 0 * BITS, BITS),
     "labels | both classes",
 )
 bad(
-    "discrimination.discriminate: no resample",
+    "auc.discriminate: no resample",
     lambda _: discrimination.discriminate(SCORES, BITS, BITS, resamples=0),
     "resamples | 1 | 0",
 )
-bad("discrimination.estimate: NaN", lambda _: discrimination.estimate("auc", NAN, np.zeros(2), 4), "auc | finite")
+bad("auc.estimate: NaN", lambda _: discrimination.estimate("auc", NAN, np.zeros(2), 4), "auc | finite")
 
 
 def steering(plural: tuple[int, ...] = (1,), singular: tuple[int, ...] = (2,), **options: Any) -> generate.Steering:
@@ -1083,18 +1113,18 @@ def continued(prompts: Tensor, steps: int, **options: Any) -> Call:
     return lambda _: generate.continue_text(GPT2, prompts, steps, GENERATOR, **options)
 
 
-bad("generate.Steering: no token", lambda _: steering(()), "tokens | disjoint | ()")
-bad("generate.Steering: a shared token", lambda _: steering((2, 3)), "tokens | disjoint | (2, 3)")
-bad("generate.Steering: rising", lambda _: steering(strengths=(-2.0, -1.0)), "strengths | falling | (-2.0, -1.0)")
-bad("generate.Steering: none", lambda _: steering(strengths=()), "strengths | ()")
+bad("model.generate.Steering: no token", lambda _: steering(()), "tokens | disjoint | ()")
+bad("model.generate.Steering: a shared token", lambda _: steering((2, 3)), "tokens | disjoint | (2, 3)")
+bad("model.generate.Steering: rising", lambda _: steering(strengths=(-2.0, -1.0)), "strengths | falling | (-2.0, -1.0)")
+bad("model.generate.Steering: none", lambda _: steering(strengths=()), "strengths | ()")
 bad(
-    "generate.first_tokens: the same",
+    "model.generate.first_tokens: the same",
     lambda _: generate.first_tokens(GPT2, "the key", agreement.Contrast((" is old",), (" is very",))),
     "contrast | first token | is_old",
 )
-bad("generate.continue_text: no ids", continued(gaussian(0, 1, 2), 3), "inputs | integer | (1, 2)")
-bad("generate.continue_text: no steps", continued(IDS, 0), "steps | 1 | 0")
-bad("generate.continue_text: no candidates", continued(IDS, 1, top_k=0), "top_k | 1 | 0")
+bad("model.generate.continue_text: no ids", continued(gaussian(0, 1, 2), 3), "inputs | integer | (1, 2)")
+bad("model.generate.continue_text: no steps", continued(IDS, 0), "steps | 1 | 0")
+bad("model.generate.continue_text: no candidates", continued(IDS, 1, top_k=0), "top_k | 1 | 0")
 
 bad("tasks.agreement.Contrast: empty", lambda _: agreement.Contrast((), (" is",)), "plural | at least one | ()")
 bad("tasks.agreement.Contrast: text", lambda _: agreement.Contrast((" are",), " is"), "singular | ' is'")  # type: ignore[arg-type]
@@ -1112,39 +1142,39 @@ bad("tasks.agreement.AgreementTask.prompts: none", lambda _: TASK.prompts(Split.
 bad("tasks.fragment.story: no sentence", lambda _: fragment.story(RNG, 0), "sentences | 1 | 0")
 bad("tasks.fragment.judge: no text", lambda _: fragment.judge(3), "text | string | int")  # type: ignore[arg-type]
 bad(
-    "tasks.minimal_pairs.read_pairs: no file",
+    "tasks.pairs.read_pairs: no file",
     lambda f: minimal_pairs.read_pairs(f / "a.csv"),
     "path | readable | a.csv",
 )
-bad("tasks.minimal_pairs.read_pairs: kind", lambda f: minimal_pairs.read_pairs(f / "a.txt"), "path | .csv | a.txt")
-bad("tasks.minimal_pairs.read_pairs: no JSON", pairs_in("{"), "pairs.jsonl, line 1 | JSON")
-bad("tasks.minimal_pairs.read_pairs: columns", pairs_in('{"text": "a"}'), "line 1 | prompt, good, bad, label | text")
-bad("tasks.minimal_pairs.read_pairs: nothing", pairs_in(""), "pairs.jsonl | singular rows | 0 in all")
+bad("tasks.pairs.read_pairs: kind", lambda f: minimal_pairs.read_pairs(f / "a.txt"), "path | .csv | a.txt")
+bad("tasks.pairs.read_pairs: no JSON", pairs_in("{"), "pairs.jsonl, line 1 | JSON")
+bad("tasks.pairs.read_pairs: columns", pairs_in('{"text": "a"}'), "line 1 | prompt, good, bad, label | text")
+bad("tasks.pairs.read_pairs: nothing", pairs_in(""), "pairs.jsonl | singular rows | 0 in all")
 bad(
-    "tasks.minimal_pairs.read_pairs: label",
+    "tasks.pairs.read_pairs: label",
     pairs_in("prompt,good,bad,label\nThe key,is,are,dual\n", "pairs.csv"),
     "pairs.csv, line 2 | label | 'dual'",
 )
 bad(
-    "tasks.minimal_pairs.MinimalPairs.prompts: training",
+    "tasks.pairs.MinimalPairs.prompts: training",
     lambda _: minimal_pairs.MinimalPairs("a", {}, 0).prompts(Split.TRAINING, 3),
     "split | 'training'",
 )
 
 bad(
-    "training.language.LanguageRecipe: heads",
+    "training.language.trainer.LanguageRecipe: heads",
     lambda _: replace(TINY_LANGUAGE, heads=3),
     "tiny.heads | divisor of width 16 | 3",
     RecipeError,
 )
 bad(
-    "training.language.LanguageRecipe: one position",
+    "training.language.trainer.LanguageRecipe: one position",
     lambda _: replace(TINY_LANGUAGE, positions=1),
     "tiny.positions | 2 | 1",
     RecipeError,
 )
 bad(
-    "training.language.read_language_recipe: unknown key",
+    "training.language.trainer.read_language_recipe: unknown key",
     lambda f: language_training.read_language_recipe(written("a = 3")(f)),
     "tiny | unknown | ['a'] | missing | steps",
     RecipeError,
@@ -1154,28 +1184,28 @@ for name, made in (
     ("train_language_model", language_training.train_language_model),
     ("LanguageTrainer", language_training.LanguageTrainer),
 ):
-    bad(f"training.language.{name}: index", lambda _, made=made: made(TINY_LANGUAGE, 2), "index | 0..1 | 2")
+    bad(f"training.language.trainer.{name}: index", lambda _, made=made: made(TINY_LANGUAGE, 2), "index | 0..1 | 2")
 bad(
-    "training.language.LanguageTrainer.restore: no file",
+    "training.language.trainer.LanguageTrainer.restore: no file",
     lambda f: language_training.LanguageTrainer(TINY_LANGUAGE, 0).restore(f / "none.json"),
     "none.json",
     ArtifactError,
 )
 bad(
-    "training.language_store.load_language_folder: nothing there",
+    "training.language.store.load_language_folder: nothing there",
     lambda f: language_store.load_language_folder(f, TINY_LANGUAGE, 0),
     "provenance.json | readable",
     ArtifactError,
 )
 bad(
-    "training.language_store.read_folder_provenance: schema",
+    "training.language.store.read_folder_provenance: schema",
     lambda f: language_store.read_folder_provenance(written('{"schema": 2}', "provenance.json")(f).parent),
     "provenance.json | schema 1",
     ArtifactError,
 )
 for words in ([], ["a", "a"], ["a b"], [""]):
     bad(
-        f"training.word_tokenizer.word_tokenizer: {words}",
+        f"training.language.tokenizer.word_tokenizer: {words}",
         lambda _, words=words: word_tokenizer.word_tokenizer(words, 8),
         f"words | {words}",
     )
@@ -1204,10 +1234,10 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "core.Gap.choose",
         "core.Full.choose",
         "core.Null.choose",
-        "claims.records.Bound.place",
-        "claims.records.Bound.margin",
-        "generate.Steering.scaled",
-        "generate.Steering.mirroring",
+        "study.claim.Bound.place",
+        "study.claim.Bound.margin",
+        "model.generate.Steering.scaled",
+        "model.generate.Steering.mirroring",
         "tasks.base.stationary",
         "training.checkpoint.save_artifact",
         "training.result.save_ensemble",
@@ -1230,38 +1260,38 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "report.record.document",
         "report.record.write_document",
         "report.record.compare",
-        "sites.state_place",
-        "growing.leading_rows",
-        "growing.growing_batch",
-        "discrimination.simple_auc",
-        "discrimination.chance_halfwidth",
-        "generate.Steering.contrast",
-        "generate.Steering.candidates",
-        "generate.Steering.pick",
-        "generate.core_component",
-        "generate.sample_likeliest",
+        "model.sites.state_place",
+        "model.late_rows.leading_rows",
+        "model.late_rows.growing_batch",
+        "auc.simple_auc",
+        "auc.chance_halfwidth",
+        "model.generate.Steering.contrast",
+        "model.generate.Steering.candidates",
+        "model.generate.Steering.pick",
+        "model.generate.core_component",
+        "model.generate.sample_likeliest",
         "linalg.weighted_frames",
-        "continuation.Encoded.contrast",
-        "continuation.scattered",
-        "prefix.HeadRows",
-        "prefix.HeadRows.forward",
-        "prefix.restricted_head",
-        "prefix.skipped_blocks",
-        "observe.reading",
-        "growing.replaced_forwards",
-        "discrimination.cluster_sums",
-        "prefix.returned_tuples",
-        "prefix.repeated_cache",
-        "prefix.tiled_cache",
-        "prefix.PrefixRun.states",
-        "tasks.minimal_pairs.told_number",
-        "training.language.Corpus",
-        "training.language.Corpus.batch",
-        "training.language.token_loss",
-        "training.language_store.train_side_by_side",
+        "model.continuation.Encoded.contrast",
+        "model.continuation.scattered",
+        "model.prefix.HeadRows",
+        "model.prefix.HeadRows.forward",
+        "model.prefix.restricted_head",
+        "model.prefix.skipped_blocks",
+        "model.observe.reading",
+        "model.late_rows.replaced_forwards",
+        "auc.cluster_sums",
+        "model.prefix.returned_tuples",
+        "model.prefix.repeated_cache",
+        "model.prefix.tiled_cache",
+        "model.prefix.PrefixRun.states",
+        "tasks.pairs.told_number",
+        "training.language.trainer.Corpus",
+        "training.language.trainer.Corpus.batch",
+        "training.language.trainer.token_loss",
+        "training.language.store.train_side_by_side",
     ),
     "any token ids have a text; rows are NumPy's to refuse; a Contrast was checked when it was built": (
-        "language.LanguageModel.decode",
+        "model.language.LanguageModel.decode",
         "tasks.agreement.Prompts.take",
         "tasks.agreement.Prompts.under",
     ),
@@ -1280,15 +1310,15 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
     "takes a path and, if anything, bytes; what the file system refuses stays an OSError": (
         "training.checkpoint.write_atomic",
         "training.trainer.EnsembleTrainer.save",
-        "training.language.LanguageTrainer.save",
-        "training.language_store.store_language_model",
+        "training.language.trainer.LanguageTrainer.save",
+        "training.language.store.store_language_model",
         "training.trainer.remove_partial",
     ),
     "abstract; its implementations stand in the table": ("tasks.base.Task.draw",),
 }
 # Claims' quantities and their helpers take a Study or Subject, which refuses what is wrong with it when it is built;
 # the parts of a Study take an index below its length.
-STUDIES = "measure."
+STUDIES = ("study.", "families.")
 # Options of pytest and of the command line; no arguments; takes documents of our own.
 OUT_OF_SCOPE = ("ace.plugin", "ace.__main__", "ace.errors", "ace.report")
 IN_SCOPE_AGAIN = ("ace.report.record",)

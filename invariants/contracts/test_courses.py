@@ -13,9 +13,9 @@ import torch
 from torch.nn import functional
 
 from ace.errors import ArtifactError, RecipeError
-from ace.measure.history import last_states
-from ace.observe import states_at
-from ace.sites import find_sites
+from ace.model.observe import states_at
+from ace.model.sites import find_sites
+from ace.study.run_history import last_states
 from ace.tasks import Split
 from ace.training.buffer import WeightBuffer
 from ace.training.ensemble import DropoutMasks, Weights, initial_weights, mask_values, member, stacked_logits

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ace.continuation import encode_prompts, scattered
 from ace.core import Core, Fixed
 from ace.errors import SiteError
 from ace.extract import extract_core
-from ace.intervene import MODES, Intervention, intervening
-from ace.language import LanguageModel, wrap_model
-from ace.prefix import PrefixRun, restricted_head
-from ace.sites import Site, find_sites, hooked
+from ace.model.continuation import encode_prompts, scattered
+from ace.model.intervene import MODES, Intervention, intervening
+from ace.model.language import LanguageModel, wrap_model
+from ace.model.prefix import PrefixRun, restricted_head
+from ace.model.sites import Site, find_sites, hooked
 from ace.tasks.agreement import Contrast, Prompts
 from invariants.contracts import families
 from invariants.contracts.builders import gaussian

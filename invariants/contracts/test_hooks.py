@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from ace.core import Core
 from ace.errors import InputError, InterventionError, SiteError
-from ace.generate import sample_tokens
-from ace.intervene import MODES, Intervention, intervening
-from ace.observe import sensitivities_at, states_at
-from ace.sites import Site, find_sites, hooked
+from ace.model.generate import sample_tokens
+from ace.model.intervene import MODES, Intervention, intervening
+from ace.model.observe import sensitivities_at, states_at
+from ace.model.sites import Site, find_sites, hooked
 from ace.training.transformer import SmallTransformer
 from invariants.contracts import builders
 

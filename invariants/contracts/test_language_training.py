@@ -20,8 +20,9 @@ import torch
 from torch import nn
 
 from ace.errors import ArtifactError, InputError, RecipeError
-from ace.training import language as training
-from ace.training.language import (
+from ace.training.language import trainer as training
+from ace.training.language.store import PROVENANCE, load_language_folder, store_language_model
+from ace.training.language.trainer import (
     Corpus,
     LanguageRecipe,
     LanguageTrainer,
@@ -30,7 +31,6 @@ from ace.training.language import (
     train_language_model,
     untrained_model,
 )
-from ace.training.language_store import PROVENANCE, load_language_folder, store_language_model
 from fixtures import language_zoo, zoo
 
 REPOSITORY = Path(zoo.__file__).parents[1]
@@ -221,7 +221,8 @@ from dataclasses import replace
 from pathlib import Path
 
 if __name__ == "__main__":
-    from ace.training import language, language_store
+    from ace.training.language import store as language_store
+    from ace.training.language import trainer as language
     from fixtures.language_zoo import obtain_language_models
 
     what, cache, steps = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])

@@ -12,10 +12,10 @@ import pytest
 import torch
 import transformers as hf
 
-from ace.continuation import encode_prompts
 from ace.errors import ArtifactError, InputError, SiteError
-from ace.language import LanguageModel, load_language_model, quiet_transformers, wrap_model
-from ace.prefix import PrefixRun
+from ace.model.continuation import encode_prompts
+from ace.model.language import LanguageModel, load_language_model, quiet_transformers, wrap_model
+from ace.model.prefix import PrefixRun
 from invariants.contracts import families
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -73,7 +73,7 @@ def test_a_folder_is_loaded_without_the_hub(folders: Path, monkeypatch: pytest.M
         "import socket, sys\n"
         "def refuse(*arguments, **named): raise AssertionError('asked the network')\n"
         "socket.socket.connect = refuse\n"
-        "from ace.language import load_language_model\n"
+        "from ace.model.language import load_language_model\n"
         "print(load_language_model(sys.argv[1]).anatomy.head)\n"
     )
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -12,7 +12,7 @@ import pytest
 from ace.errors import InputError
 from ace.tasks import Split
 from ace.tasks.agreement import HELD, Contrast, Prompts
-from ace.tasks.minimal_pairs import MinimalPairs, read_pairs, told_number
+from ace.tasks.pairs import MinimalPairs, read_pairs, told_number
 
 BLIMP = Path(__file__).parents[3] / "shared" / "data" / "blimp"
 NOUNS = ("key", "cat", "dog", "car", "cup", "tree", "boy", "ring")

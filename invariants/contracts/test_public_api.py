@@ -17,7 +17,7 @@ def test_every_public_name_loads(name: str) -> None:
 
 
 def test_public_names_are_no_modules_whichever_was_imported_first() -> None:
-    code = "import ace.extract, ace.verify, ace.intervene; from ace import *; extract_core, verify_claim, intervening"
+    code = "import ace.extract, ace.verify, ace.model.intervene; from ace import *; extract_core, verify_claim, intervening"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 

@@ -9,9 +9,9 @@ from torch import Tensor
 from ace.core import Core, Fixed
 from ace.errors import InputError
 from ace.extract import extract_core
-from ace.generate import LIMIT, Steering, continue_text, core_component, first_tokens, sample_likeliest
-from ace.intervene import Intervention, intervening
-from ace.language import LanguageModel
+from ace.model.generate import LIMIT, Steering, continue_text, core_component, first_tokens, sample_likeliest
+from ace.model.intervene import Intervention, intervening
+from ace.model.language import LanguageModel
 from ace.tasks.agreement import Contrast
 from invariants.contracts import families
 from invariants.contracts.builders import gaussian

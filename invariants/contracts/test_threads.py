@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from ace.measure.history import one_thread
+from ace.study.run_history import one_thread
 
 
 @pytest.fixture

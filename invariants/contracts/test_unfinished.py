@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ace.measure import Measurement
-from ace.measure.history import GrokkingSubject, History, with_progress
 from ace.report.record import result
 from ace.report.table import explain, markdown, terminal
 from ace.stats import exact
+from ace.study.run_history import GrokkingSubject, History, with_progress
 from ace.training.trainer import train
 from ace.verify import judge
 from invariants.contracts import builders

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ace.core import Core, RankRule
 from ace.extract import extract_core
+from ace.families.agreement.subject import AgreementSubject
 from ace.linalg import random_frames
-from ace.measure.agreement_subject import AgreementSubject
-from ace.measure.language_study import LanguageStudy, rank_of
-from ace.measure.subject import Study, Subject
 from ace.stats import Array
+from ace.study.prompts import LanguageStudy, rank_of
+from ace.study.tokens import Study, Subject
 from ace.tasks.base import Split
 
 

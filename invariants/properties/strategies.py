@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ace.core import Core, Fixed
 from ace.extract import extract_core
-from ace.sites import Anatomy, find_sites
+from ace.model.sites import Anatomy, find_sites
 from ace.training.transformer import Architecture, SmallTransformer, initialise
 
 EPS = torch.finfo(torch.float64).eps

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ace.continuation import Encoded, encode_prompts, scattered
-from ace.language import LanguageModel, wrap_model
-from ace.prefix import PrefixRun
+from ace.model.continuation import Encoded, encode_prompts, scattered
+from ace.model.language import LanguageModel, wrap_model
+from ace.model.prefix import PrefixRun
 from ace.tasks import Split
 from ace.tasks.agreement import COPULA, HELD, REGULAR, AgreementTask, Contrast, Prompts
 from ace.tasks.fragment import vocabulary
-from ace.training.language import LanguageRecipe, untrained_model
-from ace.training.word_tokenizer import word_tokenizer
+from ace.training.language.tokenizer import word_tokenizer
+from ace.training.language.trainer import LanguageRecipe, untrained_model
 
 SEVERAL = Contrast((" are", " were often near the key"), (" is old", " was"))
 TOLERANCE = 1e-4  # nats, of float32 sums in another order

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from ace.discrimination import chance_halfwidth, discriminate, simple_auc
+from ace.auc import chance_halfwidth, discriminate, simple_auc
 from ace.errors import InputError
 
 Case = tuple[np.ndarray, np.ndarray, np.ndarray]

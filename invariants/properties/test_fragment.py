@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ace.tasks import Split
 from ace.tasks.agreement import COPULA, FRAMES, HAVE, HELD, REGULAR, SIMPLE, AgreementTask, Contrast
 from ace.tasks.fragment import COPULAS, NOUNS, VERBS, judge, story, vocabulary
-from ace.training.word_tokenizer import END, word_tokenizer
+from ace.training.language.tokenizer import END, word_tokenizer
 from invariants.properties.strategies import seeds
 
 # Each form that shows its number, and the form of the other number.

@@ -13,9 +13,9 @@ from torch import Tensor
 from ace.core import Core, Fixed
 from ace.errors import InputError, InterventionError
 from ace.extract import extract_core, head_sensitivities
-from ace.intervene import Intervention, intervening, rank_scan
-from ace.observe import states_at
-from ace.sites import head_of, hooked
+from ace.model.intervene import Intervention, intervening, rank_scan
+from ace.model.observe import states_at
+from ace.model.sites import head_of, hooked
 from invariants.properties.strategies import (
     Language,
     batches,

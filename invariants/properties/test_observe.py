@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ace.observe import sensitivities_at, states_at, stream_states
-from ace.sites import head_of, hooked
+from ace.model.observe import sensitivities_at, states_at, stream_states
+from ace.model.sites import head_of, hooked
 from invariants.properties.strategies import Language, batches, distance, gaussian, languages, rounding
 
 chunks = st.integers(1, 7)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from ace.language import LanguageModel, wrap_model
-from ace.measure.reading import reading_directions
+from ace.families.agreement.reading import reading_directions
+from ace.model.language import LanguageModel, wrap_model
 from invariants.contracts import families
 from invariants.contracts.families import FAMILIES, WIDTH, Family
 

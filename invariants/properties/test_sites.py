@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ace.errors import InterventionError, SiteError
-from ace.sites import find_sites, head_of, hooked
+from ace.model.sites import find_sites, head_of, hooked
 from invariants.properties.strategies import Language, distance, languages, seeds
 
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from ace.compare import affine_map
-from ace.intervene import Intervention
-from ace.measure import controls
-from ace.measure.budget import Budget
-from ace.measure.subject import Study
-from ace.measure.transplant import transplants
+from ace.families.core.transplant import transplants
+from ace.model.intervene import Intervention
+from ace.study import controls
+from ace.study.memory import Budget
+from ace.study.tokens import Study
 from ace.tasks import MarkovChain, Split
 from ace.training.transformer import Architecture, SmallTransformer, initialise
 

@@ -1,0 +1,281 @@
+"""Keeping, removing and reflecting the axis of number, at the chosen site, below the top, and at the final norm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+
+from ace.auc import Discrimination, chance_halfwidth, estimate, simple_auc
+from ace.core import Core
+from ace.families.agreement.subject import (
+    AgreementSubject,
+    ablation,
+    agreement_of,
+    chosen_ablation,
+    control_prompts,
+    other_studies,
+    random_contrasts,
+    untrained_study,
+)
+from ace.linalg import random_frames
+from ace.model.intervene import Intervention
+from ace.stats import Array, Estimate, exact, quantile
+from ace.study.controls import KINDS, LEVEL
+from ace.study.measurement import Measurement
+from ace.study.prompts import MARGIN, Choice, LanguageStudy, rank_of
+from ace.tasks.base import Split
+
+SLACK = 0.05  # of an AUC that should be at chance, or reflected
+BASE, KEEP, REMOVE, FLIP = range(4)
+
+Pair = tuple[float, Array]  # a value and its replicates
+
+
+def kept_loss(found: Discrimination) -> Pair:
+    """AUC with the core kept minus the model's own."""
+    return float(found.auc[KEEP] - found.auc[BASE]), found.auc_replicates[KEEP] - found.auc_replicates[BASE]
+
+
+def complement_kept(found: Discrimination) -> Pair:
+    """AUC with everything but the core kept minus the model's own."""
+    return float(found.auc[REMOVE] - found.auc[BASE]), found.auc_replicates[REMOVE] - found.auc_replicates[BASE]
+
+
+def left_over(found: Discrimination) -> Pair:
+    """Distance from .5 of the AUC with the core removed."""
+    return abs(float(found.auc[REMOVE]) - 0.5), np.abs(found.auc_replicates[REMOVE] - 0.5)
+
+
+def unreflected(found: Discrimination) -> Pair:
+    """By how much AUC or accuracy under the flip, whichever is worse, exceeds one minus the model's own."""
+    auc = float(found.auc[FLIP] - (1 - found.auc[BASE]))
+    accuracy = float(found.accuracy[FLIP] - (1 - found.accuracy[BASE]))
+    auc_draws = found.auc_replicates[FLIP] - (1 - found.auc_replicates[BASE])
+    accuracy_draws = found.accuracy_replicates[FLIP] - (1 - found.accuracy_replicates[BASE])
+    return max(auc, accuracy), np.maximum(auc_draws, accuracy_draws)
+
+
+def excess(found: Discrimination, halfwidth: float) -> Pair:
+    """The worst of the three, each less what it is allowed: at most 0 where all three hold.
+
+    Args:
+        halfwidth: of the .5 interval that the claim is held against, on its controls too.
+    """
+    kept, left, reflected = kept_loss(found), left_over(found), unreflected(found)
+    return (
+        max(-kept[0] - MARGIN, left[0] - SLACK - halfwidth, reflected[0] - SLACK),
+        np.max([-kept[1] - MARGIN, left[1] - SLACK - halfwidth, reflected[1] - SLACK], axis=0),
+    )
+
+
+def seed_estimates(subject: AgreementSubject, part: Callable[[LanguageStudy], Pair]) -> tuple[Estimate, ...]:
+    """A quantity of every seed on the evaluation split."""
+    return tuple(
+        estimate(str(k), *part(study), count=len(study.prompts(Split.EVALUATION)))
+        for k, study in enumerate(subject.studies)
+    )
+
+
+@lru_cache(maxsize=64)
+def _random(study: LanguageStudy, choice: Choice, kind: str) -> dict[str, Array]:
+    """Name -> (draws) of the quantities above, for random subspaces of the core's rank."""
+    found = random_contrasts(study, choice.site, rank_of(choice), kind)
+    base = simple_auc(found.base[None], found.labels)[0]
+    auc = {mode: simple_auc(scores, found.labels) for mode, scores in found.edited.items()}
+    signs = np.where(found.labels == 1, 1.0, -1.0)
+    right = (found.edited["flip"] * signs > 0).mean(axis=1)
+    reflected = np.maximum(auc["flip"] - (1 - base), right - (1 - (found.base * signs > 0).mean()))
+    left = np.abs(auc["remove"] - 0.5)
+    halfwidth = chance_halfwidth(study.labels(Split.EVALUATION))
+    allowed = (base - auc["keep"] - MARGIN, left - SLACK - halfwidth, reflected - SLACK)
+    return {
+        "kept": auc["keep"] - base,
+        "left": left,
+        "reflected": reflected,
+        "excess": np.max(allowed, axis=0),
+        "auc keep": auc["keep"],
+        "auc remove": auc["remove"],
+        "auc flip": auc["flip"],
+    }
+
+
+def random_controls_of(
+    subject: AgreementSubject, quantity: str, better: int, choose: Callable[[LanguageStudy], Choice]
+) -> dict[str, tuple[Estimate, ...]]:
+    """The 99.9 % most favourable of 1,000 random subspaces of each kind, for each seed."""
+    controls = {}
+    for kind in KINDS:
+        drawn = [_random(study, choose(study), kind)[quantity] for study in subject.studies]
+        controls[kind] = tuple(
+            exact(str(k), better * quantile(better * values, LEVEL), count=len(values))
+            for k, values in enumerate(drawn)
+        )
+    return controls
+
+
+def top(study: LanguageStudy) -> Choice:
+    """The choice among all sites below the final norm."""
+    return study.top
+
+
+def deep(study: LanguageStudy) -> Choice:
+    """The choice among sites in the lower 80 % of depth."""
+    return study.deep
+
+
+def sufficiency(subject: object) -> Measurement:
+    """AUC with the core kept, minus the model's own."""
+    found = agreement_of(subject)
+    controls = random_controls_of(found, "kept", +1, top)
+    controls["complement"] = seed_estimates(found, lambda study: complement_kept(chosen_ablation(study, study.top)))
+    controls["arbitrary contrasts"] = _others(found, kept_loss)
+    return Measurement(
+        seed_estimates(found, lambda study: kept_loss(chosen_ablation(study, study.top))),
+        controls,
+        details=_details(found),
+    )
+
+
+def necessity(subject: object) -> Measurement:
+    """Distance from .5 of the AUC with the core removed."""
+    found = agreement_of(subject)
+    controls = random_controls_of(found, "left", -1, top)
+    controls["arbitrary contrasts"] = _others(found, left_over)
+    return Measurement(
+        seed_estimates(found, lambda study: left_over(chosen_ablation(study, study.top))),
+        controls,
+        {"half of the .5 interval": _halfwidth(found)},
+        {**_details(found), "separation left": [_separation_left(study) for study in found.studies]},
+    )
+
+
+def _separation_left(study: LanguageStudy) -> float:
+    """Difference of the mean contrasts of the two numbers with the core removed, over the model's own."""
+    labels = study.labels(Split.EVALUATION)
+    scores = study.ablated(Split.EVALUATION, study.top.site, rank_of(study.top))[1]
+    base = study.base(Split.EVALUATION)
+    apart = [float(values[labels == 1].mean() - values[labels == 0].mean()) for values in (scores, base)]
+    return apart[0] / apart[1]
+
+
+def flip(subject: object) -> Measurement:
+    """By how much AUC or accuracy under the flip exceeds one minus the model's own."""
+    found = agreement_of(subject)
+    controls = random_controls_of(found, "reflected", -1, top)
+    controls["arbitrary contrasts"] = _others(found, unreflected)
+    return Measurement(
+        seed_estimates(found, lambda study: unreflected(chosen_ablation(study, study.top))),
+        controls,
+        details=_details(found),
+    )
+
+
+def depth(subject: object) -> Measurement:
+    """The worst of keep, remove and flip, less its allowance, at a site in the lower 80 % of depth."""
+    found = agreement_of(subject)
+    halfwidth = _halfwidth(found)
+    controls = random_controls_of(found, "excess", -1, deep)
+    controls["arbitrary contrasts"] = _others(found, lambda part: excess(part, halfwidth), deep)
+    return Measurement(
+        seed_estimates(found, lambda study: excess(chosen_ablation(study, study.deep), halfwidth)),
+        controls,
+        details={
+            "sites": [study.deep.site.index for study in found.studies],
+            "depth": [study.deep.site.depth for study in found.studies],
+            "by depth": [_by_depth(study) for study in found.studies],
+        },
+    )
+
+
+def _by_depth(study: LanguageStudy) -> dict[str, Any]:
+    """AUC of the four modes at every site on the evaluation split, rank 1, with the null band at the chosen one."""
+    rows = np.array([ablation(study, site, 1).auc for site in study.sites]).T
+    null = {
+        mode: [float(x) for x in np.quantile(_random(study, study.top, KINDS[0])[f"auc {mode}"], [0.0005, 0.9995])]
+        for mode in ("keep", "remove", "flip")
+    }
+    names = ("base", "keep", "remove", "flip")
+    return {
+        "depth": [site.depth for site in study.sites],
+        **dict(zip(names, rows.tolist(), strict=True)),
+        "null": null,
+        "chosen": study.top.site.index,
+    }
+
+
+def final_norm(subject: object) -> Measurement:
+    """The flip along the oblique axis at the final norm, for the model and for any contrast of an untrained twin."""
+    found = agreement_of(subject)
+    twins = [untrained_study(found, k, own_labels=True) for k in range(len(found))]
+
+    def reflected(study: LanguageStudy, core: Core | None = None) -> Pair:
+        site = study.sites[-1]
+        turn = Intervention(core or study.core(site), "flip", projector="oblique")
+        scores = [study.base(Split.EVALUATION)[None], study.push(Split.EVALUATION, site, [turn])]
+        scored = study.discriminate(Split.EVALUATION, np.concatenate(scores))
+        excesses = scored.auc_replicates[1] - (1 - scored.auc_replicates[0])
+        return float(scored.auc[1] - (1 - scored.auc[0])), excesses
+
+    def random(study: LanguageStudy) -> Pair:
+        core = study.core(study.sites[-1])
+        frame = random_frames(core.width, 1, 1, torch.Generator().manual_seed(0))[0]
+        return reflected(study, core.with_basis(frame))
+
+    untrained = tuple(
+        estimate(str(k), *reflected(twin), count=len(twin.labels(Split.EVALUATION))) for k, twin in enumerate(twins)
+    )
+    return Measurement(
+        seed_estimates(found, reflected),
+        {"untrained, own labels": untrained, "random, Haar": seed_estimates(found, random)},
+    )
+
+
+def _others(
+    subject: AgreementSubject,
+    part: Callable[[Discrimination], Pair],
+    choose: Callable[[LanguageStudy], Choice] = top,
+) -> tuple[Estimate, ...]:
+    """The median, over arbitrary contrasts of the same model, of a quantity at the same site."""
+    found = []
+    for k, study in enumerate(subject.studies):
+        choice = choose(study)
+        values = [part(ablation(other, choice.site, rank_of(choice)))[0] for other in other_studies(study)]
+        found.append(exact(str(k), float(np.median(values)), count=len(values)))
+    return tuple(found)
+
+
+def _halfwidth(subject: AgreementSubject) -> float:
+    return chance_halfwidth(subject.studies[0].labels(Split.EVALUATION))
+
+
+def _details(subject: AgreementSubject) -> dict[str, Any]:
+    """What a reader wants beside each of keep, remove and flip."""
+    rows = [chosen_ablation(study, study.top) for study in subject.studies]
+    names = ("base", "keep", "remove", "flip")
+    return {
+        "sites": [study.top.site.index for study in subject.studies],
+        "ranks": [rank_of(study.top) for study in subject.studies],
+        "auc": [dict(zip(names, row.auc.tolist(), strict=True)) for row in rows],
+        "accuracy": [dict(zip(names, row.accuracy.tolist(), strict=True)) for row in rows],
+        "random flips, median AUC": [
+            {kind: float(np.median(_random(study, study.top, kind)["auc flip"])) for kind in KINDS}
+            for study in subject.studies
+        ],
+        "control prompts": len(control_prompts(subject.studies[0])[1]),
+    }
+
+
+MEASURES: Mapping[str, Callable[[object], Measurement]] = MappingProxyType(
+    {
+        "agreement.sufficiency": sufficiency,
+        "agreement.necessity": necessity,
+        "agreement.flip": flip,
+        "agreement.depth": depth,
+        "agreement.final_norm": final_norm,
+    }
+)

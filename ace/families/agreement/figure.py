@@ -1,0 +1,135 @@
+"""Agreement along one axis, from the results' own details: by depth, as a knob, by dose, and in generated text."""
+
+from __future__ import annotations
+
+import textwrap
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from ace.families.style import CONTROL, CORE, GREY, INK, TRUE, Result, Results, title
+
+CLAIMS = (
+    "agreement.sufficiency",
+    "agreement.necessity",
+    "agreement.flip",
+    "agreement.depth",
+    "agreement.knob",
+    "agreement.dose",
+    "agreement.generation",
+)
+FAMILY_CLAIMS = ("agreement.scales",)
+MODES = (("base", INK, "-", "o"), ("keep", CORE, "--", "s"), ("remove", CONTROL, ":", "v"), ("flip", TRUE, "-", "^"))
+NUMBERS = (("singular", CORE), ("plural", CONTROL))
+LINE = 64
+
+
+def agreement_figure(found: Results, subject: str) -> Figure:
+    """AUC by depth for each seed, contrast against core coordinate, dose curves, and text clean and flipped."""
+    seeds = len(found["agreement.depth"]["details"]["by depth"])
+    figure = Figure(figsize=(11, 11.5), layout="constrained")
+    depths, knobs, texts = np.ravel(np.asarray(figure.subfigures(3, 1, height_ratios=[1, 1, 1.05])))
+    for index, axis in enumerate(np.atleast_1d(depths.subplots(1, seeds, sharey=True))):
+        _depth(axis, found["agreement.depth"], index)
+    depths.suptitle(_headline(found, "Does one axis keep, lose and invert agreement?", CLAIMS[:4]), **_HEADLINE)
+    left, right = knobs.subplots(1, 2)
+    _knob(left, found["agreement.knob"], 0)
+    _dose(right, found["agreement.dose"])
+    _texts(texts, found["agreement.generation"])
+    figure.suptitle(f"{subject}: subject-verb agreement along one axis", x=0.01, ha="left", color=INK)
+    return figure
+
+
+_HEADLINE = {"x": 0.01, "ha": "left", "color": INK, "fontsize": 9.5}
+
+
+def _headline(found: Results, question: str, claims: tuple[str, ...]) -> str:
+    return question + "  " + ", ".join(f"{claim.partition('.')[2]}: {found[claim]['verdict']}" for claim in claims)
+
+
+def _depth(axis: Axes, result: Result, seed: int) -> None:
+    """AUC of the four modes over depth, and where random subspaces lie at the chosen site."""
+    curves = result["details"]["by depth"][seed]
+    chosen = curves["depth"][curves["chosen"]]
+    for mode, color, line, marker in MODES:
+        axis.plot(curves["depth"], curves[mode], color=color, ls=line, marker=marker, ms=4, lw=1.2, label=mode)
+    for shift, (mode, color, _, _) in zip((-0.012, 0.0, 0.012), MODES[1:], strict=True):
+        low, high = curves["null"][mode]
+        axis.plot([chosen + shift] * 2, [low, high], color=color, lw=4, alpha=0.3, solid_capstyle="butt")
+    axis.plot([], [], color=GREY, lw=4, alpha=0.5, label="99.9 % of random axes (Haar)")
+    axis.axvline(chosen, color=GREY, lw=0.8, ls=":", label="chosen site")
+    axis.axhline(0.5, color=GREY, lw=0.6)
+    axis.set(xlabel="relative depth of the site", ylim=(-0.05, 1.05))
+    if seed == 0:
+        axis.set_ylabel("AUC for the head's number")
+        axis.legend(loc="best", handlelength=2.2)
+    axis.set_title(f"seed {seed}", color=INK)
+
+
+def _knob(axis: Axes, result: Result, seed: int) -> None:
+    points = result["details"]["points"][seed]
+    label = np.array(points["label"])
+    for number, (name, color) in enumerate(NUMBERS):
+        rows = label == number
+        where = np.array(points["coordinate"])[rows]
+        axis.scatter(where, np.array(points["contrast"])[rows], s=9, c=color, linewidths=0, label=name)
+        axis.scatter(where, np.array(points["flipped"])[rows], s=9, facecolors="none", edgecolors=color, linewidths=0.6)
+    axis.scatter([], [], s=12, facecolors="none", edgecolors=GREY, label="with the axis flipped")
+    axis.axhline(0, color=GREY, lw=0.6)
+    axis.set(xlabel=f"core coordinate, seed {seed}", ylabel="contrast, nats")
+    axis.legend(loc="best", handlelength=1)
+    title(axis, "Is the contrast affine in the coordinate?", result)
+
+
+def _dose(axis: Axes, result: Result) -> None:
+    strengths = result["details"]["strengths"]
+    for seed, curve in enumerate(result["details"]["curves"]):
+        for name, color in NUMBERS:
+            line = ("-", "--", ":", "-.")[seed % 4]
+            axis.plot(
+                strengths, curve[name], color=color, ls=line, marker="o", ms=3, lw=1.1, label=f"{name}, seed {seed}"
+            )
+    axis.axhline(0, color=GREY, lw=0.6)
+    axis.axvline(0, color=GREY, lw=0.6, ls=":")
+    axis.set(xlabel="strength: 1 clean, 0 removed, -1 flipped", ylabel="mean contrast, nats")
+    axis.invert_xaxis()
+    axis.legend(loc="best", handlelength=2)
+    title(axis, "Does it follow the strength?", result)
+
+
+def _texts(figure: SubFigure, result: Result) -> None:
+    """The first generated texts of the first seed, clean beside flipped."""
+    details = result["details"]["seeds"][0]
+    shares = details["share"]
+    axis = figure.subplots()
+    axis.axis("off")
+    for column, kind in enumerate(("clean", "flipped")):
+        heading = f"{kind}: {100 * shares[kind]:.0f} % of copulas agree"
+        axis.text(0.5 * column, 1.0, heading, va="top", color=INK, fontsize=9, weight="bold", transform=axis.transAxes)
+        for row, text in enumerate(details["texts"][kind][:3]):
+            wrapped = textwrap.fill(text, LINE).replace("$", r"\$")
+            axis.text(
+                0.5 * column, 0.9 - 0.31 * row, wrapped, va="top", color=INK, fontsize=8.5, transform=axis.transAxes
+            )
+    figure.suptitle(f"Does number turn all through generated text?  generation: {result['verdict']}", **_HEADLINE)
+
+
+def scales_figure(found: Results, subject: str) -> Figure:
+    """Core coordinates of every two scales on the same prompts."""
+    details = found["agreement.scales"]["details"]
+    labels, coordinates = np.array(details["labels"]), details["coordinates"]
+    names = [name for name in coordinates if name.endswith("seed 0")]
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    for axis, (first, second) in zip(np.atleast_1d(figure.subplots(1, len(pairs))), pairs, strict=True):
+        for number, (name, color) in enumerate(NUMBERS):
+            rows = labels == number
+            across, up = (np.array(coordinates[model])[rows] for model in (first, second))
+            within = np.corrcoef(across, up)[0, 1]
+            axis.scatter(across, up, s=9, c=color, linewidths=0, alpha=0.8, label=f"{name}: r = {within:.2f}")
+        axis.set(xlabel=first, ylabel=second)
+        axis.legend(loc="best", handlelength=1)
+    verdict = f"agreement.scales: {found['agreement.scales']['verdict']}"
+    figure.suptitle(f"{subject}: do coordinates agree across scales, within each number?  {verdict}", **_HEADLINE)
+    return figure

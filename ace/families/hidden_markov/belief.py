@@ -1,0 +1,137 @@
+"""What is measured for the claims about hidden Markov processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+
+import numpy as np
+
+from ace.errors import ClaimError
+from ace.families.core.alignment import aligned_pairs
+from ace.moments import explained_beside, moments, regression
+from ace.stats import Array, Estimate, bootstrap, exact, quantile
+from ace.study.controls import DRAWS, LEVEL
+from ace.study.measurement import Measurement
+from ace.study.tokens import Study, Subject
+from ace.tasks.base import Split
+from ace.tasks.hidden_markov import HiddenMarkov
+
+
+def _process(study: Study) -> HiddenMarkov:
+    if not isinstance(study.task, HiddenMarkov):
+        raise ClaimError(f"subject: expected a hidden Markov process, got {type(study.task).__name__}")
+    return study.task
+
+
+def belief(subject: Subject) -> Measurement:
+    """R2 of the belief from the core minus R2 from the whole state; regressions fitted on the selection split."""
+    trained, process = subject.trained, _process(subject.trained)
+    beliefs = {split: process.beliefs(trained.batch(split).inputs) for split in (Split.SELECTION, Split.EVALUATION)}
+    tokens = {split: np.eye(process.vocabulary)[trained.batch(split).inputs][..., :-1] for split in beliefs}
+
+    def shortfall(index: int, source: Callable[[Split], Array]) -> tuple[Estimate, float, float]:
+        """R2 from `source` minus R2 from the whole state, and both."""
+
+        def views(split: Split) -> tuple[Array, Array]:
+            return source(split), trained.states(index, split).double().numpy() - trained.core(index).mean.numpy()
+
+        fitted = moments(*views(Split.SELECTION), beliefs[Split.SELECTION])
+        maps = [regression(fitted.total, view, fitted.views[2]) for view in fitted.views[:2]]
+        wanted = beliefs[Split.EVALUATION]
+        left = [
+            wanted - (view @ slope.T + offset)
+            for view, (slope, offset) in zip(views(Split.EVALUATION), maps, strict=True)
+        ]
+        tested = moments(wanted, *left)
+        target, part, whole = tested.views
+
+        def difference(moment: Array) -> float:
+            return explained_beside(moment, part, target) - explained_beside(moment, whole, target)
+
+        estimate = bootstrap(str(index), tested.clusters, difference)
+        ours, best = (explained_beside(tested.total, view, target) for view in (part, whole))
+        return estimate, ours, best
+
+    members = range(len(trained))
+    cores = [shortfall(k, partial(trained.coordinates, k)) for k in members]
+    controls = {
+        "current token": [shortfall(k, tokens.__getitem__) for k in members],
+        "untrained": [shortfall(k, partial(subject.untrained.coordinates, k)) for k in members],
+    }
+    return Measurement(
+        tuple(found[0] for found in cores),
+        {name: tuple(found[0] for found in group) for name, group in controls.items()},
+        details={
+            "R2 of the core": [found[1] for found in cores],
+            "R2 of the whole state": [found[2] for found in cores],
+            **{f"R2, {name}": [found[1] for found in group] for name, group in controls.items()},
+        },
+    )
+
+
+def _residual(study: Study, index: int, split: Split) -> Array:
+    """Core coordinates (n, t, r) less their mean over all sequences with the same token at the same position.
+
+    Position is taken out with the token: it is the same for all seeds, and would count as agreement.
+    """
+    values = study.coordinates(index, split).copy()
+    inputs = study.batch(split).inputs
+    for token in range(study.task.vocabulary):
+        here = (inputs == token)[..., None]
+        count = np.maximum(here.sum(axis=0), 1)
+        mean = np.where(here, values, 0.0).sum(axis=0) / count  # (t, r)
+        values -= np.where(here, mean, 0.0)
+    return values
+
+
+def alignment(subject: Subject) -> Measurement:
+    """Smallest canonical correlation of residual core coordinates of each pair; directions from the selection split."""
+    trained, null = _residual_alignment(subject.trained)
+    untrained, _ = _residual_alignment(subject.untrained)
+    ceiling = max(estimate.interval(0.95)[1] for estimate in untrained)
+    level = quantile(null, LEVEL)
+    return Measurement(
+        trained,
+        {
+            "permuted sequences": (exact("all", float(np.median(null)), count=len(null)),),
+            "untrained": tuple(exact(estimate.label, estimate.value) for estimate in untrained),
+        },
+        {"larger of null and untrained": max(level, ceiling)},
+        {"99.9% of permuted sequences": level, "upper end of untrained": ceiling},
+    )
+
+
+def _residual_alignment(study: Study) -> tuple[tuple[Estimate, ...], Array]:
+    """Estimates of all pairs, and the null: 1,000 permutations of one seed's sequences, over all pairs."""
+    members = range(len(study))
+    values = {split: [_residual(study, k, split) for k in members] for split in (Split.SELECTION, Split.EVALUATION)}
+    chosen, tested = (moments(*values[split]) for split in (Split.SELECTION, Split.EVALUATION))
+    estimates, _, directions = aligned_pairs(study, chosen, tested)
+    tests = values[Split.EVALUATION]
+    nulls = [
+        permuted_correlations(tests[i] @ ours.T, tests[j] @ theirs.T, draws=DRAWS, seed=i * len(study) + j)
+        for (i, j), (ours, theirs) in zip(study.pairs, directions, strict=True)
+    ]
+    return estimates, np.concatenate(nulls)
+
+
+def permuted_correlations(first: Array, second: Array, *, draws: int, seed: int) -> Array:
+    """(draws) smallest correlation over variates (n, t, r), paired column by column, after sequences are permuted."""
+    rng = np.random.default_rng(seed)
+    count = len(first)
+    one = first - first.mean(axis=(0, 1))
+    two = second - second.mean(axis=(0, 1))
+    size = np.sqrt((one**2).sum(axis=(0, 1)) * (two**2).sum(axis=(0, 1)))
+    orders = np.stack([rng.permutation(count) for _ in range(draws)])
+    found = []
+    for column in range(one.shape[2]):
+        products = one[:, :, column] @ two[:, :, column].T  # (n, n): every sequence against every other
+        found.append(products[np.arange(count), orders].sum(axis=1) / size[column])
+    return np.min(found, axis=0)
+
+
+MEASURES: Mapping[str, Callable[[Subject], Measurement]] = MappingProxyType(
+    {"hidden_markov.belief": belief, "hidden_markov.alignment": alignment}
+)

@@ -1,0 +1,178 @@
+"""The chain's dynamics in core coordinates, and in chains that the core generates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ace.dynamics import Complex, match_spectra, spectrum
+from ace.families.markov.kinds import chain_of, small_model
+from ace.model.generate import sample_tokens
+from ace.model.intervene import Intervention
+from ace.moments import explained, moments, regression
+from ace.stats import Array, Estimate, binomial_p_values, bootstrap, exact, quantile
+from ace.study.controls import LEVEL, random_bases
+from ace.study.measurement import Measurement
+from ace.study.tokens import Study, Subject
+from ace.tasks.base import Ints, Split
+
+CHAINS = 3000
+CONTROL_CHAINS = 30
+
+
+def operator_spectrum(subject: Subject) -> Measurement:
+    """Matching distance of the operator's eigenvalues to the chain's, other than 1."""
+    wanted = chain_of(subject.trained).eigenvalues
+
+    def distance(drawn: Array) -> float:
+        found = _operator_spectrum(drawn)
+        size = max(len(found), len(wanted))
+        return match_spectra(_padded(found, size), _padded(wanted, size)).largest
+
+    def distances(study: Study) -> tuple[Estimate, ...]:
+        return tuple(
+            bootstrap(str(k), _steps(study.coordinates(k, Split.EVALUATION)), distance) for k in range(len(study))
+        )
+
+    oracle = bootstrap("oracle", _steps(_one_hot(subject.trained, Split.EVALUATION)), distance)
+    return Measurement(
+        distances(subject.trained),
+        {"untrained": distances(subject.untrained)},
+        {"sampling term": oracle.interval(0.9)[1]},
+        {
+            "true": [[value.real, value.imag] for value in wanted],
+            "fitted": _plane(subject.trained),
+            "fitted, untrained": _plane(subject.untrained),
+        },
+    )
+
+
+def oracle_r2(subject: Subject) -> Measurement:
+    """R2 of the core's operator over R2 of the operator on the chain's own states; fitted on the selection split."""
+
+    def ratios(study: Study) -> tuple[Estimate, ...]:
+        found = []
+        for index in range(len(study)):
+            splits = (Split.SELECTION, Split.EVALUATION)
+            fit, test = (_steps(study.coordinates(index, s), _one_hot(study, s)) for s in splits)
+            widths = (study.core(index).dimension, study.task.vocabulary - 1)
+            found.append(bootstrap(str(index), test, _ratio_of_r2(fit.mean(axis=0), widths)))
+        return tuple(found)
+
+    return Measurement(ratios(subject.trained), {"untrained": ratios(subject.untrained)})
+
+
+def generation(subject: Subject) -> Measurement:
+    """Smallest adjusted p-value of the transition counts of chains generated with the core kept at every position."""
+    study = subject.trained
+    chain = chain_of(study)
+
+    def p_value(paths: Ints) -> tuple[float, Array]:
+        counts = transition_counts(paths, chain.vocabulary)
+        trials = np.repeat(counts.sum(axis=1, keepdims=True), chain.vocabulary, axis=1)
+        adjusted = binomial_p_values(counts, trials, chain.transition)
+        return float(adjusted.min()), counts / np.maximum(trials, 1)
+
+    def generated(index: int, edit: Callable[[Tensor], Tensor] | None) -> tuple[float, Array]:
+        start = torch.from_numpy(study.batch(Split.EVALUATION).inputs[:CHAINS, :1])
+        generator = torch.Generator().manual_seed(index)
+        length = chain.length
+        model = small_model(study, index)
+        return p_value(
+            sample_tokens(model, start, length - 1, generator, study.sites[index] if edit else None, edit).numpy()
+        )
+
+    def random(index: int) -> list[float]:
+        """The random subspaces share the seeds among them: each model takes its part of the 1,000."""
+        share = -(-1000 // len(study))
+        bases = random_bases(study, index, "random, Haar", share).float()
+        mean = study.core(index).mean.float()
+        rows = bases.repeat_interleave(CONTROL_CHAINS, dim=0)
+
+        def edit(states: Tensor) -> Tensor:
+            inner = torch.einsum("ntd,ndr->ntr", states - mean, rows)
+            return mean + torch.einsum("ntr,ndr->ntd", inner, rows)
+
+        inputs = study.batch(Split.EVALUATION).inputs[:, :1]
+        start = torch.from_numpy(np.resize(inputs, (len(rows), 1)))
+        generator = torch.Generator().manual_seed(1000 + index)
+        paths = sample_tokens(small_model(study, index), start, chain.length - 1, generator, study.sites[index], edit)
+        return [p_value(part)[0] for part in paths.numpy().reshape(share, CONTROL_CHAINS, -1)]
+
+    kept = [generated(k, Intervention(study.core(k), "keep").apply) for k in range(len(study))]
+    whole = [generated(k, None) for k in range(len(study))]
+    drawn = np.array([value for k in range(len(study)) for value in random(k)])
+    return Measurement(
+        tuple(exact(str(k), found[0], count=CHAINS) for k, found in enumerate(kept)),
+        {
+            "random, Haar": (exact("all", quantile(drawn, LEVEL), count=len(drawn)),),
+            "whole model": tuple(exact(str(k), found[0], count=CHAINS) for k, found in enumerate(whole)),
+        },
+        details={
+            "largest deviation of an entry": [float(np.abs(found[1] - chain.transition).max()) for found in kept],
+            "same, whole model": [float(np.abs(found[1] - chain.transition).max()) for found in whole],
+        },
+    )
+
+
+def fitted_eigenvalues(study: Study, index: int) -> Complex:
+    """(r) eigenvalues of the operator fitted to one model's core coordinates on the evaluation split."""
+    return _operator_spectrum(_steps(study.coordinates(index, Split.EVALUATION)).mean(axis=0))
+
+
+def transition_counts(paths: Ints, states: int) -> Ints:
+    """(s, s) int64 counts of the transitions in state paths (n, t)."""
+    pairs = paths[:, :-1].ravel() * states + paths[:, 1:].ravel()
+    return np.bincount(pairs, minlength=states * states).reshape(states, states).astype(np.int64)
+
+
+def _one_hot(study: Study, split: Split) -> Array:
+    """(n, t, s - 1) indicator coordinates of the chain's own states; the last is given by the others."""
+    return np.eye(study.task.vocabulary)[study.batch(split).inputs][..., :-1]
+
+
+def _steps(*views: Array) -> Array:
+    """Moments (n, p, p) of each view before and after a step: [1, before_1, after_1, before_2, ...]."""
+    return moments(*(part for view in views for part in (view[:, :-1], view[:, 1:]))).clusters
+
+
+def _padded(values: Complex, size: int) -> Complex:
+    """A missing dimension predicts nothing: eigenvalue 0. So do the modes that a larger core adds to the chain's."""
+    return np.concatenate([values, np.zeros(max(0, size - len(values)), dtype=np.complex128)])
+
+
+def _operator_spectrum(moment: Array) -> Complex:
+    width = (len(moment) - 1) // 2
+    slope, _ = regression(moment, slice(1, 1 + width), slice(1 + width, 1 + 2 * width))
+    return spectrum(slope)
+
+
+def _plane(study: Study) -> list[list[list[float]]]:
+    """Fitted eigenvalues of every model as [real, imaginary]."""
+    return [[[value.real, value.imag] for value in fitted_eigenvalues(study, k)] for k in range(len(study))]
+
+
+def _ratio_of_r2(fitted: Array, widths: tuple[int, int]) -> Callable[[Array], float]:
+    edges = np.cumsum([1, widths[0], widths[0], widths[1], widths[1]])
+    views = [slice(int(a), int(b)) for a, b in pairwise(edges)]
+    core, oracle = (views[0], views[1]), (views[2], views[3])
+    own, chains = regression(fitted, *core), regression(fitted, *oracle)
+
+    def ratio(moment: Array) -> float:
+        return explained(moment, *core, *own) / explained(moment, *oracle, *chains)
+
+    return ratio
+
+
+MEASURES: Mapping[str, Callable[[Subject], Measurement]] = MappingProxyType(
+    {
+        "markov.spectrum": operator_spectrum,
+        "markov.oracle_r2": oracle_r2,
+        "markov.generation": generation,
+    }
+)

@@ -1,0 +1,120 @@
+"""The Markov results of one subject in six panels, from the results' own details."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+
+from ace.families.style import CONTROL, CORE, GREY, INK, TRUE, Result, Results, strip, title, unit_circle
+
+CLAIMS = (
+    "markov.accuracy",
+    "markov.weights",
+    "markov.sufficiency",
+    "markov.necessity",
+    "markov.divergence",
+    "markov.alignment",
+    "markov.spectrum",
+)
+
+
+def markov_figure(found: Results, subject: str) -> Figure:
+    """Weights differ, cores suffice and are needed, lie apart, agree in coordinates, and carry the chain's spectrum."""
+    figure = Figure(figsize=(11, 6.6), layout="constrained")
+    axes = figure.subplot_mosaic([["weights", "ablations", "overlap"], ["alignment", "spectrum", "spectrum_zoom"]])
+    _weights(axes["weights"], found["markov.weights"])
+    _ablations(axes["ablations"], found)
+    _overlap(axes["overlap"], found["markov.divergence"])
+    _alignment(axes["alignment"], found["markov.alignment"])
+    _spectrum(axes["spectrum"], found["markov.spectrum"], zoom=False)
+    _spectrum(axes["spectrum_zoom"], found["markov.spectrum"], zoom=True)
+    seeds = len(found["markov.accuracy"]["values"])
+    figure.suptitle(f"{subject}: {seeds} independently trained transformers, one chain", x=0.01, ha="left", color=INK)
+    return figure
+
+
+def _weights(axis: Axes, result: Result) -> None:
+    count = 1 + max(int(label.split("-")[1]) for label in result["seeds"])
+    matrix = np.eye(count)
+    for label, value in zip(result["seeds"], result["values"], strict=True):
+        i, j = map(int, label.split("-"))
+        matrix[i, j] = matrix[j, i] = value
+    image = axis.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
+    for (i, j), value in np.ndenumerate(matrix):
+        axis.text(j, i, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.5 else INK, fontsize=8)
+    axis.set(xticks=range(count), yticks=range(count), xlabel="seed", ylabel="seed")
+    axis.figure.colorbar(image, ax=axis, shrink=0.8, label="|cosine| of all weights")
+    title(axis, f"Do weights differ? (independent inits: < {result['bound']:.2f})", result)
+
+
+def _ablations(axis: Axes, found: Results) -> None:
+    accuracy, keep, remove = (found[f"markov.{name}"] for name in ("accuracy", "sufficiency", "necessity"))
+    base = np.array(accuracy["details"]["accuracy"])
+    chance = remove["details"]["chance"]
+    columns = {
+        "whole": base,
+        "core\nkept": base + keep["values"],
+        "core\nremoved": np.array(remove["details"]["accuracy after removal"]),
+    }
+    for place, values in enumerate(columns.values()):
+        strip(axis, place, values, CORE, "core, one dot a seed" if place == 0 else None)
+    best = {"random, Haar": "o", "random, covariance": "s"}
+    for name, marker in best.items():
+        label = f"best 0.1 % of {name.replace(', ', ' ')} subspaces"
+        strip(axis, 1.32, base + keep["control_values"][name], CONTROL, label, marker)
+        strip(axis, 2.32, chance + np.array(remove["control_values"][name]), CONTROL, None, marker)
+    for level, text in ((accuracy["details"]["oracle accuracy"], "Bayes"), (chance, "chance")):
+        axis.axhline(level, color=GREY, lw=0.8, ls="--", zorder=0)
+        axis.text(2.68, level + 0.008, text, color=GREY, fontsize=8, ha="right")
+    axis.set(xticks=range(3), xticklabels=columns, ylabel="accuracy", xlim=(-0.4, 2.7), ylim=(0.15, 1.02))
+    axis.legend(loc="upper left", handlelength=1)
+    axis.set_title(f"Does the core suffice? {keep['verdict']}\nIs it needed? {remove['verdict']}", color=INK)
+
+
+def _overlap(axis: Axes, result: Result) -> None:
+    low, middle, high = result["details"]["Haar quantiles .001, .5, .999"]
+    axis.axhspan(low, high, color=GREY, alpha=0.25, lw=0, label="99.8 % of random subspaces")
+    axis.axhline(middle, color=GREY, lw=0.8)
+    strip(axis, 0, result["values"], CORE, "trained, one dot a pair")
+    strip(axis, 1, result["control_values"]["untrained"], CONTROL, "untrained")
+    strip(axis, 2, result["control_values"]["same model"], TRUE, "same model, other data")
+    axis.set(
+        xticks=range(3), xticklabels=["trained", "untrained", "same model"], ylabel="overlap of cores", ylim=(0, 1.3)
+    )
+    axis.legend(loc="upper left", handlelength=1)
+    title(axis, "Do cores lie apart more than by chance?", result)
+
+
+def _alignment(axis: Axes, result: Result) -> None:
+    for name, color, label, shift in (("all", CORE, "trained", -0.12), ("all, untrained", CONTROL, "untrained", 0.12)):
+        rows = [np.array(values) for values in result["details"][name].values()]
+        for order in range(max(map(len, rows))):
+            values = [row[order] for row in rows if len(row) > order]
+            strip(axis, order + 1 + shift, values, color, f"{label}, one dot a pair" if order == 0 else None)
+    axis.axhline(result["bound"], color=TRUE, lw=0.9, ls="--", label=f"bound {result['bound']:g}")
+    axis.set(xticks=[1, 2, 3], xlabel="canonical correlation", ylabel="held-out correlation", ylim=(0, 1.4))
+    axis.legend(loc="upper left", handlelength=1)
+    title(axis, "Do core coordinates agree across seeds?", result)
+
+
+def _spectrum(axis: Axes, result: Result, *, zoom: bool) -> None:
+    unit_circle(axis)
+    details = result["details"]
+    groups = ((details["fitted, untrained"], CONTROL, "untrained"), (details["fitted"], CORE, "fitted, one dot a seed"))
+    for spectra, color, label in groups:
+        points = np.array([value for spectrum in spectra for value in spectrum])
+        axis.scatter(points[:, 0], points[:, 1], s=16, c=color, label=label, linewidths=0, alpha=0.85, zorder=3)
+    true = np.array(details["true"])
+    axis.scatter(true[:, 0], true[:, 1], s=70, marker="+", c=TRUE, label="true", linewidths=1.2, zorder=4)
+    axis.set(xlabel="real", ylabel="imaginary", aspect="equal")
+    if zoom:
+        for real, imaginary in true:
+            axis.add_patch(Circle((real, imaginary), result["bound"], fill=False, edgecolor=TRUE, lw=0.7))
+        axis.set(xlim=(0.4, 0.85), ylim=(-0.32, 0.32))
+        axis.set_title(f"The same, near the true values\ncircles: the bound, {result['bound']:.3f}", color=INK)
+    else:
+        axis.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1))
+        axis.legend(loc="lower left", handlelength=1)
+        title(axis, "Does the core carry the chain's eigenvalues?", result)

@@ -1,0 +1,28 @@
+"""Sizes of a core of modular addition as the paper finds them, to tell what its choices have to do with its figures.
+
+Two choices differ from ours: the held-out pairs that a core is extracted from are those that it is evaluated on, and
+logits are not centred over classes, so that a shift of all logits counts as an output.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ace.core import Full, necessary_rank, sufficient_rank
+from ace.extract import extract_core
+from ace.model.intervene import rank_scan
+from ace.study.run_history import TOLERANCE, held_out_states
+from ace.tasks import ModularAddition
+from ace.training.transformer import SmallTransformer
+
+
+def published_sizes(model: SmallTransformer, task: ModularAddition) -> list[int | None]:
+    """r_nec and r_suf from all held-out pairs at once and the head's weight as it is; None is "not reached"."""
+    batches, parts = held_out_states(model, task)
+    states = torch.cat(parts)
+    targets = torch.from_numpy(np.concatenate([batch.targets for batch in batches]))[:, -1]
+    weight, bias = model.head.weight.detach(), model.head.bias.detach()
+    scan = rank_scan(states, targets, weight, bias, extract_core(states, weight, rank=Full()))
+    found = (necessary_rank(scan.remove, 2 / task.modulus), sufficient_rank(scan.keep, scan.base, TOLERANCE))
+    return [choice.value for choice in found]

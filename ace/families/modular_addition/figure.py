@@ -1,0 +1,178 @@
+"""A training that grokked, from the results' own details: cores that form, turn, and grow or do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from ace.families.style import CONTROL, CORE, GREY, INK, TRUE, Result, Results, title, unit_circle
+from ace.report import table
+
+CLAIMS = (
+    "modadd.grok",
+    "modadd.formation",
+    "modadd.sufficiency",
+    "modadd.necessity",
+    "modadd.rotation",
+    "modadd.inflation",
+    "modadd.no_inflation",
+    "modadd.redundancy",
+    "modadd.mode_growth",
+)
+ARMS = {"decay": "#6a4c93", "reset": "#4f772d", "free": "#c9a227"}  # none of the colours of seeds
+ARM_NAMES = {
+    "decay": "weight decay all along",
+    "reset": "weight decay, fresh optimiser",
+    "free": "no weight decay, fresh optimiser",
+}
+SEEDS = (CORE, CONTROL, TRUE, "#7f5539", "#3d3d8f", "#c06c9b")
+
+
+def grokking_figure(found: Results, subject: str) -> Figure:
+    """Accuracy, ablations and ranks along training, eigenvalues before and after, arms, and modes."""
+    figure = Figure(figsize=(11, 12.5), layout="constrained")
+    course, growth, planes, modes = np.ravel(np.asarray(figure.subfigures(4, 1, height_ratios=[1, 1, 1.15, 0.95])))
+    accuracy, ablations = course.subplots(1, 2)
+    _accuracy(accuracy, found["modadd.grok"])
+    _ablations(ablations, found)
+    ranks, arms = growth.subplots(1, 2)
+    _ranks(ranks, found)
+    _arms(arms, found)
+    _planes(planes, found["modadd.rotation"])
+    _modes(modes, found["modadd.mode_growth"], found["modadd.grok"])
+    count = len(found["modadd.grok"]["values"])
+    heading = f"{subject}: {count} transformers learn addition modulo a prime"
+    unfinished = table.unfinished([found["modadd.grok"]])
+    heading += f" ({unfinished[0].removeprefix(f'{subject}: ')})" if unfinished else ""
+    figure.suptitle(heading, x=0.01, ha="left", color=INK)
+    return figure
+
+
+def _seed(index: int) -> str:
+    return SEEDS[index % len(SEEDS)]
+
+
+def _epochs(axis: Axes, grok: Result) -> None:
+    """An axis of epochs with a line at which each seed generalised."""
+    for index, epoch in enumerate(grok["details"]["generalised"]):
+        axis.axvline(epoch, color=_seed(index), lw=0.8, ls=":", zorder=0)
+    axis.set(xlabel="epoch")
+
+
+def _accuracy(axis: Axes, result: Result) -> None:
+    curve = result["details"]["curve"]
+    for index, (train, test) in enumerate(zip(curve["train"], curve["test"], strict=True)):
+        axis.plot(curve["epochs"], train, color=_seed(index), lw=0.8, ls="--")
+        axis.plot(curve["epochs"], test, color=_seed(index), lw=1.3, label=f"seed {index}")
+    axis.plot([], [], color=GREY, lw=0.8, ls="--", label="training pairs")
+    axis.plot([], [], color=GREY, lw=1.3, label="held-out pairs")
+    axis.plot([], [], color=GREY, lw=0.8, ls=":", label="held-out accuracy .99")
+    _epochs(axis, result)
+    axis.set(xscale="log", ylabel="accuracy", ylim=(-0.02, 1.04))
+    axis.legend(loc="center left", bbox_to_anchor=(0.18, 0.5), handlelength=1.6)
+    title(axis, "Do models memorise first and generalise later?", result)
+
+
+def _ablations(axis: Axes, found: Results) -> None:
+    course = found["modadd.formation"]["details"]["course"]
+    places = np.arange(len(course["epochs"]))
+    kinds = (("base", "whole", "-", "o"), ("kept", "core kept", "--", "s"), ("removed", "core removed", ":", "v"))
+    for kind, label, line, marker in kinds:
+        for index, values in enumerate(course[kind]):
+            axis.plot(places, values, color=_seed(index), ls=line, lw=1, marker=marker, ms=3.2)
+        axis.plot([], [], color=GREY, ls=line, lw=1, marker=marker, ms=3.2, label=label)
+    axis.axhline(found["modadd.necessity"]["details"]["chance"], color=INK, lw=0.7, label="chance")
+    axis.set(xticks=places, xlabel="checkpoint, epoch", ylabel="accuracy on held-out pairs", ylim=(-0.02, 1.04))
+    axis.set_xticklabels(course["epochs"])
+    axis.legend(loc="center right", bbox_to_anchor=(1, 0.72), handlelength=2)  # beside the curves, above what is left
+    names = ("formation", "sufficiency", "necessity")
+    title(axis, "Does a core form, suffice, and is it needed?", *(found[f"modadd.{name}"] for name in names))
+
+
+def _ranks(axis: Axes, found: Results) -> None:
+    course = found["modadd.inflation"]["details"]["course"]["decay"]
+    top = _top(found)
+    for kind, line, marker in (("r_nec", "-", "o"), ("r_suf", "--", "s")):
+        for index, values in enumerate(course[kind]):
+            _size_line(axis, course["epochs"], values, top, _seed(index), line, marker)
+        axis.plot([], [], color=GREY, ls=line, marker=marker, ms=3.2, lw=1, label=kind)
+    _epochs(axis, found["modadd.grok"])
+    axis.set(ylabel="dimensions", ylim=(0, 1.12 * top))
+    axis.legend(loc="upper left", handlelength=2)
+    title(axis, "Does necessity grow while sufficiency does not?", found["modadd.redundancy"])
+
+
+def _arms(axis: Axes, found: Results) -> None:
+    details = found["modadd.inflation"]["details"]
+    arms, top = details["course"], _top(found)
+    for arm, color in ARMS.items():
+        epochs = arms[arm]["epochs"]
+        parted = int(np.searchsorted(epochs, details["branch"]))  # the same models in every arm up to there
+        for values in arms[arm]["r_nec"]:
+            _size_line(axis, epochs[: parted + 1], values[: parted + 1], top, GREY, "-", "o")
+            _size_line(axis, epochs[parted:], values[parted:], top, color, "-", "o")
+        axis.plot([], [], color=color, lw=1, marker="o", ms=3.2, label=ARM_NAMES[arm])
+    axis.plot([], [], color=GREY, lw=1, marker="o", ms=3.2, label="before they part")
+    axis.scatter([], [], s=28, facecolors="none", edgecolors=GREY, marker="^", label="not reached at any rank")
+    axis.set(xlabel="epoch", ylabel="r_nec, dimensions", ylim=(0, 1.12 * top))
+    axis.legend(loc="upper left", handlelength=1.6)
+    names = ("inflation", "no_inflation")
+    title(axis, "Does weight decay inflate the core?", *(found[f"modadd.{name}"] for name in names))
+
+
+def _top(found: Results) -> float:
+    """A size above all that were reached, where those not reached are drawn."""
+    arms = found["modadd.inflation"]["details"]["course"].values()
+    sizes = [value for arm in arms for kind in ("r_nec", "r_suf") for row in arm[kind] for value in row]
+    return 1.1 * max((value for value in sizes if value is not None), default=1)
+
+
+def _size_line(
+    axis: Axes, epochs: Sequence[int], values: Sequence[int | None], top: float, color: str, line: str, marker: str
+) -> None:
+    reached = [np.nan if value is None else value for value in values]
+    axis.plot(epochs, reached, color=color, ls=line, lw=1, marker=marker, ms=3.2)
+    missed = [epoch for epoch, value in zip(epochs, values, strict=True) if value is None]
+    axis.scatter(missed, [top] * len(missed), s=28, facecolors="none", edgecolors=color, marker="^", clip_on=False)
+
+
+def _planes(figure: SubFigure, result: Result) -> None:
+    stages = result["details"]["eigenvalues"]
+    width = np.sin(np.pi / result["details"]["classes"])
+    axes = figure.subplots(1, len(stages))
+    for axis, (stage, spectra) in zip(np.atleast_1d(axes), stages.items(), strict=True):
+        for radius in (1 - width, 1 + width):
+            unit_circle(axis, radius, "--")
+        for index, spectrum in enumerate(spectra):
+            points = np.array(spectrum)
+            axis.scatter(points[:, 0], points[:, 1], s=18, color=_seed(index), linewidths=0, alpha=0.85, zorder=3)
+        axis.set(xlabel="real", ylabel="imaginary", aspect="equal", xlim=(-1.2, 1.2), ylim=(-1.2, 1.2))
+        axis.set_title(f"eigenvalues {'when memorised' if stage == 'memorised' else stage}", color=INK)
+    _headline(figure, "Does the shift operator turn the core? Dashed: the ring, sin(pi / p) about the circle.", result)
+
+
+def _modes(figure: SubFigure, result: Result, grok: Result) -> None:
+    energy = result["details"]["energy"]
+    axes = figure.subplots(1, len(energy["share"]), sharey=True)
+    for index, (axis, share) in enumerate(zip(np.atleast_1d(axes), energy["share"], strict=True)):
+        image = axis.imshow(
+            np.array(share).T, aspect="auto", origin="lower", cmap="Blues", vmin=0, vmax=0.35, interpolation="nearest"
+        )
+        image.set_extent((-0.5, len(energy["epochs"]) - 0.5, 0.5, len(share[0]) + 0.5))
+        axis.set(xticks=range(len(energy["epochs"])), xlabel="checkpoint, epoch")
+        axis.set_xticklabels(energy["epochs"], rotation=60)
+        born = int(np.searchsorted(energy["epochs"], grok["details"]["generalised"][index]))
+        axis.axvline(born - 0.5, color=_seed(index), lw=1.2, ls=":")
+        axis.set_title(f"seed {index}", color=_seed(index))
+    figure.colorbar(image, ax=axes, shrink=0.9, label="share of energy", extend="max")
+    np.atleast_1d(axes)[0].set_ylabel("frequency")
+    _headline(figure, "Do more and more modes carry the operator?", result)
+
+
+def _headline(figure: SubFigure, question: str, result: Result) -> None:
+    """A question and its verdict above a row of panels."""
+    text = f"{question} {result['claim']}: {result['verdict']}"
+    figure.suptitle(text, x=0.01, ha="left", color=INK, fontsize=10)

@@ -1,0 +1,257 @@
+"""The shift operator in cores of modular addition: rotations, what they predict, and the modes they have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ace import rotation
+from ace.dynamics import spectrum
+from ace.stats import Array, Estimate, exact, quantile
+from ace.study.controls import DRAWS, LEVEL
+from ace.study.measurement import Measurement
+from ace.study.run_history import History, history_of, with_progress
+from ace.study.tokens import REPLICATES, Study, Subject
+from ace.tasks.base import Split
+
+MEDIAN = 0.5
+TAUTOLOGY = "random class means, in sample at rank p - 1"
+
+
+def rotations(subject: Subject) -> Measurement:
+    """Share of the shift operator's eigenvalues on the ring, at rank p / 3 or less, fitted without held-out edges."""
+    modulus = history_of(subject).task.modulus
+
+    def share(means: Array) -> Array:
+        values = rotation.held_out_eigenvalues(means, _rank(means))
+        return rotation.ring_share(values, modulus).mean(axis=-1)
+
+    history = history_of(subject)
+    stages = {"memorised": subject.companion("memorised"), "at grokking": subject.trained}
+    stages["at the end"] = history.study(history.last)
+    plane = {name: [_eigenvalues(class_means(study, k)) for k in history.members] for name, study in stages.items()}
+    details = {"classes": modulus, "eigenvalues": plane, "share by epoch": _by_epoch(history, share)}
+    measured = _measured(subject, share, +1, LEVEL, details)
+    return _beside(measured, TAUTOLOGY, rotation.ring_share(spectrum(_in_general_position(modulus)[1]), modulus))
+
+
+def angles(subject: Subject) -> Measurement:
+    """Mean distance of the eigenvalues' angles to the multiples of 2 pi / p, in units of 2 pi / p."""
+    modulus = history_of(subject).task.modulus
+
+    def distance(means: Array) -> Array:
+        values = rotation.held_out_eigenvalues(means, _rank(means))
+        return rotation.grid_distance(values, modulus).mean(axis=-1)
+
+    measured = _measured(subject, distance, -1, MEDIAN, {"distance by epoch": _by_epoch(history_of(subject), distance)})
+    return _beside(measured, TAUTOLOGY, rotation.grid_distance(spectrum(_in_general_position(modulus)[1]), modulus))
+
+
+def operator_r2(subject: Subject) -> Measurement:
+    """Held-out R2 of the step c -> c + 1 at rank p / 3 or less."""
+    measured = _measured(subject, lambda means: rotation.held_out_r2(means, _rank(means)), +1, MEDIAN, {})
+    modulus = history_of(subject).task.modulus
+    rng = np.random.default_rng(0)
+    random = rng.standard_normal((DRAWS, modulus, _rank(class_means(subject.trained, 0))))
+    drawn = rotation.held_out_r2(random, random.shape[-1])
+    found = Measurement(
+        measured.estimates,
+        {**measured.controls, "random class means": (exact("all", float(np.median(drawn)), count=DRAWS),)},
+        {"larger of null and 0": max(0.0, *measured.references.values())},
+        measured.details,
+    )
+    return _beside(found, TAUTOLOGY, _in_sample_r2(*_in_general_position(modulus)))
+
+
+def modes(subject: Subject) -> Measurement:
+    """Distinct modes, the constant one with them, of the operator on all core coordinates late in training."""
+    history = history_of(subject)
+    modulus = history.task.modulus
+    late = history.study(history.last)
+
+    def count(means: Array) -> float:
+        return float(rotation.distinct_modes(spectrum(rotation.shift_operator(means)), modulus))
+
+    def whole(study: Study) -> tuple[Estimate, ...]:
+        return tuple(exact(str(k), count(_state_means(study, k))) for k in history.members)
+
+    rng = np.random.default_rng(0)
+    random = [rng.standard_normal((modulus, 2 * modulus)) for _ in history.members]
+    return Measurement(
+        tuple(exact(str(k), count(class_means(late, k))) for k in history.members),
+        {
+            "random class means": tuple(exact(str(k), count(means)) for k, means in enumerate(random)),
+            "memorised": tuple(
+                exact(str(k), count(class_means(subject.companion("memorised"), k))) for k in history.members
+            ),
+            "whole states, untrained": whole(subject.untrained),
+            "whole states, memorised": whole(subject.companion("memorised")),
+            "whole states, at the end": whole(late),
+        },
+        {"p // 2 + 1": float(modulus // 2 + 1)},
+        {"dimensions": [late.core(k).dimension for k in history.members], "epoch": history.last},
+    )
+
+
+def mode_growth(subject: Subject) -> Measurement:
+    """Modes that hold 99 % of the operator's energy at the end, over those at the first checkpoint after grokking."""
+    history = history_of(subject)
+    after = history.study(tuple(history.stages(k).after for k in history.members))
+    rng = np.random.default_rng(0)
+    modulus = history.task.modulus
+
+    def needed(means: Array) -> Array:
+        return rotation.modes_needed(rotation.mode_energy(means)).astype(np.float64)
+
+    def grown(late: Study) -> tuple[Estimate, ...]:
+        found = []
+        for k in history.members:
+            ratio = [_resampled(study, k, needed) for study in (late, after)]
+            found.append(Estimate(str(k), ratio[0][0] / ratio[1][0], ratio[0][1] / ratio[1][1]))
+        return tuple(found)
+
+    random = needed(rng.standard_normal((2, len(history), modulus, modulus - 1)))
+    arms = list(history.course.arms)
+    return Measurement(
+        grown(history.study(history.last)),
+        {
+            "without weight decay": grown(history.study(history.last, "free")),
+            "random class means": tuple(exact(str(k), random[0, k] / random[1, k]) for k in history.members),
+        },
+        details={
+            "energy": {
+                "epochs": history.epochs,
+                "share": [
+                    [rotation.mode_energy(class_means(history.study(epoch), k)) for epoch in history.epochs]
+                    for k in history.members
+                ],
+            },
+            "modes after grokking": [float(needed(class_means(after, k))) for k in history.members],
+            **{
+                f"modes at the end, {arm}": [
+                    float(needed(class_means(history.study(history.last, arm), k))) for k in history.members
+                ]
+                for arm in arms
+            },
+        },
+    )
+
+
+def class_means(study: Study, index: int) -> Array:
+    """(p, r) means of one model's core coordinates on the evaluation pairs of each answer."""
+    values, classes = _coordinates(study, index)
+    return rotation.class_means(values, classes, study.task.vocabulary)
+
+
+def _state_means(study: Study, index: int) -> Array:
+    """(p, d) means of one model's states on the evaluation pairs of each answer."""
+    states = study.states(index, Split.EVALUATION)[:, -1].double().numpy()
+    return rotation.class_means(states, _coordinates(study, index)[1], study.task.vocabulary)
+
+
+def _in_general_position(modulus: int) -> tuple[Array, Array]:
+    """(p, p - 1) random class means and the (p - 1, p - 1) shift operator fitted to all their edges: a tautology."""
+    means = np.random.default_rng(0).standard_normal((modulus, modulus - 1))
+    return means, rotation.shift_operator(means)
+
+
+def _beside(measured: Measurement, name: str, value: Array | float) -> Measurement:
+    """The measurement with one more number reported beside it."""
+    return replace(measured, controls={**measured.controls, name: (exact("all", float(value)),)})
+
+
+def _coordinates(study: Study, index: int) -> tuple[Array, rotation.Ints]:
+    values = study.coordinates(index, Split.EVALUATION)[:, -1]
+    return values, study.batch(Split.EVALUATION).targets[:, -1]
+
+
+def _rank(means: Array) -> int:
+    return rotation.rank_limit(means.shape[-2], means.shape[-1])
+
+
+def _eigenvalues(means: Array) -> list[list[float]]:
+    values = spectrum(rotation.shift_operator(means[:, : _rank(means)]))
+    return [[float(value.real), float(value.imag)] for value in values]
+
+
+def _resampled(study: Study, index: int, statistic: Callable[[Array], Array]) -> tuple[float, Array]:
+    """A statistic of class means, and its replicates over pairs resampled within their class."""
+    values, classes = _coordinates(study, index)
+    drawn = rotation.resampled_means(values, classes, study.task.vocabulary, REPLICATES, np.random.default_rng(index))
+    return float(statistic(class_means(study, index))), statistic(drawn)
+
+
+def _measured(
+    subject: Subject,
+    statistic: Callable[[Array], Array],
+    better: int,
+    level: float,
+    details: Mapping[str, Any],
+) -> Measurement:
+    """A statistic of class means after grokking, at the end, on the memorised models, and on relabelled classes.
+
+    Args:
+        better: +1 where a larger value speaks for the claim, -1 where a smaller one does.
+        level: quantile of the relabelled values, counted towards the favourable, that stands as the control.
+    """
+    study, memorised = subject.trained, subject.companion("memorised")
+    history = history_of(subject)
+    late = history.study(history.last)
+    members = range(len(study))
+
+    def estimates(of: Study) -> tuple[Estimate, ...]:
+        return tuple(Estimate(str(k), *_resampled(of, k, statistic)) for k in members)
+
+    null = [better * _relabelled(study, k, statistic) for k in members]
+    # Held against the null's own quantile, a bound is excluded by what the null is as a rule, not by its extreme.
+    labelled = [better * quantile(drawn, level) for drawn in null]
+    favourable = better * max(quantile(drawn, LEVEL) for drawn in null)
+    return Measurement(
+        estimates(study),
+        {
+            "memorised": estimates(memorised),
+            "permuted labels": tuple(exact(str(k), value, count=DRAWS) for k, value in enumerate(labelled)),
+            "at the end": estimates(late),
+        },
+        {"99.9% of permuted labels": favourable},
+        {"rank": [_rank(class_means(study, k)) for k in members], **details},
+    )
+
+
+def _by_epoch(history: History, statistic: Callable[[Array], Array]) -> dict[str, Any]:
+    """A statistic of every model at every checkpoint from its generalisation on, along the first arm."""
+    return {
+        str(k): {
+            str(epoch): float(statistic(class_means(history.study(epoch), k)))
+            for epoch in history.epochs
+            if epoch >= history.stages(k).after
+        }
+        for k in history.members
+    }
+
+
+def _relabelled(study: Study, index: int, statistic: Callable[[Array], Array]) -> Array:
+    """(draws) the statistic after the classes are put in random orders."""
+    orders = rotation.random_orders(study.task.vocabulary, DRAWS, np.random.default_rng(index))
+    return np.asarray(statistic(class_means(study, index)[orders]))
+
+
+def _in_sample_r2(means: Array, operator: Array) -> float:
+    centred = means - means.mean(axis=0)
+    after = np.roll(centred, -1, axis=0)
+    left = after - centred @ operator.T
+    return float(1 - (left**2).sum() / (after**2).sum())
+
+
+MEASURES = with_progress(
+    {
+        "modadd.rotation": rotations,
+        "modadd.operator_r2": operator_r2,
+        "modadd.angles": angles,
+        "modadd.modes": modes,
+        "modadd.mode_growth": mode_growth,
+    }
+)

@@ -1,0 +1,138 @@
+"""Continuations as token ids: prompts grouped by length, what is run after them, and the contrast of the logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ace.errors import InputError
+from ace.model.language import LanguageModel
+from ace.tasks.agreement import Contrast, Prompts
+
+ROWS = 64  # prompts of a group: bounds the memory of stored keys and values
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Prompts of one length (t tokens) with q tails of s tokens each.
+
+    A tail begins with the prompt's last token, whose position is the scored one; what comes before is the prefix. A
+    prompt whose continuations are all single tokens has one tail, of that token alone.
+
+    Attributes:
+        rows: (n) which prompts these are.
+        prefix: (n, t - 1) token ids; may have no columns.
+        tails: (n, q, s) token ids that are run.
+        targets: (n, q, s, c) token ids whose log-probability counts at each place of a tail.
+        weights: (n, q, s, c) what it is multiplied by; 0 for padding. The weights at the scored position add up to 0.
+    """
+
+    rows: Tensor
+    prefix: Tensor
+    tails: Tensor
+    targets: Tensor
+    weights: Tensor
+
+    @property
+    def single(self) -> bool:
+        """Whether every continuation is one token: then log-probabilities differ as logits do."""
+        return self.tails.shape[2] == 1
+
+    @property
+    def wanted(self) -> Tensor | None:
+        """Token ids whose logits are needed; None for the whole vocabulary, where logits have to be normalised."""
+        return torch.unique(self.targets) if self.single else None
+
+    def contrast(self, logits: Tensor, wanted: Tensor | None) -> Tensor:
+        """(m, n) contrasts in float32 from logits (m * n * q, s, v), v being the tokens `wanted` or the vocabulary."""
+        n, q, s, c = self.targets.shape
+        values = logits.float().view(-1, n, q, s, logits.shape[-1])
+        targets = self.targets.to(logits.device)
+        if wanted is None:
+            values = values.log_softmax(dim=-1)
+        else:
+            targets = torch.searchsorted(wanted.to(logits.device), targets)
+        chosen = values.gather(-1, targets.expand(len(values), n, q, s, c))
+        return (chosen * self.weights.to(logits.device)).sum(dim=(2, 3, 4))
+
+
+def encode_prompts(language: LanguageModel, prompts: Prompts, *, rows: int = ROWS) -> list[Encoded]:
+    """Token ids of prompts and their continuations, in groups of equal length and at most `rows` prompts.
+
+    Raises:
+        InputError: a prompt or continuation without tokens, or one that changes how the prompt before it is split.
+    """
+    groups: dict[tuple[int, int, int, int], list[tuple[int, list[int], list[tuple[list[int], float]]]]] = {}
+    contrasts = prompts.contrasts * len(prompts) if len(prompts.contrasts) == 1 else prompts.contrasts
+    texts = [
+        [text, *(text + continuation for continuation in (*contrast.plural, *contrast.singular))]
+        for text, contrast in zip(prompts.texts, contrasts, strict=True)
+    ]
+    ids = iter(language.encode_all([text for row in texts for text in row]))
+    for row, (text, contrast) in enumerate(zip(prompts.texts, contrasts, strict=True)):
+        prompt, *wholes = (next(ids) for _ in texts[row])
+        scored = _scored(text, prompt, wholes, contrast)
+        longest = max(len(ids) for ids, _ in scored)
+        tails = 1 if longest == 1 else len(scored)
+        places = len(scored) if longest == 1 else 1
+        groups.setdefault((len(prompt), tails, longest, places), []).append((row, prompt, scored))
+    return [
+        _encoded(members[begin : begin + rows], *sizes[1:])
+        for sizes, members in sorted(groups.items())
+        for begin in range(0, len(members), rows)
+    ]
+
+
+def _scored(
+    text: str, prompt: list[int], wholes: Sequence[list[int]], contrast: Contrast
+) -> list[tuple[list[int], float]]:
+    """Continuations as ids, each with its weight: the mean of the plural ones less that of the singular ones.
+
+    Args:
+        wholes: ids of the text with each continuation, plural ones first.
+    """
+    found = []
+    signs = [1.0 / len(contrast.plural)] * len(contrast.plural) + [-1.0 / len(contrast.singular)] * len(
+        contrast.singular
+    )
+    for whole, continuation, weight in zip(wholes, (*contrast.plural, *contrast.singular), signs, strict=True):
+        if whole[: len(prompt)] != prompt or len(whole) == len(prompt):
+            raise InputError(
+                f"continuation: expected tokens of its own after the prompt, got {continuation!r} after {text!r}"
+            )
+        found.append((whole[len(prompt) :], weight))
+    ids = [tuple(found_ids) for found_ids, _ in found]
+    if len(set(ids)) < len(ids):
+        raise InputError(
+            f"continuation: expected different tokens for plural and singular, got the same after {text!r}"
+        )
+    return found
+
+
+def _encoded(
+    members: Sequence[tuple[int, list[int], list[tuple[list[int], float]]]], tails: int, length: int, places: int
+) -> Encoded:
+    n = len(members)
+    prompts = torch.tensor([prompt for _, prompt, _ in members])
+    run = prompts[:, -1:, None].expand(n, tails, 1)
+    targets = torch.zeros(n, tails, length, places, dtype=torch.int64)
+    weights = torch.zeros(n, tails, length, places)
+    run = torch.cat([run, torch.zeros(n, tails, length - 1, dtype=torch.int64)], dim=2)
+    for row, (_, _, scored) in enumerate(members):
+        for index, (ids, weight) in enumerate(scored):
+            if length == 1:
+                targets[row, 0, 0, index], weights[row, 0, 0, index] = ids[0], weight
+                continue
+            run[row, index, 1 : len(ids)] = torch.tensor(ids[:-1])
+            targets[row, index, : len(ids), 0] = torch.tensor(ids)
+            weights[row, index, : len(ids), 0] = weight
+    return Encoded(torch.tensor([row for row, _, _ in members]), prompts[:, :-1], run, targets, weights)
+
+
+def scattered(groups: Sequence[Encoded], values: Iterator[Tensor], axis: int = 0) -> Tensor:
+    """Values of every group put together in the prompts' own order, along `axis`."""
+    order = torch.argsort(torch.cat([group.rows for group in groups]))
+    return torch.cat(list(values), dim=axis).index_select(axis, order)

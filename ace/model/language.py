@@ -1,0 +1,224 @@
+"""Any causal language model with its tokenizer: loaded by hub name or path, run on token ids, read at its sites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ace.check import check_choice
+from ace.errors import ArtifactError, InputError, SiteError, TokenizerError
+from ace.model.sites import Anatomy, find_sites, hooked
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+PRECISE = torch.float32  # of contrasts, whatever the weights
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """A causal language model in evaluation mode.
+
+    Attributes:
+        model: called as model(input_ids=..., past_key_values=..., use_cache=...), gives an output with `logits`.
+        tokenizer: of the Hugging Face convention.
+        anatomy: blocks, final norm, head and sites.
+        name: what it was loaded from.
+    """
+
+    model: nn.Module
+    tokenizer: Any
+    anatomy: Anatomy
+    name: str
+
+    @property
+    def device(self) -> torch.device:
+        """Device that token ids go to: that of the input embedding."""
+        found: torch.device = self.model.get_input_embeddings().weight.device  # type: ignore[operator]
+        return found
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens the head gives logits of."""
+        return int(self.model.get_submodule(self.anatomy.head).out_features)  # type: ignore[arg-type]
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a prompt, with the special tokens that the tokenizer puts in front.
+
+        Raises:
+            InputError: no tokens, more than the model has positions, or ids outside its vocabulary: a tokenizer of
+                another model.
+        """
+        return self.encode_all([text])[0]
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """`encode` of many texts at once, which is far faster.
+
+        Raises:
+            InputError: as `encode`.
+        """
+        end = self.tokenizer.eos_token_id
+        found = self.tokenizer(list(texts), verbose=False)["input_ids"]  # too long a text is refused below
+        # Some tokenizers end every text; a prompt goes on.
+        trimmed = [ids[:-1] if len(ids) > 1 and ids[-1] == end and end is not None else ids for ids in found]
+        return [self._checked("prompt", text, ids) for text, ids in zip(texts, trimmed, strict=True)]
+
+    def decode(self, ids: Tensor | list[int]) -> str:
+        """Text of token ids (t): special tokens are left out, and where one parts two texts there is a space."""
+        special, parts = set(self.tokenizer.all_special_ids), [[]]  # type: ignore[var-annotated]
+        for token in ids.tolist() if isinstance(ids, Tensor) else ids:
+            if token in special:
+                parts.append([])
+            else:
+                parts[-1].append(token)
+        return " ".join(self.tokenizer.decode(part) for part in parts if part)
+
+    def _checked(self, kind: str, text: str, ids: list[int]) -> list[int]:
+        size = self.model.get_input_embeddings().num_embeddings  # type: ignore[operator]
+        if not ids:
+            raise InputError(f"{kind}: expected a text of at least one token, got {text!r}")
+        if max(ids) >= size:
+            raise InputError(f"{kind}: token {max(ids)} of {text!r} is outside the model's {size}: another tokenizer?")
+        limit = getattr(getattr(self.model, "config", None), "max_position_embeddings", None)
+        if isinstance(limit, int) and len(ids) > limit:
+            raise InputError(f"{kind}: expected at most the model's {limit} tokens, got {len(ids)} of {text[:40]!r}")
+        return ids
+
+
+def wrap_model(model: nn.Module, tokenizer: Any, name: str = "") -> LanguageModel:
+    """A loaded model and its tokenizer as a `LanguageModel`, in evaluation mode, without gradients of its weights.
+
+    Raises:
+        SiteError: a model without recognisable blocks.
+    """
+    return LanguageModel(model.eval().requires_grad_(False), tokenizer, find_sites(model), name or type(model).__name__)
+
+
+def load_language_model(
+    name: str | Path,
+    *,
+    revision: str | None = None,
+    dtype: str = "auto",
+    device: str | None = None,
+    device_map: str | dict[str, Any] | None = None,
+    tokenizer: str | Path | None = None,
+) -> LanguageModel:
+    """Load a causal language model by hub name or local path. With HF_HUB_OFFLINE=1 the hub is not asked.
+
+    Args:
+        revision: branch, tag or commit on the hub.
+        dtype: of the weights; "auto" as stored. Contrasts are in float32 whatever it is.
+        device: to move the model to, where there is no `device_map`.
+        device_map: passed to `from_pretrained`; needs accelerate.
+        tokenizer: hub name or path of the tokenizer, where it does not lie with the model.
+
+    Raises:
+        ArtifactError: no such model or tokenizer, unreadable, with weights missing, or not a causal language model.
+        InputError: another dtype.
+        SiteError: no recognisable blocks, or something unknown between the last of them and the head.
+    """
+    check_choice("dtype", dtype, DTYPES)
+    if device is not None and device_map is not None:
+        raise InputError("device: expected without device_map, which places the model itself")
+    chosen = {"dtype": dtype if dtype == "auto" else getattr(torch, dtype), "revision": revision}
+    if device_map is not None:
+        chosen["device_map"] = device_map
+    with quiet_transformers():
+        model = _load_model(name, chosen)
+        found = _load_tokenizer(tokenizer or name, revision=None if tokenizer else revision)
+    if device is not None:
+        model.to(device)
+    language = wrap_model(model, found, str(name))
+    _check_run(language)
+    return language
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Inside, transformers shows no progress bar and no warning; what matters of them is raised here as an error."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _load_model(name: str | Path, chosen: dict[str, Any]) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    _check_folder("model", name)
+    loaded: Any
+    try:
+        loaded = AutoModelForCausalLM.from_pretrained(str(name), output_loading_info=True, **chosen)
+    except Exception as error:  # the hub's, the parser's and the reader's errors share no base
+        raise ArtifactError(
+            f"model: expected a causal language model at {str(name)!r}: {_first_line(error)}"
+        ) from error
+    model, report = loaded
+    # Such weights would be random: transformers says so in a warning and goes on.
+    absent = sorted({*report["missing_keys"], *(str(key[0]) for key in report["mismatched_keys"])})
+    if absent:
+        kind = type(model).__name__
+        raise ArtifactError(f"model: expected all weights of {kind} at {str(name)!r}, without {', '.join(absent[:3])}")
+    return model
+
+
+def _load_tokenizer(name: str | Path, *, revision: str | None) -> Any:
+    from transformers import AutoTokenizer
+
+    _check_folder("tokenizer", name)
+    try:
+        found = AutoTokenizer.from_pretrained(str(name), revision=revision)
+        words = set(found.get_vocab()) - set(found.all_special_tokens)
+        found("a")
+    except Exception as error:
+        raise TokenizerError(f"tokenizer: expected one at {str(name)!r}: {_first_line(error)}") from error
+    if not words:  # what some classes are made as where their files are absent
+        raise TokenizerError(f"tokenizer: expected one at {str(name)!r}, found no vocabulary")
+    return found
+
+
+def _check_folder(kind: str, name: str | Path) -> None:
+    """A name that can only be a path has to be one; asked of the hub, it gets an answer that says nothing."""
+    text = str(name)
+    if (isinstance(name, Path) or text.startswith(("/", ".", "~")) or text.count("/") > 1) and not Path(name).is_dir():
+        raise ArtifactError(f"{kind}: expected a folder at {text!r}, found none")
+
+
+@torch.no_grad()
+def _check_run(language: LanguageModel) -> None:
+    """One small run: what comes later changes nothing before it, and site L holds what the last block returns."""
+    model, anatomy, found = language.model, language.anatomy, []
+    ids = torch.tensor([[0, 0], [0, 1]], device=language.device)
+
+    def after(module: nn.Module, arguments: Any, output: Any) -> None:
+        found.append(output[0] if isinstance(output, tuple) else output)
+
+    handle = model.get_submodule(anatomy.blocks[-1]).register_forward_hook(after)
+    try:
+        with hooked(model, anatomy.site(-1), found.append):
+            logits = model(input_ids=ids).logits[:, 0]
+    finally:
+        handle.remove()
+    kind = type(model).__name__
+    # An encoder's language model is none to continue a text with.
+    tolerance = 64 * torch.finfo(logits.dtype).eps * float(logits.abs().max())
+    if float((logits[0] - logits[1]).abs().max()) > tolerance:
+        raise ArtifactError(f"model: expected a causal one at {language.name!r}, got {kind}, which looks ahead")
+    returned, read = found
+    if returned.shape != read.shape or not torch.equal(returned.to(read.device), read):
+        raise SiteError(f"{kind}: expected {anatomy.sites[-1].path} to read what {anatomy.blocks[-1]} returns")
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
