@@ -7,13 +7,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import cache
 from typing import Any
 
-from ace.claims import Claim, claim
 from ace.errors import ClaimError, Inapplicable
-from ace.measure import MEASURES, ClaimSubject, Measurement
+from ace.families.family import find_claim
 from ace.stats import Estimate, Holm, holm_intervals
+from ace.study.claim import Claim
+from ace.study.measurement import Measurement
+from ace.study.subject import LazySubject, Subject
 
 CONFIDENCE = 0.95
 
@@ -88,32 +89,44 @@ class Verdict:
         return max((seed.high for seed in self.seeds), default=math.nan)
 
 
-def verify_claim(identifier: str, subject: ClaimSubject) -> Verdict:
+def verify_claim(identifier: str, subject: Subject[Any] | LazySubject) -> Verdict:
     """Measure a claim on a subject and its controls, and judge it.
+
+    A subject that is yet to be made is made here: whatever it lacks is the verdict INAPPLICABLE with its reason.
 
     Raises:
         ClaimError: no such claim, or a subject that it does not speak about.
+        NotTrained: the subject's models would take hours to train, and nobody asked for that.
     """
-    sentence = claim(identifier)
-    measured, seconds = _measured(identifier, subject)
+    sentence = find_claim(identifier)
+    if sentence.about != subject.about:
+        raise ClaimError(
+            f"{identifier}: expected a subject about {sentence.about}, got {subject.name}: {subject.about}"
+        )
+    try:
+        made = subject.subject() if isinstance(subject, LazySubject) else subject
+    except Inapplicable as reason:
+        return Verdict(sentence, subject.name, Status.INAPPLICABLE, str(reason), command=subject.command(identifier))
+    measured, seconds = made.memory.get(("measured", identifier, made), lambda: _measured(sentence, made))
     if isinstance(measured, Inapplicable):
-        verdict = Verdict(sentence, subject.name, Status.INAPPLICABLE, str(measured))
+        verdict = Verdict(sentence, made.name, Status.INAPPLICABLE, str(measured))
     else:
         # Only now: a subject may have to be analysed before it can say where.
-        verdict = replace(judge(sentence, measured, subject.name), site=subject.site)
-    return replace(verdict, command=subject.command(identifier), seconds=seconds)
+        verdict = replace(judge(sentence, measured, made.name), site=measured.site or made.site)
+    return replace(verdict, command=made.command(identifier), seconds=seconds)
 
 
-@cache
-def _measured(identifier: str, subject: Any) -> tuple[Measurement | Inapplicable, float]:
-    """The measurement, or why there is none, and the seconds it took. Measuring is deterministic: once is enough."""
+def _measured(sentence: Claim, subject: Subject[Any]) -> tuple[Measurement | Inapplicable, float]:
+    """The measurement, or why there is none, and the seconds it took."""
     started = time.perf_counter()
     try:
-        if claim(identifier).needs_behaviour:
+        if sentence.needs_behaviour:
             subject.require_behaviour()
-        measured: Measurement | Inapplicable = MEASURES[identifier](subject)
+        measured: Measurement | Inapplicable = sentence.measure(subject)
     except Inapplicable as reason:
         measured = reason
+    if isinstance(measured, Measurement) and subject.history is not None:
+        measured = replace(measured, details={**measured.details, "trained": subject.history.progress})
     return measured, time.perf_counter() - started
 
 

@@ -100,6 +100,19 @@ def find_sites(model: nn.Module) -> Anatomy:
     return Anatomy(names, norm, head, tuple(sites))
 
 
+def module_site(model: nn.Module, path: str) -> Site:
+    """The input of a module, by its name, as a site: for models whose anatomy no rule knows.
+
+    Raises:
+        SiteError: the model has no module of that name.
+    """
+    if not path or not _has(model, path):
+        names = [name for name, _ in model.named_modules() if name]
+        shown = ", ".join(names[-8:])
+        raise SiteError(f"site: expected a module of {type(model).__name__}, such as {shown}; got {path!r}")
+    return Site(0, 1.0, path, linear_tail=False)
+
+
 def _decoder(model: nn.Module) -> str:
     """Beginning of the names of modules in what the model says is its decoder of text; empty for the whole model."""
     own = getattr(model, "get_decoder", None)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ace.errors import ClaimError
+from ace.study.measurement import Measure
 
 DIRECTIONS = ("<=", ">=", "==")
 
@@ -82,6 +83,11 @@ class Claim:
         reported: names of controls shown beside it that need not lie outside.
         needs_behaviour: INAPPLICABLE where a model does not perform above chance.
         narrows: the bound is in standard errors, so it narrows with the interval as samples are added.
+        measure: what measures it, with every control that the claim names.
+        about: what kind of subject it speaks of; the id's first part where nothing else is said.
+
+    Raises:
+        ClaimError: a control that the measure does not bring, or that is both required and reported.
     """
 
     id: str
@@ -95,6 +101,24 @@ class Claim:
     reported: tuple[str, ...] = ()
     needs_behaviour: bool = True
     narrows: bool = False
+    measure: Measure = field(kw_only=True, repr=False)
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        named = (*self.controls, *self.reported)
+        absent = sorted(set(named) - set(self.measure.controls))
+        if absent or len(set(named)) != len(named):
+            raise ClaimError(
+                f"{self.id}: expected controls out of {', '.join(self.measure.controls)}, each once, got"
+                f" {', '.join(absent or named)}"
+            )
+        if not self.about:
+            object.__setattr__(self, "about", self.family)
+
+    @property
+    def family(self) -> str:
+        """The id's first part."""
+        return self.id.partition(".")[0]
 
 
 OURS = "ours"

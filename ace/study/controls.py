@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from ace.check import check_choice
 from ace.core import Core
-from ace.linalg import random_frames, weighted_frames
 from ace.stats import Array, Estimate, exact, quantile
-from ace.study.tokens import Study
+from ace.study.memory import remembered
+from ace.study.subspaces import KINDS, random_subspaces
+from ace.study.tokens import TokenStudy
 from ace.tasks.base import Split
 
 DRAWS = 1000
 LEVEL = 0.999
-KINDS = ("random, Haar", "random, covariance")
 SEQUENCES = 200  # of the evaluation split; the whole model is measured on the same ones
 GROUP = 50
 
-Performance = Callable[[Study, int, str, str], Array]
+Performance = Callable[[TokenStudy, int, str, str], Array]
 
 
-def random_bases(study: Study, index: int, kind: str, draws: int = DRAWS) -> Tensor:
-    """(draws, d, r) random orthonormal bases of the core's rank: Haar, or weighted by the states' covariance."""
-    check_choice("kind", kind, KINDS)
-    core = study.core(index)
-    generator = torch.Generator().manual_seed(index)
-    if kind == "random, Haar":
-        return random_frames(core.width, core.dimension, draws, generator)
-    states = study.states(index, Split.EXTRACTION).flatten(0, 1).double() - core.mean
-    return weighted_frames(states, core.dimension, draws, generator)
+def random_bases(study: TokenStudy, index: int, kind: str, draws: int = DRAWS) -> Tensor:
+    """(draws, d, r) random orthonormal bases in the place of one model's core."""
+    return random_subspaces(
+        study.core(index), kind, draws, seed=index, states=lambda: study.states(index, Split.EXTRACTION).flatten(0, 1)
+    )
 
 
-def _edited_logits(study: Study, index: int, kind: str, mode: str) -> Iterator[tuple[Tensor, Tensor]]:
+def _edited_logits(study: TokenStudy, index: int, kind: str, mode: str) -> Iterator[tuple[Tensor, Tensor]]:
     """Logits (g, v, n) under keep or remove of each of g random bases about the mean, and targets (n), float32.
 
     One product a group: a base and the head make one map of the states, and samples lie last, side by side in memory.
@@ -55,8 +50,8 @@ def _edited_logits(study: Study, index: int, kind: str, mode: str) -> Iterator[t
         yield moved.view(len(group), len(weight), -1).mul_(sign).add_(start), targets
 
 
-@lru_cache(maxsize=64)
-def random_accuracy(study: Study, index: int, kind: str, mode: str) -> Array:
+@remembered
+def random_accuracy(study: TokenStudy, index: int, kind: str, mode: str) -> Array:
     """(draws) mean accuracy under keep or remove of random subspaces; a tie for the largest logit counts as right."""
     # Against the largest logit: argmax along an axis that is not the last costs more than everything else here.
     hits = [
@@ -66,8 +61,8 @@ def random_accuracy(study: Study, index: int, kind: str, mode: str) -> Array:
     return torch.cat(hits).numpy()
 
 
-@lru_cache(maxsize=64)
-def random_loss(study: Study, index: int, kind: str, mode: str) -> Array:
+@remembered
+def random_loss(study: TokenStudy, index: int, kind: str, mode: str) -> Array:
     """(draws) mean cross-entropy in nats under keep or remove of random subspaces."""
     losses = [
         (logits.logsumexp(dim=1) - _at(logits, targets)).mean(dim=1)
@@ -82,7 +77,7 @@ def _at(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def random_controls(
-    study: Study, mode: str, performance: Performance, better: int, reference: Callable[[int], Array]
+    study: TokenStudy, mode: str, performance: Performance, better: int, reference: Callable[[int], Array]
 ) -> dict[str, tuple[Estimate, ...]]:
     """The 99.9 % most favourable of 1,000 random subspaces, for each kind and model, minus a reference.
 
@@ -101,7 +96,7 @@ def random_controls(
     return controls
 
 
-def principal_core(study: Study, index: int) -> Core:
+def principal_core(study: TokenStudy, index: int) -> Core:
     """PCA of equal rank in the core's place: the leading principal directions of the extraction states."""
     core = study.core(index)
     states = study.states(index, Split.EXTRACTION).flatten(0, 1).double() - core.mean

@@ -1,47 +1,87 @@
-"""What was computed last is kept, within a budget of bytes that all studies of a process share."""
+"""The one memory of what was computed: explicit, bounded, and cleared when a subject is done with."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Protocol, TypeVar
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-BYTES = 256 * 2**20
+LIMIT = 256 * 2**20  # bytes
 
-
-class Sized(Protocol):
-    """Something that knows how much memory it takes."""
-
-    @property
-    def nbytes(self) -> int: ...  # noqa: D102
+Value = TypeVar("Value")
+Arguments = ParamSpec("Arguments")
 
 
-Kept = TypeVar("Kept", bound=Sized)
-
-
-class Budget:
-    """Values by key, the least recently used of which give way to new ones.
+class Memory:
+    """Values by key. Large ones, those that say their `nbytes`, give way to newer ones: the least recently used first.
 
     Args:
-        limit: bytes that all values but the largest may take: what is larger than any budget is kept while it is used.
+        limit: bytes that all large values but the largest may take together; the largest is kept while it is in use,
+            whatever its size. Values without `nbytes`, such as cores and estimates, are small and stay until `clear`.
     """
 
-    def __init__(self, limit: int = BYTES) -> None:
+    def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
-        self._kept: OrderedDict[Hashable, Sized] = OrderedDict()
+        self._small: dict[Hashable, Any] = {}
+        self._large: OrderedDict[Hashable, Any] = OrderedDict()
 
-    def get(self, key: Hashable, compute: Callable[[], Kept]) -> Kept:
-        """The value of a key, kept or computed now. A key always comes with the same kind of value."""
-        if key not in self._kept:
-            self._kept[key] = compute()
-            while len(self._kept) > 1 and self._taken() > self._limit:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]  # type: ignore[return-value]
+    def get(self, key: Hashable, compute: Callable[[], Value]) -> Value:
+        """The value of a key, kept from before or computed now. A key always stands for the same kind of value."""
+        if key in self._small:
+            small: Value = self._small[key]
+            return small
+        if key not in self._large:
+            value = compute()
+            if getattr(value, "nbytes", None) is None:
+                self._small[key] = value
+                return value
+            self._large[key] = value
+            while len(self._large) > 1 and self._taken() > self._limit:
+                self._large.popitem(last=False)
+        self._large.move_to_end(key)
+        large: Value = self._large[key]
+        return large
+
+    def put(self, key: Hashable, value: object) -> None:
+        """Keep a value in the place of what `get` would compute."""
+        self._small[key] = value
+
+    def holds(self, key: Hashable) -> bool:
+        """Whether a value is kept for this key now."""
+        return key in self._small or key in self._large
+
+    def clear(self) -> None:
+        """Let go of everything."""
+        self._small.clear()
+        self._large.clear()
 
     def _taken(self) -> int:
-        sizes = [value.nbytes for value in self._kept.values()]
+        sizes = [int(value.nbytes) for value in self._large.values()]
         return sum(sizes) - max(sizes)
 
 
-SHARED = Budget()
+class Remembering(Protocol):
+    """What has a memory of its own."""
+
+    @property
+    def memory(self) -> Memory: ...  # noqa: D102
+
+
+Owner = TypeVar("Owner", bound=Remembering)
+
+
+def remembered(
+    function: Callable[Concatenate[Owner, Arguments], Value],
+) -> Callable[Concatenate[Owner, Arguments], Value]:
+    """A function of something with a memory, computed once for each set of (hashable) arguments until it is cleared.
+
+    Serves methods and functions alike: the first argument is the owner, compared by identity.
+    """
+
+    @wraps(function)
+    def call(owner: Owner, *arguments: Arguments.args, **named: Arguments.kwargs) -> Value:
+        key = (function, owner, arguments, tuple(sorted(named.items())))
+        return owner.memory.get(key, lambda: function(owner, *arguments, **named))
+
+    return call

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -21,11 +20,17 @@ from ace.model.language import LanguageModel
 from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
 from ace.stats import Array
-from ace.study.memory import SHARED
+from ace.study.memory import Memory, remembered
+from ace.study.subject import Subject
 from ace.tasks.agreement import Contrast, Prompts
 from ace.tasks.base import Split
 
 SIZES = {Split.EXTRACTION: 400, Split.SELECTION: 200, Split.EVALUATION: 400}
+OTHER_SIZES = {
+    Split.EXTRACTION: 100,
+    Split.SELECTION: 60,
+    Split.EVALUATION: 100,
+}  # of contrasts that only serve to compare
 MODES = ("keep", "remove", "flip")
 RANKS = 8  # the largest rank looked at
 MARGIN = 0.02  # of sufficiency, and what counts as a tie between sites
@@ -33,8 +38,15 @@ DEEP = 0.8  # "below the top": sites at this depth or less
 BEHAVES = 0.7  # AUC from which on a model agrees at all
 
 
-class PromptSource(Protocol):
+class PromptTask(Protocol):
     """A task that gives prompts on disjoint splits."""
+
+    @property
+    def transfers(self) -> Mapping[str, Contrast]: ...
+    @property
+    def attractors(self) -> bool: ...
+    @property
+    def fragment(self) -> bool: ...
 
     def prompts(self, split: Split, count: int, seed: int = 0) -> Prompts:
         """At most `count` prompts of a split."""
@@ -63,7 +75,7 @@ class Runs(tuple[PrefixRun, ...]):
         return sum(run.nbytes for run in self)
 
 
-class LanguageStudy:
+class PromptStudy:
     """One model on one source of prompts under one contrast.
 
     Args:
@@ -72,55 +84,51 @@ class LanguageStudy:
             what any contrast of any model does about itself.
         extractor: stands in for `ace.extract.extract_core`.
         sizes: prompts of each split.
+        memory: where results are kept; one of its own by default.
     """
 
     def __init__(
         self,
         language: LanguageModel,
-        source: PromptSource,
+        source: PromptTask,
         *,
         contrast: Contrast | None = None,
         own_labels: bool = False,
         extractor: Extractor = extract_core,
         sizes: Mapping[Split, int] | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self.language, self.source = language, source
         self.contrast, self.own_labels = contrast, own_labels
         self.extractor = extractor
         self.sizes = dict(sizes or SIZES)
-        self._prompts: dict[Split, Prompts] = {}
-        self._encoded: dict[Split, list[Encoded]] = {}
-        self._bases: dict[Split, Array] = {}
-        self._cores: dict[tuple[int, int], Core] = {}
+        self.memory = memory or Memory()
 
     @property
     def sites(self) -> tuple[Site, ...]:
         """All sites of the model."""
         return self.language.anatomy.sites
 
+    @remembered
     def prompts(self, split: Split) -> Prompts:
         """The prompts of a split."""
-        if split not in self._prompts:
-            found = self.source.prompts(split, self.sizes[split])
-            self._prompts[split] = found.under(self.contrast) if self.contrast else found
-        return self._prompts[split]
+        given = self.source.prompts(split, self.sizes[split])
+        return given.under(self.contrast) if self.contrast else given
 
+    @remembered
     def encoded(self, split: Split) -> list[Encoded]:
         """Token ids of a split, group by group."""
-        if split not in self._encoded:
-            self._encoded[split] = encode_prompts(self.language, self.prompts(split))
-        return self._encoded[split]
+        return encode_prompts(self.language, self.prompts(split))
 
+    @remembered
     def runs(self, split: Split) -> Runs:
         """The groups of a split, run once while memory lasts. For those of the extraction split see `observed`."""
-        return SHARED.get((self, split), lambda: Runs(PrefixRun(self.language, group) for group in self.encoded(split)))
+        return Runs(PrefixRun(self.language, group) for group in self.encoded(split))
 
+    @remembered
     def base(self, split: Split) -> Array:
         """(n) contrasts of the model as it is."""
-        if split not in self._bases:
-            parts = (run.base for run in self.runs(split))
-            self._bases[split] = _plain(scattered(self.encoded(split), parts))
-        return self._bases[split]
+        return _plain(scattered(self.encoded(split), (run.base for run in self.runs(split))))
 
     def labels(self, split: Split) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
         """(n) number of the head, or under `own_labels` whether the contrast is above its median."""
@@ -129,7 +137,8 @@ class LanguageStudy:
         base = self.base(split)
         return (base > np.median(base)).astype(np.int64)
 
-    @cached_property
+    @property
+    @remembered
     def observed(self) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
         """Site index -> states (n, d) and sensitivities (n, d) on the extraction split, from one backward pass."""
         states: dict[int, list[Tensor]] = {site.index: [] for site in self.sites}
@@ -150,15 +159,16 @@ class LanguageStudy:
 
     def core(self, site: Site, rank: int = 1) -> Core:
         """The core of that rank at a site, from the extraction split."""
-        key = (site.index, rank)
-        if key not in self._cores:
-            states, gradients = (found[site.index] for found in self.observed)
-            self._cores[key] = self.extractor(states, gradients, rank=Fixed(rank))
-        return self._cores[key]
+
+        def extract() -> Core:
+            states, gradients = (by_site[site.index] for by_site in self.observed)
+            return self.extractor(states, gradients, rank=Fixed(rank))
+
+        return self.memory.get(("core", self, site.index, rank), extract)
 
     def replace_core(self, site: Site, core: Core) -> None:
         """Put another subspace in the place of a site's core of its rank."""
-        self._cores[site.index, core.dimension] = core
+        self.memory.put(("core", self, site.index, core.dimension), core)
 
     def push(self, split: Split, site: Site, interventions: Sequence[Intervention]) -> Array:
         """(m, n) contrasts under each intervention at the scored position."""
@@ -181,7 +191,8 @@ class LanguageStudy:
         middle = np.median(self.base(split)) if self.own_labels else 0.0
         return discriminate(scores - middle, self.labels(split), self.prompts(split).clusters)
 
-    @cached_property
+    @property
+    @remembered
     def behaviour(self) -> Discrimination:
         """AUC and accuracy of the model as it is, on the evaluation split."""
         return self.discriminate(Split.EVALUATION, self.base(Split.EVALUATION)[None])
@@ -200,7 +211,8 @@ class LanguageStudy:
                 f" {BEHAVES}"
             )
 
-    @cached_property
+    @property
+    @remembered
     def sweep(self) -> dict[str, Array]:
         """Mode -> (L + 1) AUC of rank-1 cores on the selection split; "base" with it."""
         labels = self.labels(Split.SELECTION)
@@ -236,22 +248,87 @@ class LanguageStudy:
 
     def sufficient(self, split: Split, site: Site) -> RankChoice:
         """Smallest rank up to 8 whose keeping leaves the AUC within .02 of the model's own."""
-        states, gradients = (found[site.index] for found in self.observed)
+        states, gradients = (by_site[site.index] for by_site in self.observed)
         most = min(RANKS, states.shape[1], int(torch.linalg.matrix_rank(gradients.double())))
         cores = [self.core(site, rank) for rank in range(1, most + 1)]
         kept = simple_auc(self.push(split, site, [Intervention(core, "keep") for core in cores]), self.labels(split))
         base = float(simple_auc(self.base(split)[None], self.labels(split))[0])
         return sufficient_rank(torch.from_numpy(kept), base, MARGIN)
 
-    @cached_property
+    @property
+    @remembered
     def top(self) -> Choice:
         """The choice among all sites below the final norm: there, any contrast has such an axis."""
         return self.choose(self.sites[-2].depth)
 
-    @cached_property
+    @property
+    @remembered
     def deep(self) -> Choice:
         """The choice among sites in the lower 80 % of depth."""
         return self.choose(DEEP)
+
+
+class PromptStudies:
+    """Seeds of one language model on one source of prompts, or their twins before training.
+
+    Args:
+        load: gives the model of seed k, called when it is first needed.
+        count: how many seeds there are.
+        source: the prompts, and what is known of them.
+        extractor, memory: as for `PromptStudy`.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[int], LanguageModel],
+        count: int,
+        source: PromptTask,
+        *,
+        extractor: Extractor = extract_core,
+        memory: Memory | None = None,
+    ) -> None:
+        self._load, self._count = load, count
+        self.source, self.extractor = source, extractor
+        self.memory = memory or Memory()
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def studies(self) -> tuple[PromptStudy, ...]:
+        """One study for each seed."""
+        return tuple(self.study(index) for index in range(len(self)))
+
+    @remembered
+    def language(self, index: int) -> LanguageModel:
+        """The model of one seed."""
+        return self._load(index)
+
+    @remembered
+    def study(self, index: int, own_labels: bool = False) -> PromptStudy:
+        """One seed on the prompts; under `own_labels` on fewer, labelled by its own contrast: see `PromptStudy`."""
+        return PromptStudy(
+            self.language(index),
+            self.source,
+            own_labels=own_labels,
+            extractor=self.extractor,
+            sizes=OTHER_SIZES if own_labels else SIZES,
+            memory=self.memory,
+        )
+
+    @property
+    def site(self) -> str:
+        """Where the models are read and edited, by the selection split's choice."""
+        return " or ".join(dict.fromkeys(str(study.top.site) for study in self.studies))
+
+    def require_behaviour(self, name: str) -> None:
+        """Refuse claims about how models do what they do not do.
+
+        Raises:
+            Inapplicable: see `PromptStudy.require_behaviour`.
+        """
+        for index, study in enumerate(self.studies):
+            study.require_behaviour(f"{name}, seed {index}" if len(self) > 1 else name)
 
 
 def rank_of(choice: Choice) -> int:
@@ -261,3 +338,6 @@ def rank_of(choice: Choice) -> int:
 
 def _plain(values: Tensor) -> Array:
     return values.detach().cpu().double().numpy()
+
+
+PromptSubject = Subject[PromptStudies]

@@ -1,11 +1,9 @@
-"""Subjects of claims: an ensemble with its task, analysed once, and the untrained twins it is held against."""
+"""Models of one task at one site each, analysed once: batches, states, cores, coordinates and performance."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,43 +11,41 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ace.core import Core, Energy, GivenSpectrum, RankRule
-from ace.errors import ClaimError, Inapplicable
-from ace.extract import Extractor, extract_core, head_sensitivities
-from ace.model.observe import states_at
-from ace.model.sites import Site, find_sites, head_of
+from ace.errors import ClaimError, Inapplicable, InputError
+from ace.extract import Extractor, extract_core
+from ace.model.sites import Site, find_sites, module_site
+from ace.model.tail import Edit, Tail, find_tail
 from ace.stats import Array
-from ace.study.memory import SHARED
+from ace.study.memory import Memory, remembered
+from ace.study.replicates import CoreReplicates, resampled_cores
+from ace.study.subject import Subject
 from ace.tasks.base import Batch, Split, Task, require_disjoint
 
 ENERGY = 0.999  # the published rule of the Markov experiment
 SIZES = {Split.EXTRACTION: 1000, Split.SELECTION: 1000, Split.EVALUATION: 3000}  # 3,000 as published
 DRAW_SEED = 1
-BLOCKS = 100
-REPLICATES = 200
+EXACT_ROWS = 4096  # sensitivities beyond are compressed before cores are resampled
+
+Kind = TypeVar("Kind")
+Model = TypeVar("Model", bound=nn.Module)
 
 
-@dataclass(frozen=True)
-class CoreReplicates:
-    """Bootstrap replicates of a core.
-
-    Attributes:
-        sigma: (b, k) Hankel singular values.
-        bases: (b, d, r) orthonormal bases of the core's own rank, so that subspaces compare.
-    """
-
-    sigma: Tensor
-    bases: Tensor
-
-
-class Study:
-    """Models of one task at the site below the head: batches, states, cores and coordinates, each computed once.
+class TokenStudy:
+    """Models of one task, each read and edited at one site: batches, states, cores and coordinates, computed once.
 
     Args:
         models: they share the task and differ in their seed.
-        task: gives the disjoint splits.
-        rank: rank rule of the cores.
-        extractor: stands in for `ace.extract.extract_core`.
+        task: gives the disjoint splits, the score and its chance level.
+        sites: a module's name in every model, whose input is the state, or one for each; found below the head by
+            default.
+        rank: rank rule of the cores; 0.999 of the energy by default.
+        extractor: stands in for `ace.extract_core`.
         sizes: sequences of each split; of a finite task all are taken.
+        memory: where results are kept; one of its own by default.
+
+    Raises:
+        SiteError: a model without such a module, or without recognisable blocks where none is named.
+        InputError: no models, or not as many sites as models.
     """
 
     def __init__(
@@ -57,162 +53,216 @@ class Study:
         models: Sequence[nn.Module],
         task: Task,
         *,
+        sites: str | Sequence[str] | None = None,
         rank: RankRule | None = None,
         extractor: Extractor = extract_core,
         sizes: Mapping[Split, int] | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self.models = tuple(models)
+        if not self.models:
+            raise InputError("models: expected at least one, got none")
         self.task = task
         self.rank = rank or Energy(ENERGY)
         self.extractor = extractor
         self.sizes = {split: task.size(split) or size for split, size in (sizes or SIZES).items()}
-        self.sites: tuple[Site, ...] = tuple(find_sites(model).site(-1) for model in self.models)
-        self._batches: dict[Split, Batch] = {}
-        self._cores: dict[int, Core] = {}
-        self._coordinates: dict[tuple[int, Split], Array] = {}
-        self._replicates: dict[int, CoreReplicates] = {}
+        self.memory = memory or Memory()
+        self.sites: tuple[Site, ...] = _sites(self.models, sites)
 
     def __len__(self) -> int:
         return len(self.models)
 
     @property
+    def members(self) -> range:
+        """Indices of the models."""
+        return range(len(self))
+
+    @property
     def pairs(self) -> list[tuple[int, int]]:
         """All pairs of models, i < j."""
-        return [(i, j) for i in range(len(self)) for j in range(i + 1, len(self))]
+        return [(i, j) for i in self.members for j in range(i + 1, len(self))]
 
+    @property
+    def site(self) -> str:
+        """Where the models are read and edited."""
+        return " or ".join(dict.fromkeys(map(str, self.sites)))
+
+    def expect_task(self, kind: type[Kind]) -> Kind:
+        """The task, known to be of a kind.
+
+        Raises:
+            ClaimError: it is of another.
+        """
+        if not isinstance(self.task, kind):
+            raise ClaimError(f"subject: expected a task of kind {kind.__name__}, got {type(self.task).__name__}")
+        return self.task
+
+    def expect_model(self, index: int, kind: type[Model]) -> Model:
+        """One model, known to be of a kind.
+
+        Raises:
+            ClaimError: it is of another.
+        """
+        model = self.models[index]
+        if not isinstance(model, kind):
+            raise ClaimError(f"subject: expected models of kind {kind.__name__}, got {type(model).__name__}")
+        return model
+
+    @remembered
     def batch(self, split: Split) -> Batch:
         """The sequences of a split, the same for all models."""
-        if split not in self._batches:
-            self._batches[split] = self.task.draw(split, self.sizes[split], DRAW_SEED)
-        return self._batches[split]
+        return self.task.draw(split, self.sizes[split], DRAW_SEED)
 
+    @remembered
+    def tail(self, index: int) -> Tail:
+        """What one model has above its site."""
+        return find_tail(self.models[index], self.sites[index], self._inputs(Split.EXTRACTION))
+
+    def _inputs(self, split: Split) -> Tensor:
+        return torch.from_numpy(self.batch(split).inputs)
+
+    @remembered
     def states(self, index: int, split: Split) -> Tensor:
-        """States (n, s, d) of one model at the scored positions of a split."""
+        """States (n, s, d) of one model at the positions that count for the scored ones."""
+        return self.tail(index).states(self._inputs(split), self.batch(split).scored)
 
-        def compute() -> Tensor:
-            inputs = torch.from_numpy(self.batch(split).inputs)
-            scored = self.batch(split).scored
-            return states_at(self.models[index], inputs, self.sites[index])[:, -scored:].contiguous()
-
-        return SHARED.get((self, index, split), compute)
+    @remembered
+    def sensitivities(self, index: int) -> Tensor:
+        """(m, d) gradients of the scored outputs with respect to the state: exact below a linear head."""
+        batch = self.batch(Split.EXTRACTION)
+        rows = self.tail(index).sensitivities(
+            self._inputs(Split.EXTRACTION), batch.scored, centred=self.task.logits, seed=index
+        )
+        if len(rows) <= EXACT_ROWS:
+            return rows
+        triangle = torch.linalg.qr(rows, mode="r").R  # of the same Gramian J^T J / m with far fewer rows
+        return triangle * (len(triangle) / len(rows)) ** 0.5
 
     def core(self, index: int) -> Core:
-        """The core of one model, from the extraction split and the exact Jacobian of its linear head."""
-        if index not in self._cores:
-            states = self.states(index, Split.EXTRACTION).flatten(0, 1)
-            sensitivities = head_sensitivities(head_of(self.models[index]).weight)
-            self._cores[index] = self.extractor(states, sensitivities, rank=self.rank)
-        return self._cores[index]
+        """The core of one model, from the extraction split."""
+        return self.memory.get(self._core_key(index), lambda: self.core_of(index, Split.EXTRACTION))
+
+    def core_of(self, index: int, split: Split) -> Core:
+        """A core of one model from the states of any split."""
+        return self.extractor(self.states(index, split).flatten(0, 1), self.sensitivities(index), rank=self.rank)
+
+    def _core_key(self, index: int) -> tuple[str, TokenStudy, int]:
+        return ("core", self, index)
 
     def replace_core(self, index: int, core: Core) -> None:
-        """Put another subspace of the same site in a core's place, before anything was measured with it."""
-        if (index, Split.SELECTION) in self._coordinates or (index, Split.EVALUATION) in self._coordinates:
-            raise ClaimError(f"core {index}: expected to be replaced before coordinates were measured, came after")
-        self._cores[index] = core
+        """Put another subspace of the same site in a core's place, before anything was measured with it.
 
+        Raises:
+            ClaimError: coordinates were measured already.
+        """
+        if self.memory.holds(("coordinates measured", self, index)):
+            raise ClaimError(f"core {index}: expected to be replaced before coordinates were measured, came after")
+        self.memory.put(self._core_key(index), core)
+
+    @remembered
     def coordinates(self, index: int, split: Split) -> Array:
-        """Core coordinates (n, t, r) of one model on a split that its core was not extracted from."""
-        key = (index, split)
-        if key not in self._coordinates:
-            require_disjoint(Split.EXTRACTION.value, self.batch(split))
-            self._coordinates[key] = self.core(index).coordinates(self.states(index, split)).numpy()
-        return self._coordinates[key]
+        """Core coordinates (n, s, r) of one model on a split that its core was not extracted from."""
+        require_disjoint(Split.EXTRACTION.value, self.batch(split))
+        self.memory.put(("coordinates measured", self, index), value=True)
+        return self.core(index).coordinates(self.states(index, split)).numpy()
 
     def head(self, index: int) -> tuple[Tensor, Tensor]:
-        """Weight (v, d) and bias (v) of one model's head, float64."""
-        head = head_of(self.models[index])
+        """Weight (v, d) and bias (v) of one model's linear head, float64.
+
+        Raises:
+            Inapplicable: more than a linear head follows the site.
+        """
+        head = self.tail(index).head
+        if head is None:
+            raise Inapplicable(f"model {index}: more than a linear head follows {self.sites[index]}")
         bias = head.bias if head.bias is not None else torch.zeros(head.out_features)
         return head.weight.detach().double(), bias.detach().double()
 
-    def performance(self, index: int, edit: Callable[[Tensor], Tensor] | None = None) -> tuple[Array, Array]:
-        """Hits and cross-entropy in nats (n, t) on the evaluation split, after an edit of the states (n, t, d)."""
-        states = self.states(index, Split.EVALUATION)
-        head = head_of(self.models[index])
-        targets = torch.from_numpy(self.batch(Split.EVALUATION).targets)
-        hits, losses = [], []
-        with torch.no_grad():
-            for part, wanted in zip(states.split(500), targets.split(500), strict=True):
-                logits = head(edit(part) if edit else part)
-                hits.append((logits.argmax(dim=-1) == wanted).double())
-                losses.append(-logits.double().log_softmax(dim=-1).gather(-1, wanted[..., None])[..., 0])
+    def performance(self, index: int, edit: Edit | None = None) -> tuple[Array, Array]:
+        """Hits and cross-entropy in nats (n, s) on the evaluation split, after an edit of the states (n, s, d)."""
+        batch, states = self.batch(Split.EVALUATION), self.states(index, Split.EVALUATION)
+        targets = torch.from_numpy(batch.targets)
+        hits, losses, place = [], [], 0
+        for logits in self.tail(index).outputs(self._inputs(Split.EVALUATION), states, batch.scored, edit):
+            wanted = targets[place : place + len(logits)]
+            place += len(logits)
+            hits.append((logits.argmax(dim=-1) == wanted).double())
+            losses.append(-logits.double().log_softmax(dim=-1).gather(-1, wanted[..., None])[..., 0])
         return torch.cat(hits).numpy(), torch.cat(losses).numpy()
 
+    def scores(self, index: int, edit: Edit | None = None, states: Tensor | None = None) -> Array:
+        """(n) the task's score of every evaluation sequence, after an edit of the states (n, s, d).
+
+        Args:
+            states: in the place of the model's own.
+        """
+        batch = self.batch(Split.EVALUATION)
+        used = self.states(index, Split.EVALUATION) if states is None else states
+        targets = torch.from_numpy(batch.targets)
+        found, place = [], 0
+        for outputs in self.tail(index).outputs(self._inputs(Split.EVALUATION), used, batch.scored, edit):
+            found.append(self.task.score(outputs, targets[place : place + len(outputs)]))
+            place += len(outputs)
+        return torch.cat(found).double().numpy()
+
+    @remembered
+    def base_scores(self, index: int) -> Array:
+        """(n) scores of the model as it is."""
+        return self.scores(index)
+
+    @remembered
     def base(self, index: int) -> tuple[Array, Array]:
-        """Hits and cross-entropy (n, t) of the model as it is, on the evaluation split."""
-        if index not in self._base:
-            self._base[index] = self.performance(index)
-        return self._base[index]
+        """Hits and cross-entropy (n, s) of the model as it is, on the evaluation split."""
+        return self.performance(index)
 
-    @cached_property
-    def _base(self) -> dict[int, tuple[Array, Array]]:
-        return {}
-
-    @cached_property
-    def chance(self) -> NDArray[np.float64]:
-        """(n) per evaluation sequence, how often the best constant guess is right. Best: over the evaluation split."""
-        targets = self.batch(Split.EVALUATION).targets
-        best = np.bincount(targets.ravel()).argmax()
-        return np.asarray((targets == best).mean(axis=1), dtype=np.float64)
+    @property
+    def chance(self) -> Array:
+        """(n) per evaluation sequence, the score of the best guess that does not look at the input."""
+        return self.memory.get(("chance", self), lambda: self.task.chance(self.batch(Split.EVALUATION)))
 
     @property
     def chance_error(self) -> float:
-        """Standard error, by sequence, of the constant guess's accuracy."""
+        """Standard error, by sequence, of the constant guess's score."""
         return standard_error(self.chance)
 
-    def require_behaviour(self, *indices: int) -> None:
+    def require_behaviour(self, name: str = "", *indices: int) -> None:
         """Refuse claims about how models, all or those given, do a task that they do not do.
 
         Raises:
-            Inapplicable: a model's accuracy is not above chance by three standard errors.
+            Inapplicable: a model's score is not above chance by three standard errors.
         """
-        for index in indices or range(len(self)):
-            above = self.base(index)[0].mean(axis=1) - self.chance
+        for index in indices or self.members:
+            above = self.base_scores(index) - self.chance
             if above.mean() <= 3 * standard_error(above):
                 raise Inapplicable(
-                    f"model {index} lacks the behaviour: accuracy {self.base(index)[0].mean():.4f} is not above chance"
+                    f"model {index} lacks the behaviour: score {self.base_scores(index).mean():.4f} is not above chance"
                     f" {self.chance.mean():.4f} by three standard errors"
                 )
 
+    @remembered
     def core_replicates(self, index: int) -> CoreReplicates:
-        """Bootstrap replicates of a core: extraction sequences resampled in blocks, through block Gramians.
-
-        Gramians square the condition number; that is of no account in replicates, and turns all draws into products.
-        """
-        if index not in self._replicates:
-            states = self.states(index, Split.EXTRACTION).double() - self.core(index).mean
-            sensitivities = head_sensitivities(head_of(self.models[index]).weight)
-            rank = self.core(index).dimension
-            self._replicates[index] = resampled_cores(states, sensitivities, rank, np.random.default_rng(index))
-        return self._replicates[index]
+        """Bootstrap replicates of a core: extraction sequences resampled in blocks."""
+        states = self.states(index, Split.EXTRACTION).double() - self.core(index).mean
+        rank = self.core(index).dimension
+        return resampled_cores(states, self.sensitivities(index), rank, np.random.default_rng(index))
 
     def replicate_ranks(self, index: int) -> NDArray[np.float64]:
         """(b) the rank that the study's rule chooses in each replicate."""
         chosen = []
         for sigma in self.core_replicates(index).sigma:
-            spectrum = GivenSpectrum(sigma, int((sigma > 1e-12 * sigma[0]).sum()), lambda draws, generator: sigma[:1])  # noqa: B023
+            above = int((sigma > 1e-12 * sigma[0]).sum())
+            spectrum = GivenSpectrum(sigma, above, lambda draws, generator: sigma[:1])  # noqa: B023
             chosen.append(self.rank.choose(spectrum).value or 0)
         return np.array(chosen, dtype=np.float64)
 
 
-def resampled_cores(
-    states: Tensor, sensitivities: Tensor, rank: int, rng: np.random.Generator, draws: int = REPLICATES
-) -> CoreReplicates:
-    """Cores of sequences drawn with replacement, in blocks: states (n, t, d) float64, sensitivities (m, d)."""
-    blocks = [part.flatten(0, 1) for part in states.tensor_split(min(BLOCKS, len(states)))]
-    rows = torch.tensor([float(len(block)) for block in blocks], dtype=torch.float64)
-    sums = torch.stack([block.sum(dim=0) for block in blocks])
-    grams = torch.stack([block.T @ block for block in blocks])
-    counts = torch.from_numpy(rng.multinomial(len(blocks), np.full(len(blocks), 1 / len(blocks)), draws)).double()
-    total = counts @ rows  # (b)
-    mean = counts @ sums / total[:, None]
-    gram = torch.tensordot(counts, grams, dims=1) - total[:, None, None] * mean[:, :, None] * mean[:, None, :]
-    # A B^T = U S V^T gives B C B^T = V S^2 V^T, and A^T U is C B^T V but for lengths: only (m, m) is decomposed.
-    reach = gram @ sensitivities.T  # (b, d, m)
-    values, vectors = torch.linalg.eigh(sensitivities @ reach)
-    sigma = values.flip(1).clamp_min(0.0).sqrt()
-    directions = reach @ vectors.flip(2)[:, :, :rank]
-    bases = torch.linalg.qr(directions / directions.norm(dim=1, keepdim=True)).Q
-    return CoreReplicates(sigma / ((total[:, None] - 1) * len(sensitivities)).sqrt(), bases)
+def _sites(models: Sequence[nn.Module], given: str | Sequence[str] | None) -> tuple[Site, ...]:
+    if given is None:
+        return tuple(find_sites(model).site(-1) for model in models)
+    names = [given] * len(models) if isinstance(given, str) else list(given)
+    if len(names) != len(models):
+        raise InputError(f"sites: expected one for each of {len(models)} models, got {len(names)}")
+    return tuple(module_site(model, name) for model, name in zip(models, names, strict=True))
 
 
 def standard_error(clusters: Array) -> float:
@@ -220,63 +270,4 @@ def standard_error(clusters: Array) -> float:
     return float(clusters.std(ddof=1) / np.sqrt(len(clusters)))
 
 
-class ClaimSubject(Hashable, Protocol):
-    """What any claim needs of that which it speaks about."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def site(self) -> str: ...  # noqa: D102
-
-    def require_behaviour(self) -> None:
-        """Raise `Inapplicable` where the claims' precondition is not met."""
-        ...
-
-    def command(self, claim: str) -> str:
-        """The command that reruns one claim on this subject."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """What a claim speaks about. Compared by identity, so that what was measured on it can be remembered.
-
-    Attributes:
-        name: shown in tables, such as "markov-paper".
-        trained, untrained: the ensemble and its twins at initialisation, on the same task.
-        companions: other studies that serve as controls, by name.
-        rerun: the command that reruns one of its claims, with `{claim}` in the claim's place.
-    """
-
-    name: str
-    trained: Study
-    untrained: Study
-    companions: Mapping[str, Study] = field(default_factory=dict)
-    rerun: str = ""
-
-    @property
-    def site(self) -> str:
-        """Where the trained models are read and edited."""
-        return str(self.trained.sites[0])
-
-    def require_behaviour(self) -> None:
-        """Refuse claims about how models do a task that they do not do.
-
-        Raises:
-            Inapplicable: see `Study.require_behaviour`.
-        """
-        self.trained.require_behaviour()
-
-    def command(self, claim: str) -> str:
-        """The command that reruns one claim on this subject."""
-        return self.rerun.format(claim=claim)
-
-    def companion(self, name: str) -> Study:
-        """A companion study.
-
-        Raises:
-            ClaimError: the subject has none of that name.
-        """
-        if name not in self.companions:
-            raise ClaimError(f"subject {self.name}: expected a companion {name!r}, got {sorted(self.companions)}")
-        return self.companions[name]
+TokenSubject = Subject[TokenStudy]

@@ -145,11 +145,13 @@ class AgreementTask:
         attractors: whether another noun stands between head and verb; without, prompts are as simple as can be.
         capital: whether prompts begin with a capital letter, as text for general models does.
         opening: text before every prompt, such as a first sentence.
+        fragment: whether models write the generated fragment, whose grammar judges their text exactly.
     """
 
     attractors: bool = True
     capital: bool = False
     opening: str = ""
+    fragment: bool = False
 
     @property
     def name(self) -> str:

@@ -8,9 +8,10 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ace.check import check_choice, check_count
-from ace.errors import InputError, SplitError
+from ace.errors import Inapplicable, InputError, SplitError
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -30,15 +31,16 @@ class Batch:
     """Sequences of one split.
 
     Attributes:
-        inputs: (n, t) token ids the model reads.
-        targets: (n, s) token ids it should predict at the last s positions, the scored ones; often all of them.
-        predictive: (n, s, v) the Bayes-optimal distribution of each target given the inputs up to it.
+        inputs: (n, ...) what the model reads, as a rule token ids (n, t).
+        targets: (n, s) what it should give at the last s positions, the scored ones; as a rule token ids or classes.
+        predictive: (n, s, v) the Bayes-optimal distribution of each target given the inputs up to it; None where no
+            optimal predictor is known.
         split: the split the sequences were drawn for.
     """
 
     inputs: Ints
     targets: Ints
-    predictive: Floats
+    predictive: Floats | None
     split: Split
 
     @property
@@ -49,20 +51,36 @@ class Batch:
     @property
     def oracle_hits(self) -> NDArray[np.bool_]:
         """(n, s) whether the Bayes-optimal guess is right."""
-        return np.asarray(self.predictive.argmax(axis=-1) == self.targets)
+        return np.asarray(self._oracle.argmax(axis=-1) == self.targets)
 
     @property
     def oracle_loss(self) -> Floats:
         """(n, s) Bayes-optimal cross-entropy in nats: -log of the probability the oracle gave the target."""
-        chosen = np.take_along_axis(self.predictive, self.targets[..., None], axis=-1)[..., 0]
+        chosen = np.take_along_axis(self._oracle, self.targets[..., None], axis=-1)[..., 0]
         return np.asarray(-np.log(chosen), dtype=np.float64)
+
+    @property
+    def _oracle(self) -> Floats:
+        if self.predictive is None:
+            raise Inapplicable(f"the {self.split} split comes without an optimal predictor")
+        return self.predictive
 
 
 class Task(ABC):
-    """A source of token sequences whose optimal predictor is known."""
+    """A source of examples on disjoint splits, with a score and its chance level.
+
+    A task of one's own defines `name` and `draw`. The rest has defaults for classification: outputs are logits over
+    classes, an answer scores 1 where the largest is the target's, and chance is the best constant guess.
+
+    Attributes:
+        name: shown in tables and provenance.
+        vocabulary: number of classes or tokens, where the task has a fixed number.
+        logits: whether outputs are logits, defined up to a shift; else every output counts as it is.
+    """
 
     name: str
     vocabulary: int
+    logits: bool = True
 
     @abstractmethod
     def draw(self, split: Split, sequences: int, seed: int = 0) -> Batch:
@@ -72,6 +90,19 @@ class Task(ABC):
         """How many sequences a split has; None where they can be drawn without end."""
         check_choice("split", split, tuple(Split))
         return None
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(n) score of each example, larger is better: by default the share of scored positions answered right.
+
+        Args:
+            outputs: (n, s, v) of the model at the scored positions. targets: (n, s), as drawn.
+        """
+        return (outputs.argmax(dim=-1) == targets).double().mean(dim=1)
+
+    def chance(self, batch: Batch) -> Floats:
+        """(n) score of each example under the best guess that does not look at it: by default one constant answer."""
+        best = np.bincount(batch.targets.ravel()).argmax()
+        return np.asarray((batch.targets == best).mean(axis=1), dtype=np.float64)
 
     def stream(self, split: Split, seed: int) -> np.random.Generator:
         """Random stream of one split: streams of different splits are independent.

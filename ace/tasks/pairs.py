@@ -57,6 +57,14 @@ class MinimalPairs:
     pairs: Mapping[Split, tuple[Pair, ...]]
     left_out: int
 
+    attractors = False
+    fragment = False
+
+    @property
+    def transfers(self) -> Mapping[str, Contrast]:
+        """Contrasts of other words: a file names none."""
+        return {}
+
     def prompts(self, split: Split, count: int, seed: int = 0) -> Prompts:
         """At most `count` prompts of a split, in random order, as evenly as can be over the numbers.
 

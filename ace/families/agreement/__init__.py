@@ -1,1 +1,7 @@
-"""."""
+"""Subject-verb agreement in causal language models."""
+
+from ace.families.agreement.claims import CLAIMS
+from ace.families.agreement.subjects import subjects
+from ace.families.family import Family
+
+FAMILY = Family("agreement", CLAIMS, subjects, "ace.families.agreement.figure")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,22 +10,20 @@ import torch
 
 from ace.auc import Discrimination, chance_halfwidth, estimate, simple_auc
 from ace.core import Core
-from ace.families.agreement.subject import (
-    AgreementSubject,
+from ace.families.agreement.controls import (
     ablation,
-    agreement_of,
     chosen_ablation,
     control_prompts,
     other_studies,
     random_contrasts,
-    untrained_study,
 )
 from ace.linalg import random_frames
 from ace.model.intervene import Intervention
 from ace.stats import Array, Estimate, exact, quantile
 from ace.study.controls import KINDS, LEVEL
-from ace.study.measurement import Measurement
-from ace.study.prompts import MARGIN, Choice, LanguageStudy, rank_of
+from ace.study.measurement import Measurement, measures
+from ace.study.memory import remembered
+from ace.study.prompts import MARGIN, Choice, PromptStudies, PromptStudy, PromptSubject, rank_of
 from ace.tasks.base import Split
 
 SLACK = 0.05  # of an AUC that should be at chance, or reflected
@@ -73,16 +69,16 @@ def excess(found: Discrimination, halfwidth: float) -> Pair:
     )
 
 
-def seed_estimates(subject: AgreementSubject, part: Callable[[LanguageStudy], Pair]) -> tuple[Estimate, ...]:
+def seed_estimates(models: PromptStudies, part: Callable[[PromptStudy], Pair]) -> tuple[Estimate, ...]:
     """A quantity of every seed on the evaluation split."""
     return tuple(
         estimate(str(k), *part(study), count=len(study.prompts(Split.EVALUATION)))
-        for k, study in enumerate(subject.studies)
+        for k, study in enumerate(models.studies)
     )
 
 
-@lru_cache(maxsize=64)
-def _random(study: LanguageStudy, choice: Choice, kind: str) -> dict[str, Array]:
+@remembered
+def _random(study: PromptStudy, choice: Choice, kind: str) -> dict[str, Array]:
     """Name -> (draws) of the quantities above, for random subspaces of the core's rank."""
     found = random_contrasts(study, choice.site, rank_of(choice), kind)
     base = simple_auc(found.base[None], found.labels)[0]
@@ -105,12 +101,12 @@ def _random(study: LanguageStudy, choice: Choice, kind: str) -> dict[str, Array]
 
 
 def random_controls_of(
-    subject: AgreementSubject, quantity: str, better: int, choose: Callable[[LanguageStudy], Choice]
+    models: PromptStudies, quantity: str, better: int, choose: Callable[[PromptStudy], Choice]
 ) -> dict[str, tuple[Estimate, ...]]:
     """The 99.9 % most favourable of 1,000 random subspaces of each kind, for each seed."""
     controls = {}
     for kind in KINDS:
-        drawn = [_random(study, choose(study), kind)[quantity] for study in subject.studies]
+        drawn = [_random(study, choose(study), kind)[quantity] for study in models.studies]
         controls[kind] = tuple(
             exact(str(k), better * quantile(better * values, LEVEL), count=len(values))
             for k, values in enumerate(drawn)
@@ -118,43 +114,45 @@ def random_controls_of(
     return controls
 
 
-def top(study: LanguageStudy) -> Choice:
+def top(study: PromptStudy) -> Choice:
     """The choice among all sites below the final norm."""
     return study.top
 
 
-def deep(study: LanguageStudy) -> Choice:
+def deep(study: PromptStudy) -> Choice:
     """The choice among sites in the lower 80 % of depth."""
     return study.deep
 
 
-def sufficiency(subject: object) -> Measurement:
+@measures("random, Haar", "random, covariance", "complement", "arbitrary contrasts")
+def sufficiency(subject: PromptSubject) -> Measurement:
     """AUC with the core kept, minus the model's own."""
-    found = agreement_of(subject)
-    controls = random_controls_of(found, "kept", +1, top)
-    controls["complement"] = seed_estimates(found, lambda study: complement_kept(chosen_ablation(study, study.top)))
-    controls["arbitrary contrasts"] = _others(found, kept_loss)
+    models = subject.trained
+    controls = random_controls_of(models, "kept", +1, top)
+    controls["complement"] = seed_estimates(models, lambda study: complement_kept(chosen_ablation(study, study.top)))
+    controls["arbitrary contrasts"] = _others(models, kept_loss)
     return Measurement(
-        seed_estimates(found, lambda study: kept_loss(chosen_ablation(study, study.top))),
+        seed_estimates(models, lambda study: kept_loss(chosen_ablation(study, study.top))),
         controls,
-        details=_details(found),
+        details=_details(models),
     )
 
 
-def necessity(subject: object) -> Measurement:
+@measures("random, Haar", "random, covariance", "arbitrary contrasts")
+def necessity(subject: PromptSubject) -> Measurement:
     """Distance from .5 of the AUC with the core removed."""
-    found = agreement_of(subject)
-    controls = random_controls_of(found, "left", -1, top)
-    controls["arbitrary contrasts"] = _others(found, left_over)
+    models = subject.trained
+    controls = random_controls_of(models, "left", -1, top)
+    controls["arbitrary contrasts"] = _others(models, left_over)
     return Measurement(
-        seed_estimates(found, lambda study: left_over(chosen_ablation(study, study.top))),
+        seed_estimates(models, lambda study: left_over(chosen_ablation(study, study.top))),
         controls,
-        {"half of the .5 interval": _halfwidth(found)},
-        {**_details(found), "separation left": [_separation_left(study) for study in found.studies]},
+        {"half of the .5 interval": _halfwidth(models)},
+        {**_details(models), "separation left": [_separation_left(study) for study in models.studies]},
     )
 
 
-def _separation_left(study: LanguageStudy) -> float:
+def _separation_left(study: PromptStudy) -> float:
     """Difference of the mean contrasts of the two numbers with the core removed, over the model's own."""
     labels = study.labels(Split.EVALUATION)
     scores = study.ablated(Split.EVALUATION, study.top.site, rank_of(study.top))[1]
@@ -163,36 +161,39 @@ def _separation_left(study: LanguageStudy) -> float:
     return apart[0] / apart[1]
 
 
-def flip(subject: object) -> Measurement:
+@measures("random, Haar", "random, covariance", "arbitrary contrasts")
+def flip(subject: PromptSubject) -> Measurement:
     """By how much AUC or accuracy under the flip exceeds one minus the model's own."""
-    found = agreement_of(subject)
-    controls = random_controls_of(found, "reflected", -1, top)
-    controls["arbitrary contrasts"] = _others(found, unreflected)
+    models = subject.trained
+    controls = random_controls_of(models, "reflected", -1, top)
+    controls["arbitrary contrasts"] = _others(models, unreflected)
     return Measurement(
-        seed_estimates(found, lambda study: unreflected(chosen_ablation(study, study.top))),
+        seed_estimates(models, lambda study: unreflected(chosen_ablation(study, study.top))),
         controls,
-        details=_details(found),
+        details=_details(models),
     )
 
 
-def depth(subject: object) -> Measurement:
+@measures("random, Haar", "random, covariance", "arbitrary contrasts")
+def depth(subject: PromptSubject) -> Measurement:
     """The worst of keep, remove and flip, less its allowance, at a site in the lower 80 % of depth."""
-    found = agreement_of(subject)
-    halfwidth = _halfwidth(found)
-    controls = random_controls_of(found, "excess", -1, deep)
-    controls["arbitrary contrasts"] = _others(found, lambda part: excess(part, halfwidth), deep)
+    models = subject.trained
+    halfwidth = _halfwidth(models)
+    controls = random_controls_of(models, "excess", -1, deep)
+    controls["arbitrary contrasts"] = _others(models, lambda part: excess(part, halfwidth), deep)
     return Measurement(
-        seed_estimates(found, lambda study: excess(chosen_ablation(study, study.deep), halfwidth)),
+        seed_estimates(models, lambda study: excess(chosen_ablation(study, study.deep), halfwidth)),
         controls,
         details={
-            "sites": [study.deep.site.index for study in found.studies],
-            "depth": [study.deep.site.depth for study in found.studies],
-            "by depth": [_by_depth(study) for study in found.studies],
+            "sites": [study.deep.site.index for study in models.studies],
+            "depth": [study.deep.site.depth for study in models.studies],
+            "by depth": [_by_depth(study) for study in models.studies],
         },
+        site=" or ".join(dict.fromkeys(str(study.deep.site) for study in models.studies)),
     )
 
 
-def _by_depth(study: LanguageStudy) -> dict[str, Any]:
+def _by_depth(study: PromptStudy) -> dict[str, Any]:
     """AUC of the four modes at every site on the evaluation split, rank 1, with the null band at the chosen one."""
     rows = np.array([ablation(study, site, 1).auc for site in study.sites]).T
     null = {
@@ -208,12 +209,13 @@ def _by_depth(study: LanguageStudy) -> dict[str, Any]:
     }
 
 
-def final_norm(subject: object) -> Measurement:
+@measures("untrained, own labels", "random, Haar")
+def final_norm(subject: PromptSubject) -> Measurement:
     """The flip along the oblique axis at the final norm, for the model and for any contrast of an untrained twin."""
-    found = agreement_of(subject)
-    twins = [untrained_study(found, k, own_labels=True) for k in range(len(found))]
+    models = subject.trained
+    twins = [subject.twins().study(k, own_labels=True) for k in range(len(models))]
 
-    def reflected(study: LanguageStudy, core: Core | None = None) -> Pair:
+    def reflected(study: PromptStudy, core: Core | None = None) -> Pair:
         site = study.sites[-1]
         turn = Intervention(core or study.core(site), "flip", projector="oblique")
         scores = [study.base(Split.EVALUATION)[None], study.push(Split.EVALUATION, site, [turn])]
@@ -221,7 +223,7 @@ def final_norm(subject: object) -> Measurement:
         excesses = scored.auc_replicates[1] - (1 - scored.auc_replicates[0])
         return float(scored.auc[1] - (1 - scored.auc[0])), excesses
 
-    def random(study: LanguageStudy) -> Pair:
+    def random(study: PromptStudy) -> Pair:
         core = study.core(study.sites[-1])
         frame = random_frames(core.width, 1, 1, torch.Generator().manual_seed(0))[0]
         return reflected(study, core.with_basis(frame))
@@ -230,52 +232,41 @@ def final_norm(subject: object) -> Measurement:
         estimate(str(k), *reflected(twin), count=len(twin.labels(Split.EVALUATION))) for k, twin in enumerate(twins)
     )
     return Measurement(
-        seed_estimates(found, reflected),
-        {"untrained, own labels": untrained, "random, Haar": seed_estimates(found, random)},
+        seed_estimates(models, reflected),
+        {"untrained, own labels": untrained, "random, Haar": seed_estimates(models, random)},
     )
 
 
 def _others(
-    subject: AgreementSubject,
+    models: PromptStudies,
     part: Callable[[Discrimination], Pair],
-    choose: Callable[[LanguageStudy], Choice] = top,
+    choose: Callable[[PromptStudy], Choice] = top,
 ) -> tuple[Estimate, ...]:
     """The median, over arbitrary contrasts of the same model, of a quantity at the same site."""
     found = []
-    for k, study in enumerate(subject.studies):
+    for k, study in enumerate(models.studies):
         choice = choose(study)
         values = [part(ablation(other, choice.site, rank_of(choice)))[0] for other in other_studies(study)]
         found.append(exact(str(k), float(np.median(values)), count=len(values)))
     return tuple(found)
 
 
-def _halfwidth(subject: AgreementSubject) -> float:
-    return chance_halfwidth(subject.studies[0].labels(Split.EVALUATION))
+def _halfwidth(models: PromptStudies) -> float:
+    return chance_halfwidth(models.studies[0].labels(Split.EVALUATION))
 
 
-def _details(subject: AgreementSubject) -> dict[str, Any]:
+def _details(models: PromptStudies) -> dict[str, Any]:
     """What a reader wants beside each of keep, remove and flip."""
-    rows = [chosen_ablation(study, study.top) for study in subject.studies]
+    rows = [chosen_ablation(study, study.top) for study in models.studies]
     names = ("base", "keep", "remove", "flip")
     return {
-        "sites": [study.top.site.index for study in subject.studies],
-        "ranks": [rank_of(study.top) for study in subject.studies],
+        "sites": [study.top.site.index for study in models.studies],
+        "ranks": [rank_of(study.top) for study in models.studies],
         "auc": [dict(zip(names, row.auc.tolist(), strict=True)) for row in rows],
         "accuracy": [dict(zip(names, row.accuracy.tolist(), strict=True)) for row in rows],
         "random flips, median AUC": [
             {kind: float(np.median(_random(study, study.top, kind)["auc flip"])) for kind in KINDS}
-            for study in subject.studies
+            for study in models.studies
         ],
-        "control prompts": len(control_prompts(subject.studies[0])[1]),
+        "control prompts": len(control_prompts(models.studies[0])[1]),
     }
-
-
-MEASURES: Mapping[str, Callable[[object], Measurement]] = MappingProxyType(
-    {
-        "agreement.sufficiency": sufficiency,
-        "agreement.necessity": necessity,
-        "agreement.flip": flip,
-        "agreement.depth": depth,
-        "agreement.final_norm": final_norm,
-    }
-)

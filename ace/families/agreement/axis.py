@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,27 +9,26 @@ import torch
 
 from ace.auc import estimate
 from ace.families.agreement.ablation import seed_estimates
-from ace.families.agreement.subject import (
-    agreement_of,
+from ace.families.agreement.controls import (
     other_studies,
-    untrained_study,
 )
 from ace.linalg import random_frames
 from ace.stats import exact, quantile
 from ace.study.controls import LEVEL
-from ace.study.measurement import Measurement
-from ace.study.prompts import LanguageStudy
+from ace.study.measurement import Measurement, measures
+from ace.study.prompts import PromptStudy, PromptSubject
 from ace.tasks.base import Split
 
 TURNS = 200
 
 
-def behaviour(subject: object) -> Measurement:
+@measures("untrained")
+def behaviour(subject: PromptSubject) -> Measurement:
     """AUC of the contrast for the head's number."""
-    found = agreement_of(subject)
-    twins = [untrained_study(found, k) for k in range(len(found))]
+    models = subject.trained
+    twins = [subject.twins().study(k) for k in range(len(models))]
     return Measurement(
-        seed_estimates(found, lambda study: (float(study.behaviour.auc[0]), study.behaviour.auc_replicates[0])),
+        seed_estimates(models, lambda study: (float(study.behaviour.auc[0]), study.behaviour.auc_replicates[0])),
         {
             "untrained": tuple(
                 estimate(
@@ -44,18 +41,19 @@ def behaviour(subject: object) -> Measurement:
             )
         },
         details={
-            "accuracy": [float(study.behaviour.accuracy[0]) for study in found.studies],
-            "prompts": len(found.studies[0].prompts(Split.EVALUATION)),
-            "examples": list(found.studies[0].prompts(Split.EVALUATION).texts[:4]),
+            "accuracy": [float(study.behaviour.accuracy[0]) for study in models.studies],
+            "prompts": len(models.studies[0].prompts(Split.EVALUATION)),
+            "examples": list(models.studies[0].prompts(Split.EVALUATION).texts[:4]),
         },
     )
 
 
-def one_dimension(subject: object) -> Measurement:
+@measures("untrained, own labels", "arbitrary contrasts")
+def one_dimension(subject: PromptSubject) -> Measurement:
     """1 where one dimension suffices and the relative gap after it exceeds the null's, else 0."""
-    found = agreement_of(subject)
+    models = subject.trained
 
-    def indicator(study: LanguageStudy, index: int) -> tuple[float, dict[str, Any]]:
+    def indicator(study: PromptStudy, index: int) -> tuple[float, dict[str, Any]]:
         site = study.sites[index]
         rank = study.sufficient(Split.EVALUATION, site).value
         if rank != 1:
@@ -63,12 +61,12 @@ def one_dimension(subject: object) -> Measurement:
         gap, null = _gap(study, site.index)
         return float(gap > null), {"r_suf": rank, "gap": gap, "null gap": null}
 
-    places = [study.top.site.index for study in found.studies]
-    seeds = [indicator(study, place) for study, place in zip(found.studies, places, strict=True)]
-    twins = [indicator(untrained_study(found, k, own_labels=True), place) for k, place in enumerate(places)]
+    places = [study.top.site.index for study in models.studies]
+    seeds = [indicator(study, place) for study, place in zip(models.studies, places, strict=True)]
+    twins = [indicator(subject.twins().study(k, own_labels=True), place) for k, place in enumerate(places)]
     others = [
         float(np.median([indicator(other, place)[0] for other in other_studies(study)]))
-        for study, place in zip(found.studies, places, strict=True)
+        for study, place in zip(models.studies, places, strict=True)
     ]
     return Measurement(
         tuple(exact(str(k), value) for k, (value, _) in enumerate(seeds)),
@@ -80,7 +78,7 @@ def one_dimension(subject: object) -> Measurement:
     )
 
 
-def _gap(study: LanguageStudy, site: int) -> tuple[float, float]:
+def _gap(study: PromptStudy, site: int) -> tuple[float, float]:
     """1 - sigma_2 / sigma_1, and its 99.9 % quantile when sensitivities are turned at random against the states."""
     states, gradients = (found[site].double() for found in study.observed)
     reach = torch.linalg.qr(states - states.mean(dim=0), mode="r").R
@@ -91,11 +89,3 @@ def _gap(study: LanguageStudy, site: int) -> tuple[float, float]:
     sigma = torch.linalg.svdvals(products)[:, :2]
     gaps = (1 - sigma[:, 1] / sigma[:, 0]).numpy()
     return float(gaps[0]), quantile(gaps[1:], LEVEL)
-
-
-MEASURES: Mapping[str, Callable[[object], Measurement]] = MappingProxyType(
-    {
-        "agreement.behaviour": behaviour,
-        "agreement.one_dimension": one_dimension,
-    }
-)

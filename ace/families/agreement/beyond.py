@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -13,8 +12,8 @@ from torch import Tensor
 from ace.auc import cluster_sums, discriminate, estimate, simple_auc
 from ace.core import Core
 from ace.errors import Inapplicable
+from ace.families.agreement.controls import control_prompts, random_contrasts
 from ace.families.agreement.reading import reading_directions
-from ace.families.agreement.subject import agreement_of, control_prompts, random_contrasts
 from ace.linalg import random_frames
 from ace.model.continuation import encode_prompts, scattered
 from ace.model.intervene import Intervention
@@ -22,8 +21,8 @@ from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
 from ace.stats import Array, Estimate, bootstrap, bootstrap_mean, exact, quantile
 from ace.study.controls import DRAWS, LEVEL
-from ace.study.measurement import Measurement
-from ace.study.prompts import BEHAVES, LanguageStudy, rank_of
+from ace.study.measurement import Measurement, measures
+from ace.study.prompts import BEHAVES, PromptStudy, PromptSubject, rank_of
 from ace.tasks.agreement import Contrast, Prompts
 from ace.tasks.base import Split
 
@@ -34,16 +33,17 @@ DAMAGE = 0.99
 AT_ONCE = 8  # bases of random subspaces
 
 
-def attractor(subject: object) -> Measurement:
+@measures("embedding of the last token")
+def attractor(subject: PromptSubject) -> Measurement:
     """Partial coefficient of the core coordinate on the head's number over that on the attractor's."""
-    found = agreement_of(subject)
-    if not found.attractors:
+    models = subject.trained
+    if not models.source.attractors:
         raise Inapplicable("the prompts have no attractor to cross with the head")
 
-    def estimates(site_of: Callable[[LanguageStudy], Site]) -> tuple[Estimate, ...]:
+    def estimates(site_of: Callable[[PromptStudy], Site]) -> tuple[Estimate, ...]:
         return tuple(
             bootstrap(str(k), _moments(study, site_of(study)), _head_over_attractor)
-            for k, study in enumerate(found.studies)
+            for k, study in enumerate(models.studies)
         )
 
     return Measurement(
@@ -51,7 +51,7 @@ def attractor(subject: object) -> Measurement:
         {"embedding of the last token": estimates(lambda study: study.sites[0])},
         details={
             "coefficients": [
-                _coefficients(_moments(study, study.top.site).sum(axis=0))[:2].tolist() for study in found.studies
+                _coefficients(_moments(study, study.top.site).sum(axis=0))[:2].tolist() for study in models.studies
             ]
         },
     )
@@ -62,7 +62,7 @@ def _coefficients(moments: Array) -> Array:
     return np.asarray(np.linalg.solve(moments[:, :3], moments[:, 3]))
 
 
-def _moments(study: LanguageStudy, site: Site) -> Array:
+def _moments(study: PromptStudy, site: Site) -> Array:
     """(k, 3, 4) by head noun: products of (head, attractor, 1) with themselves and the first core coordinate."""
     prompts = study.prompts(Split.EVALUATION)
     coordinate = study.core(site, 1).coordinates(study.states(Split.EVALUATION, site))[:, 0].numpy()
@@ -75,14 +75,15 @@ def _head_over_attractor(moments: Array) -> float:
     return float(head / other)
 
 
-def transfer(subject: object) -> Measurement:
+@measures("random, Haar")
+def transfer(subject: PromptSubject) -> Measurement:
     """AUC under the flip for verbs that no core was extracted for."""
-    found = agreement_of(subject)
-    if not found.transfers:
+    models = subject.trained
+    if not models.source.transfers:
         raise Inapplicable("the task names no other verbs")
     estimates, controls, base = [], [], {}
-    for k, study in enumerate(found.studies):
-        for name, contrast in found.transfers.items():
+    for k, study in enumerate(models.studies):
+        for name, contrast in models.source.transfers.items():
             scores = _transferred(study, contrast)
             scored = discriminate(scores, study.labels(Split.EVALUATION), study.prompts(Split.EVALUATION).clusters)
             label = f"{k}, {name}"
@@ -90,14 +91,14 @@ def transfer(subject: object) -> Measurement:
             if scored.auc[0] <= BEHAVES:
                 raise Inapplicable(f"seed {k} does not agree with {name}: AUC {scored.auc[0]:.3f}")
             estimates.append(estimate(label, float(scored.auc[1]), scored.auc_replicates[1], len(scores[0])))
-        first = next(iter(found.transfers.values()))
+        first = next(iter(models.source.transfers.values()))
         random = random_contrasts(study, study.top.site, rank_of(study.top), "random, Haar", first, ("flip",))
         drawn = simple_auc(random.edited["flip"], random.labels)
         controls.append(exact(str(k), -quantile(-drawn, LEVEL), count=len(drawn)))
     return Measurement(tuple(estimates), {"random, Haar": tuple(controls)}, details={"base": base})
 
 
-def _transferred(study: LanguageStudy, contrast: Contrast) -> Array:
+def _transferred(study: PromptStudy, contrast: Contrast) -> Array:
     """(2, n) another contrast of the evaluation prompts, clean and with the core of the copula's contrast flipped."""
     site, core = study.top.site, study.core(study.top.site, rank_of(study.top))
     turn = Intervention(core, "flip")
@@ -109,11 +110,12 @@ def _transferred(study: LanguageStudy, contrast: Contrast) -> Array:
     return scattered(groups, iter(parts), axis=1).double().numpy()
 
 
-def collateral(subject: object) -> Measurement:
+@measures("agreement prompts")
+def collateral(subject: PromptSubject) -> Measurement:
     """The larger of: nats of KL on neutral text over .1, and over the 99th percentile of norm-matched directions."""
-    found = agreement_of(subject)
+    models = subject.trained
     estimates, controls, details = [], [], []
-    for k, study in enumerate(found.studies):
+    for k, study in enumerate(models.studies):
         neutral = _damage(study, _neutral(study))
         allowed = min(ALLOWED_NATS, quantile(neutral.random, DAMAGE))
         estimates.append(bootstrap_mean(str(k), neutral.nats / allowed))
@@ -130,7 +132,7 @@ def collateral(subject: object) -> Measurement:
     return Measurement(
         tuple(estimates),
         {"agreement prompts": tuple(controls)},
-        details={"seeds": details, "examples": list(_neutral(found.studies[0]).texts[:4])},
+        details={"seeds": details, "examples": list(_neutral(models.studies[0]).texts[:4])},
     )
 
 
@@ -142,7 +144,7 @@ class _Damage:
     random: Array
 
 
-def _neutral(study: LanguageStudy) -> Prompts:
+def _neutral(study: PromptStudy) -> Prompts:
     """Prompts continued past the verb, to a place where a noun of either number may come."""
     prompts = study.prompts(Split.EVALUATION).take(range(NEUTRAL))
     verbs = [
@@ -158,7 +160,7 @@ def _each(prompts: Prompts) -> tuple[Contrast, ...]:
     return prompts.contrasts * len(prompts) if len(prompts.contrasts) == 1 else prompts.contrasts
 
 
-def _damage(study: LanguageStudy, prompts: Prompts, directions: int = DIRECTIONS) -> _Damage:
+def _damage(study: PromptStudy, prompts: Prompts, directions: int = DIRECTIONS) -> _Damage:
     site, core = study.top.site, study.core(study.top.site, rank_of(study.top))
     turns = random_frames(core.width, 1, max(1, directions), torch.Generator().manual_seed(0))[:directions, :, 0]
     groups = encode_prompts(study.language, prompts)
@@ -195,11 +197,12 @@ def _kl(clean: Tensor, edited: Tensor) -> Tensor:
     return (clean.exp() * (clean - edited)).sum(dim=-1)
 
 
-def dormant(subject: object) -> Measurement:
+@measures("random directions as many")
+def dormant(subject: PromptSubject) -> Measurement:
     """Share of the flip's effect that is left when only that part of the axis is flipped which weights above read."""
-    found = agreement_of(subject)
+    models = subject.trained
     estimates, controls, details = [], [], []
-    for k, study in enumerate(found.studies):
+    for k, study in enumerate(models.studies):
         core, site = study.core(study.top.site, 1), study.top.site
         readers = reading_directions(study.language, site)
         axis = core.basis[:, 0]
@@ -227,13 +230,13 @@ def _projections(axis: Tensor, rank: int, draws: int, generator: torch.Generator
     return torch.cat(found)
 
 
-def _share(label: str, part: Array, whole: Array, study: LanguageStudy) -> Estimate:
+def _share(label: str, part: Array, whole: Array, study: PromptStudy) -> Estimate:
     """Mean effect of a part over that of the whole, bootstrapped over head nouns."""
     sums = cluster_sums(np.column_stack([part, whole]), study.prompts(Split.EVALUATION).clusters)
     return bootstrap(label, sums, lambda mean: float(mean[0] / mean[1]))
 
 
-def _effect(study: LanguageStudy, core: Core, steps: Tensor, prompts: Prompts | None = None) -> Array:
+def _effect(study: PromptStudy, core: Core, steps: Tensor, prompts: Prompts | None = None) -> Array:
     """(m, n) how far contrasts move to the other side when the core coordinate times -2 is added along steps (m, d).
 
     Args:
@@ -250,13 +253,3 @@ def _effect(study: LanguageStudy, core: Core, steps: Tensor, prompts: Prompts | 
         moved = torch.cat([run.push(site, states + part) for part in moves.split(64)])
         parts.append((run.base - moved) * run.base.sign())
     return scattered(groups, iter(parts), axis=1).double().numpy()
-
-
-MEASURES: Mapping[str, Callable[[object], Measurement]] = MappingProxyType(
-    {
-        "agreement.attractor": attractor,
-        "agreement.transfer": transfer,
-        "agreement.collateral": collateral,
-        "agreement.dormant": dormant,
-    }
-)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ace.families.agreement import ablation, axis, beyond, generation, knob, scales
 from ace.study.claim import OURS, Bound, Claim
 
 PAPER = "arXiv 2602.22600, subject-verb agreement"
@@ -16,6 +17,7 @@ CLAIMS = (
         "chance",
         "chance is .5; below .7 there is nothing to explain, and every claim about agreement is INAPPLICABLE",
         controls=("untrained",),
+        measure=axis.behaviour,
     ),
     Claim(
         "agreement.one_dimension",
@@ -27,6 +29,7 @@ CLAIMS = (
         "null",
         "the paper has one dimension at every scale; turning keeps both spectra and destroys their alignment",
         controls=("untrained, own labels", "arbitrary contrasts"),
+        measure=axis.one_dimension,
     ),
     Claim(
         "agreement.sufficiency",
@@ -38,6 +41,7 @@ CLAIMS = (
         "non-inferior within .02",
         controls=("random, Haar", "random, covariance", "complement"),
         reported=("arbitrary contrasts",),
+        measure=ablation.sufficiency,
     ),
     Claim(
         "agreement.necessity",
@@ -50,6 +54,7 @@ CLAIMS = (
         controls=("random, Haar", "random, covariance"),
         reported=("arbitrary contrasts",),
         narrows=True,
+        measure=ablation.necessity,
     ),
     Claim(
         "agreement.flip",
@@ -61,6 +66,7 @@ CLAIMS = (
         "a perfect inversion turns every AUC and accuracy into one minus it",
         controls=("random, Haar", "random, covariance"),
         reported=("arbitrary contrasts",),
+        measure=ablation.flip,
     ),
     Claim(
         "agreement.depth",
@@ -71,6 +77,7 @@ CLAIMS = (
         "paper",
         "the three bounds before, together, at a site that the selection split chose among the lower ones",
         controls=("random, Haar", "random, covariance", "arbitrary contrasts"),
+        measure=ablation.depth,
     ),
     Claim(
         "agreement.final_norm",
@@ -81,6 +88,7 @@ CLAIMS = (
         "theorem",
         "what is read there is nearly linear, so the axis of any contrast of any model does the same",
         controls=("untrained, own labels", "random, Haar"),
+        measure=ablation.final_norm,
     ),
     Claim(
         "agreement.knob",
@@ -91,6 +99,7 @@ CLAIMS = (
         "paper",
         "published R2 is high; a tenth may be left unexplained",
         controls=("random, Haar", "random, covariance", "embedding of the last token"),
+        measure=knob.knob,
     ),
     Claim(
         "agreement.dose",
@@ -101,6 +110,7 @@ CLAIMS = (
         "paper",
         "monotone; one prompt in ten may stray",
         controls=("random, Haar", "random, covariance"),
+        measure=knob.dose,
     ),
     Claim(
         "agreement.scales",
@@ -111,6 +121,8 @@ CLAIMS = (
         "paper",
         "half of the variance shared; within a class, so that the two numbers alone cannot make it",
         controls=("untrained", "other prompts"),
+        measure=scales.scales,
+        about="agreement_family",
     ),
     Claim(
         "agreement.generation",
@@ -123,6 +135,7 @@ CLAIMS = (
         "nine in ten agree clean, one in ten flipped, and the numbers of subjects move by no more than the same tenth;"
         " 50 tokens, temperature 1, top 50",
         controls=("random, Haar",),
+        measure=generation.generation,
     ),
     Claim(
         "agreement.attractor",
@@ -133,6 +146,7 @@ CLAIMS = (
         "paper",
         "the published prompts confound the two; three to one leaves no doubt which is coded",
         controls=("embedding of the last token",),
+        measure=beyond.attractor,
     ),
     Claim(
         "agreement.transfer",
@@ -143,6 +157,7 @@ CLAIMS = (
         "chance",
         "half way from chance to a perfect inversion",
         controls=("random, Haar",),
+        measure=beyond.transfer,
     ),
     Claim(
         "agreement.collateral",
@@ -154,6 +169,7 @@ CLAIMS = (
         "null",
         "at most .1 nat, and no more than removing as much along a random direction does",
         controls=("agreement prompts",),
+        measure=beyond.collateral,
     ),
     Claim(
         "agreement.dormant",
@@ -164,5 +180,6 @@ CLAIMS = (
         "paper",
         "read: directions that hold .9 of what linear maps above the site take in; as many random ones must do less",
         controls=("random directions as many",),
+        measure=beyond.dormant,
     ),
 )

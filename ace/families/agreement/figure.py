@@ -133,3 +133,6 @@ def scales_figure(found: Results, subject: str) -> Figure:
     verdict = f"agreement.scales: {found['agreement.scales']['verdict']}"
     figure.suptitle(f"{subject}: do coordinates agree across scales, within each number?  {verdict}", **_HEADLINE)
     return figure
+
+
+FIGURES = ((CLAIMS, agreement_figure), (FAMILY_CLAIMS, scales_figure))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +11,12 @@ from torch import Tensor
 
 from ace.auc import Ints
 from ace.errors import Inapplicable
-from ace.families.agreement.subject import AgreementSubject, agreement_of
 from ace.linalg import random_frames
 from ace.model.generate import Steering, continue_text, core_component, first_tokens
 from ace.stats import Array, Estimate, bootstrap
-from ace.study.measurement import Measurement
-from ace.study.prompts import LanguageStudy, rank_of
+from ace.study.measurement import Measurement, measures
+from ace.study.memory import remembered
+from ace.study.prompts import PromptStudies, PromptStudy, PromptSubject, rank_of
 from ace.tasks.base import Split
 from ace.tasks.fragment import COPULAS, judge
 
@@ -57,15 +54,16 @@ class Judged:
         return float(self.agreeing.sum() / self.copulas.sum())
 
 
-def generation(subject: object) -> Measurement:
+@measures("random, Haar")
+def generation(subject: PromptSubject) -> Measurement:
     """The largest excess: of clean copulas that do not agree, flipped ones that do, and subjects whose number moves."""
-    found = agreement_of(subject)
-    if len(found.studies[0].prompts(Split.EVALUATION).contrasts) > 1:
+    models = subject.trained
+    if len(models.studies[0].prompts(Split.EVALUATION).contrasts) > 1:
         raise Inapplicable("each prompt has continuations of its own, so no one contrast steers all text")
     estimates, controls, details = [], [], []
-    for k, study in enumerate(found.studies):
+    for k, study in enumerate(models.studies):
         texts = {kind: _texts(study, kind) for kind in ("clean", "flipped", "random")}
-        judged = {kind: _judged(found, study, kind, written) for kind, written in texts.items()}
+        judged = {kind: _judged(models, study, kind, written) for kind, written in texts.items()}
         for kind, result in judged.items():
             if result.copulas.sum() < ENOUGH:
                 raise Inapplicable(f"seed {k}: {int(result.copulas.sum())} copulas in {kind} text, too few to judge")
@@ -102,8 +100,8 @@ def _inverted(label: str, clean: Judged, flipped: Judged) -> Estimate:
     return bootstrap(label, columns.transpose(1, 0, 2), worst)
 
 
-@lru_cache(maxsize=64)
-def _texts(study: LanguageStudy, kind: str) -> tuple[str, ...]:
+@remembered
+def _texts(study: PromptStudy, kind: str) -> tuple[str, ...]:
     """Evaluation prompts of one length continued by `TOKENS` tokens, clean, flipped, or flipped along random axes."""
     prompts, ids = _prompts(study, kind)
     steering = None if kind == "clean" else _steering(study, prompts, kind)
@@ -111,14 +109,14 @@ def _texts(study: LanguageStudy, kind: str) -> tuple[str, ...]:
     return tuple(study.language.decode(row.tolist()) for row in tokens)
 
 
-def _prompts(study: LanguageStudy, kind: str) -> tuple[Ints, Tensor]:
+def _prompts(study: PromptStudy, kind: str) -> tuple[Ints, Tensor]:
     """Rows of the evaluation split, the largest group of one length, and their token ids (n, t)."""
     group = max(study.encoded(Split.EVALUATION), key=lambda found: len(found.rows))
     rows = group.rows[: RANDOM_TEXTS if kind == "random" else TEXTS]
     return rows.numpy(), torch.cat([group.prefix, group.tails[:, 0, :1]], dim=1)[: len(rows)]
 
 
-def _steering(study: LanguageStudy, rows: Ints, kind: str) -> Steering:
+def _steering(study: PromptStudy, rows: Ints, kind: str) -> Steering:
     site, core = study.top.site, study.core(study.top.site, rank_of(study.top))
     prompts = study.prompts(Split.EVALUATION)
     contrast = prompts.contrasts[0]
@@ -136,10 +134,10 @@ def _steering(study: LanguageStudy, rows: Ints, kind: str) -> Steering:
     return Steering(site, component, *tokens)
 
 
-def _judged(subject: AgreementSubject, study: LanguageStudy, kind: str, texts: Sequence[str]) -> Judged:
+def _judged(models: PromptStudies, study: PromptStudy, kind: str, texts: Sequence[str]) -> Judged:
     rows, _ = _prompts(study, kind)
     prompts = study.prompts(Split.EVALUATION).take(rows)
-    if subject.exact_judge:
+    if models.source.fragment:
         return _columns([_by_grammar(text) for text in texts])
     pairs = zip(texts, prompts.texts, prompts.labels, strict=True)
     return _columns([_first_copula(text[len(prompt) :], int(label)) for text, prompt, label in pairs])
@@ -168,6 +166,3 @@ def _first_copula(continuation: str, label: int) -> list[int]:
 
 def _columns(rows: Sequence[Sequence[int]]) -> Judged:
     return Judged(*np.array(rows, dtype=np.float64).T)
-
-
-MEASURES: Mapping[str, Callable[[Any], Measurement]] = MappingProxyType({"agreement.generation": generation})

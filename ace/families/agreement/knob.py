@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,7 @@ import torch
 from torch import Tensor
 
 from ace.auc import cluster_sums
-from ace.families.agreement.subject import (
-    agreement_of,
+from ace.families.agreement.controls import (
     control_prompts,
     pushed_subspaces,
     random_bases_at,
@@ -24,24 +22,25 @@ from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
 from ace.stats import Array, Estimate, bootstrap, exact, quantile
 from ace.study.controls import DRAWS, KINDS, LEVEL
-from ace.study.measurement import Measurement
-from ace.study.prompts import LanguageStudy, rank_of
+from ace.study.measurement import Measurement, measures
+from ace.study.prompts import PromptStudy, PromptSubject, rank_of
 from ace.tasks.base import Split
 
 STRENGTHS = (1.0, 0.75, 0.5, 0.25, 0.0, -0.25, -0.5, -0.75, -1.0)
 FOLLOWED = 25  # random subspaces followed step by step at a time
 
 
-def knob(subject: object) -> Measurement:
+@measures("random, Haar", "random, covariance", "embedding of the last token")
+def knob(subject: PromptSubject) -> Measurement:
     """R2 on the evaluation split of the contrast as an affine function of the core coordinates, fitted on selection."""
-    found = agreement_of(subject)
+    models = subject.trained
 
-    def held_out(site_of: Callable[[LanguageStudy], Site]) -> tuple[Estimate, ...]:
-        return tuple(_held_out_r2(str(k), study, site_of(study)) for k, study in enumerate(found.studies))
+    def held_out(site_of: Callable[[PromptStudy], Site]) -> tuple[Estimate, ...]:
+        return tuple(_held_out_r2(str(k), study, site_of(study)) for k, study in enumerate(models.studies))
 
     controls = {}
     for kind in KINDS:
-        drawn = [_random_r2(study, kind) for study in found.studies]
+        drawn = [_random_r2(study, kind) for study in models.studies]
         controls[kind] = tuple(
             exact(str(k), quantile(values, LEVEL), count=len(values)) for k, values in enumerate(drawn)
         )
@@ -49,11 +48,11 @@ def knob(subject: object) -> Measurement:
     return Measurement(
         held_out(lambda study: study.top.site),
         controls,
-        details={"points": [_points(study) for study in found.studies]},
+        details={"points": [_points(study) for study in models.studies]},
     )
 
 
-def _held_out_r2(label: str, study: LanguageStudy, site: Site) -> Estimate:
+def _held_out_r2(label: str, study: PromptStudy, site: Site) -> Estimate:
     """R2 of the contrast on the core coordinates at a site, bootstrapped over head nouns."""
     core = study.core(site, rank_of(study.top))
     splits = (Split.SELECTION, Split.EVALUATION)
@@ -65,7 +64,7 @@ def _held_out_r2(label: str, study: LanguageStudy, site: Site) -> Estimate:
     return bootstrap(label, sums, lambda mean: float(1 - mean[0] / (mean[2] - mean[1] ** 2 / mean[3])))
 
 
-def _random_r2(study: LanguageStudy, kind: str) -> Array:
+def _random_r2(study: PromptStudy, kind: str) -> Array:
     """(draws) the same R2, on the same prompts, for random subspaces in the core's place."""
     site, rank = study.top.site, rank_of(study.top)
     frames, mean = random_bases_at(study, site, rank, kind), study.core(site, rank).mean
@@ -76,7 +75,7 @@ def _random_r2(study: LanguageStudy, kind: str) -> Array:
     return np.asarray(1 - unexplained / ((wanted - wanted.mean()) ** 2).sum())
 
 
-def _residuals(study: LanguageStudy, before: Tensor, after: Tensor) -> Array:
+def _residuals(study: PromptStudy, before: Tensor, after: Tensor) -> Array:
     """(draws, n) contrasts of the evaluation split less lines in coordinates (draws, n, r) fitted on selection."""
     contrasts = torch.from_numpy(study.base(Split.SELECTION))
     line = torch.linalg.lstsq(_with_ones(before), contrasts.expand(len(before), -1)[..., None]).solution
@@ -88,7 +87,7 @@ def _with_ones(coordinates: Tensor) -> Tensor:
     return torch.cat([coordinates, torch.ones_like(coordinates[..., :1])], dim=-1)
 
 
-def _points(study: LanguageStudy) -> dict[str, list[float]]:
+def _points(study: PromptStudy) -> dict[str, list[float]]:
     """Core coordinate and contrast of every evaluation prompt, clean and flipped, for the figure."""
     site = study.top.site
     core = study.core(site, 1)
@@ -100,28 +99,29 @@ def _points(study: LanguageStudy) -> dict[str, list[float]]:
     }
 
 
-def dose(subject: object) -> Measurement:
+@measures("random, Haar", "random, covariance")
+def dose(subject: PromptSubject) -> Measurement:
     """Share of prompts whose contrast moves one way all along, strength 1 to -1, and ends with the other sign."""
-    found = agreement_of(subject)
-    curves = [_curves(study) for study in found.studies]
+    models = subject.trained
+    curves = [_curves(study) for study in models.studies]
     controls = {}
     for kind in KINDS:
-        shares = [_best_random_share(study, kind) for study in found.studies]
+        shares = [_best_random_share(study, kind) for study in models.studies]
         controls[kind] = tuple(exact(str(k), share, count=DRAWS) for k, share in enumerate(shares))
     return Measurement(
         tuple(
             _turned_share(str(k), study, curve)
-            for k, (study, curve) in enumerate(zip(found.studies, curves, strict=True))
+            for k, (study, curve) in enumerate(zip(models.studies, curves, strict=True))
         ),
         controls,
         details={
             "strengths": list(STRENGTHS),
-            "curves": [_dose_curve(study, curve) for study, curve in zip(found.studies, curves, strict=True)],
+            "curves": [_dose_curve(study, curve) for study, curve in zip(models.studies, curves, strict=True)],
         },
     )
 
 
-def _curves(study: LanguageStudy) -> Array:
+def _curves(study: PromptStudy) -> Array:
     """(strengths, n) contrasts of the evaluation prompts."""
     core = study.core(study.top.site, rank_of(study.top))
     steps = [Intervention(core, "scale", strength=strength) for strength in STRENGTHS]
@@ -134,13 +134,13 @@ def _turned(curves: Array) -> Array:
     return ((moves > 0).all(axis=0) & (curves[0] * curves[-1] < 0)).astype(np.float64)
 
 
-def _turned_share(label: str, study: LanguageStudy, curves: Array) -> Estimate:
+def _turned_share(label: str, study: PromptStudy, curves: Array) -> Estimate:
     turned = _turned(curves)
     sums = cluster_sums(np.column_stack([turned, np.ones(len(turned))]), study.prompts(Split.EVALUATION).clusters)
     return bootstrap(label, sums, lambda mean: float(mean[0] / mean[1]))
 
 
-def _best_random_share(study: LanguageStudy, kind: str) -> float:
+def _best_random_share(study: PromptStudy, kind: str) -> float:
     """The share of the 99.9 % best of random subspaces; of as many as there are draws that is the best of all.
 
     Whose flip turns fewer prompts than another turns all along cannot be the best, so few are followed step by step.
@@ -166,7 +166,7 @@ def _best_random_share(study: LanguageStudy, kind: str) -> float:
     return best
 
 
-def _dose_curve(study: LanguageStudy, curves: Array) -> dict[str, Any]:
+def _dose_curve(study: PromptStudy, curves: Array) -> dict[str, Any]:
     """Mean contrast of each number at every strength, and how far remove lies from the middle of clean and flip."""
     labels = study.labels(Split.EVALUATION)
     middle = (curves[0] + curves[-1]) / 2
@@ -176,11 +176,3 @@ def _dose_curve(study: LanguageStudy, curves: Array) -> dict[str, Any]:
         "plural": curves[:, labels == 1].mean(axis=1).tolist(),
         "distance of remove from the midpoint": float(off),
     }
-
-
-MEASURES: Mapping[str, Callable[[object], Measurement]] = MappingProxyType(
-    {
-        "agreement.knob": knob,
-        "agreement.dose": dose,
-    }
-)

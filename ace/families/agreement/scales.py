@@ -2,66 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
 from ace.auc import Ints, cluster_sums
-from ace.errors import ClaimError, Inapplicable
-from ace.families.agreement.subject import AgreementSubject, untrained_study
+from ace.errors import Inapplicable
 from ace.stats import Array, Estimate, bootstrap
-from ace.study.measurement import Measurement
-from ace.study.prompts import LanguageStudy
+from ace.study.measurement import Measurement, measures
+from ace.study.prompts import PromptStudy, PromptSubject
+from ace.study.subject import Subject
 from ace.tasks.base import Split
 
 
 @dataclass(frozen=True, eq=False)
-class FamilySubject:
+class Scales:
     """Models of several scales on the same prompts.
 
     Attributes:
-        name: shown in tables. scales: the subjects, smallest first.
-        rerun: the command that reruns one of its claims, with `{claim}` in the claim's place.
+        subjects: one for each scale, smallest first.
     """
 
-    name: str
-    scales: tuple[AgreementSubject, ...]
-    rerun: str = ""
+    subjects: tuple[PromptSubject, ...]
 
     @property
     def site(self) -> str:
         """Each model's own site."""
         return "each model's chosen site"
 
-    def require_behaviour(self) -> None:
-        """Refuse claims about how models agree that do not agree, or to compare one scale with itself.
+    def require_behaviour(self, name: str) -> None:
+        """Refuse to compare models that do not agree with their subjects, or one scale with itself.
 
         Raises:
             Inapplicable: a model lacks the behaviour, or there are fewer than two scales.
         """
-        if len(self.scales) < 2:
+        if len(self.subjects) < 2:
             raise Inapplicable("one model alone has no other scale to be compared with")
-        for scale in self.scales:
-            scale.require_behaviour()
-
-    def command(self, claim: str) -> str:
-        """The command that reruns one claim on this subject."""
-        return self.rerun.format(claim=claim)
+        for subject in self.subjects:
+            subject.require_behaviour()
 
 
-def scales(subject: object) -> Measurement:
+@measures("untrained", "other prompts")
+def scales(subject: Subject[Scales]) -> Measurement:
     """Correlation, within each class of prompts, of the core coordinates of two models of different scales."""
-    if not isinstance(subject, FamilySubject):
-        raise ClaimError(f"subject: expected models of several scales, got {type(subject).__name__}")
-    names = [scale.name for scale in subject.scales]
-    trained = [scale.studies for scale in subject.scales]
-    untrained = [
-        tuple(untrained_study(scale, k, own_labels=True) for k in range(len(scale))) for scale in subject.scales
-    ]
-    first = subject.scales[0].studies[0]
+    scales = subject.trained.subjects
+    names = [scale.name for scale in scales]
+    trained = [scale.trained.studies for scale in scales]
+    untrained = [tuple(scale.twins().study(k, own_labels=True) for k in range(len(scale.trained))) for scale in scales]
+    first = trained[0][0]
     prompts = first.prompts(Split.EVALUATION)
     return Measurement(
         _pairs(names, trained, prompts.labels, prompts.clusters),
@@ -72,8 +60,8 @@ def scales(subject: object) -> Measurement:
         details={
             "coordinates": {
                 f"{scale.name}, seed {k}": _coordinate(study).tolist()
-                for scale in subject.scales
-                for k, study in enumerate(scale.studies)
+                for scale in scales
+                for k, study in enumerate(scale.trained.studies)
             },
             "labels": prompts.labels.tolist(),
             "across classes": _across(names, trained),
@@ -81,7 +69,7 @@ def scales(subject: object) -> Measurement:
     )
 
 
-def _across(names: list[str], scales: list[tuple[LanguageStudy, ...]]) -> dict[str, float]:
+def _across(names: list[str], scales: list[tuple[PromptStudy, ...]]) -> dict[str, float]:
     """Correlation over all prompts, the two numbers' difference included, of the first seeds of every two scales."""
     first = [_coordinate(studies[0]) for studies in scales]
     return {
@@ -91,7 +79,7 @@ def _across(names: list[str], scales: list[tuple[LanguageStudy, ...]]) -> dict[s
     }
 
 
-def _coordinate(study: LanguageStudy) -> Array:
+def _coordinate(study: PromptStudy) -> Array:
     """(n) first core coordinate on the evaluation prompts; the plural side is positive."""
     site = study.top.site
     values = study.core(site, 1).coordinates(study.states(Split.EVALUATION, site))[:, 0].numpy()
@@ -101,7 +89,7 @@ def _coordinate(study: LanguageStudy) -> Array:
 
 def _pairs(
     names: list[str],
-    scales: list[tuple[LanguageStudy, ...]],
+    scales: list[tuple[PromptStudy, ...]],
     labels: Ints,
     clusters: Ints,
     *,
@@ -130,7 +118,7 @@ def _within_order(labels: Ints) -> Ints:
     return order
 
 
-def _untrained_pairs(names: list[str], scales: list[tuple[LanguageStudy, ...]]) -> tuple[Estimate, ...]:
+def _untrained_pairs(names: list[str], scales: list[tuple[PromptStudy, ...]]) -> tuple[Estimate, ...]:
     """The same for twins before training: the largest correlation that pairs of them show."""
     prompts = scales[0][0].prompts(Split.EVALUATION)
     return _pairs(names, scales, prompts.labels, prompts.clusters)
@@ -151,6 +139,3 @@ def _within_class(label: str, first: Array, second: Array, classes: Ints, cluste
         return float(xy / np.sqrt(xx * yy))
 
     return bootstrap(label, cluster_sums(by_class, clusters), pooled)
-
-
-MEASURES: Mapping[str, Callable[[Any], Measurement]] = MappingProxyType({"agreement.scales": scales})

@@ -1,1 +1,5 @@
-"""."""
+"""What the paper claims of any task: for anyone's own training runs."""
+
+from ace.families.family import Family
+
+FAMILY = Family("core", ())

@@ -7,11 +7,11 @@ from functools import partial
 
 from ace.moments import Moments, canonical_pairs, correlations
 from ace.stats import Array, Estimate, bootstrap
-from ace.study.tokens import Study
+from ace.study.tokens import TokenStudy
 
 
 def aligned_pairs(
-    study: Study, chosen: Moments, tested: Moments
+    study: TokenStudy, chosen: Moments, tested: Moments
 ) -> tuple[tuple[Estimate, ...], dict[str, list[float]], list[tuple[Array, Array]]]:
     """Held-out canonical correlations of each pair of a study's models, view k being model k.
 

@@ -6,11 +6,11 @@ import torch
 
 from ace.compare import affine_map
 from ace.stats import Estimate, bootstrap_mean
-from ace.study.tokens import Study
+from ace.study.tokens import TokenStudy
 from ace.tasks.base import Split
 
 
-def transplants(donors: Study, hosts: Study, *, shuffled: bool = False) -> tuple[Estimate, ...]:
+def transplants(donors: TokenStudy, hosts: TokenStudy, *, shuffled: bool = False) -> tuple[Estimate, ...]:
     """Accuracy of each host on each other donor's core coordinates, minus its own, on the evaluation split.
 
     Affine maps are fitted on the selection split; `shuffled` pairs the donor's rows with others of the host's.

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from types import MappingProxyType
 
 import numpy as np
 
-from ace.errors import ClaimError
 from ace.families.core.alignment import aligned_pairs
 from ace.moments import explained_beside, moments, regression
 from ace.stats import Array, Estimate, bootstrap, exact, quantile
 from ace.study.controls import DRAWS, LEVEL
-from ace.study.measurement import Measurement
-from ace.study.tokens import Study, Subject
+from ace.study.measurement import Measurement, measures
+from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split
 from ace.tasks.hidden_markov import HiddenMarkov
 
 
-def _process(study: Study) -> HiddenMarkov:
-    if not isinstance(study.task, HiddenMarkov):
-        raise ClaimError(f"subject: expected a hidden Markov process, got {type(study.task).__name__}")
-    return study.task
-
-
-def belief(subject: Subject) -> Measurement:
+@measures("current token", "untrained")
+def belief(subject: TokenSubject) -> Measurement:
     """R2 of the belief from the core minus R2 from the whole state; regressions fitted on the selection split."""
-    trained, process = subject.trained, _process(subject.trained)
+    trained, process = subject.trained, subject.trained.expect_task(HiddenMarkov)
     beliefs = {split: process.beliefs(trained.batch(split).inputs) for split in (Split.SELECTION, Split.EVALUATION)}
     tokens = {split: np.eye(process.vocabulary)[trained.batch(split).inputs][..., :-1] for split in beliefs}
 
@@ -58,7 +51,7 @@ def belief(subject: Subject) -> Measurement:
     cores = [shortfall(k, partial(trained.coordinates, k)) for k in members]
     controls = {
         "current token": [shortfall(k, tokens.__getitem__) for k in members],
-        "untrained": [shortfall(k, partial(subject.untrained.coordinates, k)) for k in members],
+        "untrained": [shortfall(k, partial(subject.twins().coordinates, k)) for k in members],
     }
     return Measurement(
         tuple(found[0] for found in cores),
@@ -71,7 +64,7 @@ def belief(subject: Subject) -> Measurement:
     )
 
 
-def _residual(study: Study, index: int, split: Split) -> Array:
+def _residual(study: TokenStudy, index: int, split: Split) -> Array:
     """Core coordinates (n, t, r) less their mean over all sequences with the same token at the same position.
 
     Position is taken out with the token: it is the same for all seeds, and would count as agreement.
@@ -86,10 +79,11 @@ def _residual(study: Study, index: int, split: Split) -> Array:
     return values
 
 
-def alignment(subject: Subject) -> Measurement:
+@measures("permuted sequences", "untrained")
+def alignment(subject: TokenSubject) -> Measurement:
     """Smallest canonical correlation of residual core coordinates of each pair; directions from the selection split."""
     trained, null = _residual_alignment(subject.trained)
-    untrained, _ = _residual_alignment(subject.untrained)
+    untrained, _ = _residual_alignment(subject.twins())
     ceiling = max(estimate.interval(0.95)[1] for estimate in untrained)
     level = quantile(null, LEVEL)
     return Measurement(
@@ -103,7 +97,7 @@ def alignment(subject: Subject) -> Measurement:
     )
 
 
-def _residual_alignment(study: Study) -> tuple[tuple[Estimate, ...], Array]:
+def _residual_alignment(study: TokenStudy) -> tuple[tuple[Estimate, ...], Array]:
     """Estimates of all pairs, and the null: 1,000 permutations of one seed's sequences, over all pairs."""
     members = range(len(study))
     values = {split: [_residual(study, k, split) for k in members] for split in (Split.SELECTION, Split.EVALUATION)}
@@ -130,8 +124,3 @@ def permuted_correlations(first: Array, second: Array, *, draws: int, seed: int)
         products = one[:, :, column] @ two[:, :, column].T  # (n, n): every sequence against every other
         found.append(products[np.arange(count), orders].sum(axis=1) / size[column])
     return np.min(found, axis=0)
-
-
-MEASURES: Mapping[str, Callable[[Subject], Measurement]] = MappingProxyType(
-    {"hidden_markov.belief": belief, "hidden_markov.alignment": alignment}
-)

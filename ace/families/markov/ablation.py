@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,15 +13,16 @@ from ace.core import Core, Gap, GivenSpectrum
 from ace.model.intervene import Intervention
 from ace.stats import Estimate, bootstrap_mean
 from ace.study.controls import principal_core, random_accuracy, random_controls, random_loss
-from ace.study.measurement import Measurement
-from ace.study.tokens import Study, Subject
+from ace.study.measurement import Measurement, measures
+from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split
 
 CONSENSUS_TIMES = 5
 CONSENSUS_LEFT = 0.1
 
 
-def sufficiency(subject: Subject) -> Measurement:
+@measures("random, Haar", "random, covariance", "complement", "PCA")
+def sufficiency(subject: TokenSubject) -> Measurement:
     """Accuracy with the core kept, minus base, on the same sequences."""
     study = subject.trained
     controls = random_controls(study, "keep", random_accuracy, +1, lambda k: study.base(k)[0].mean(axis=1))
@@ -31,7 +31,8 @@ def sufficiency(subject: Subject) -> Measurement:
     return Measurement(_kept(study, 0, study.core), controls)
 
 
-def sufficiency_loss(subject: Subject) -> Measurement:
+@measures("random, Haar", "random, covariance", "complement", "PCA")
+def sufficiency_loss(subject: TokenSubject) -> Measurement:
     """Cross-entropy with the core kept, minus base, on the same sequences."""
     study = subject.trained
     controls = random_controls(study, "keep", random_loss, -1, lambda k: study.base(k)[1].mean(axis=1))
@@ -40,7 +41,8 @@ def sufficiency_loss(subject: Subject) -> Measurement:
     return Measurement(_kept(study, 1, study.core), controls)
 
 
-def necessity(subject: Subject) -> Measurement:
+@measures("random, Haar", "random, covariance", "PCA", "oblique")
+def necessity(subject: TokenSubject) -> Measurement:
     """Accuracy with the core removed, minus that of the best constant guess, on the same sequences."""
     study = subject.trained
 
@@ -66,11 +68,12 @@ def necessity(subject: Subject) -> Measurement:
     )
 
 
-def consensus_substitute(subject: Subject) -> Measurement:
+@measures("core as consensus", "untrained")
+def consensus_substitute(subject: TokenSubject) -> Measurement:
     """Size of the consensus of the whole states and what its removal leaves, each over what the claim asks for."""
     study = subject.trained
     trained, details = _consensus_margins(study)
-    untrained, beside = _consensus_margins(subject.untrained)
+    untrained, beside = _consensus_margins(subject.twins())
     cores = tuple(
         _capped(_left(study, k, study.core(k)), 1 / CONSENSUS_TIMES) for k in range(len(study))
     )  # a consensus of the core's own rank: 1 over 5 of the size asked for
@@ -82,11 +85,11 @@ def consensus_substitute(subject: Subject) -> Measurement:
 
 
 def edited(core: Core, mode: str, projector: str = "orthogonal") -> Callable[[Tensor], Tensor]:
-    """What an intervention with a core does to states, for `Study.performance`."""
+    """What an intervention with a core does to states, for `TokenStudy.performance`."""
     return Intervention(core, mode, projector=projector).apply
 
 
-def _kept(study: Study, measure: int, core: Callable[[int], Core], mode: str = "keep") -> tuple[Estimate, ...]:
+def _kept(study: TokenStudy, measure: int, core: Callable[[int], Core], mode: str = "keep") -> tuple[Estimate, ...]:
     """Hits (measure 0) or cross-entropy (measure 1) with a core kept, or its complement, minus base."""
     found = []
     for index in range(len(study)):
@@ -95,13 +98,13 @@ def _kept(study: Study, measure: int, core: Callable[[int], Core], mode: str = "
     return tuple(found)
 
 
-def _left(study: Study, index: int, core: Core) -> Estimate:
+def _left(study: TokenStudy, index: int, core: Core) -> Estimate:
     """Accuracy above chance after a subspace is removed, over the 10 % that must be left."""
     hits = study.performance(index, edited(core, "remove"))[0].mean(axis=1) - study.chance
     return bootstrap_mean(str(index), hits / CONSENSUS_LEFT)
 
 
-def _consensus_margins(study: Study) -> tuple[tuple[Estimate, ...], dict[str, Any]]:
+def _consensus_margins(study: TokenStudy) -> tuple[tuple[Estimate, ...], dict[str, Any]]:
     """The consensus ends before the largest relative gap of its agreement: no threshold to choose."""
     shared = consensus([study.states(k, Split.EXTRACTION).flatten(0, 1) for k in range(len(study))])
     agreement = shared.agreement
@@ -116,13 +119,3 @@ def _consensus_margins(study: Study) -> tuple[tuple[Estimate, ...], dict[str, An
 def _capped(estimate: Estimate, limit: float) -> Estimate:
     replicates = None if estimate.replicates is None else np.minimum(estimate.replicates, limit)
     return Estimate(estimate.label, min(estimate.value, limit), replicates=replicates, count=estimate.count)
-
-
-MEASURES: Mapping[str, Callable[[Subject], Measurement]] = MappingProxyType(
-    {
-        "markov.sufficiency": sufficiency,
-        "markov.sufficiency_loss": sufficiency_loss,
-        "markov.necessity": necessity,
-        "markov.consensus": consensus_substitute,
-    }
-)

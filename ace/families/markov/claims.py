@@ -1,7 +1,8 @@
-"""Claims about transformers on Markov chains and hidden Markov processes."""
+"""Claims about transformers trained on observed Markov chains."""
 
 from __future__ import annotations
 
+from ace.families.markov import ablation, dynamics, likeness, optimum
 from ace.study.claim import OURS, Bound, Claim
 
 PAPER = "arXiv 2602.22600, Markov-chain transformers"
@@ -18,6 +19,7 @@ CLAIMS = (
         controls=("untrained",),
         needs_behaviour=False,
         narrows=True,
+        measure=optimum.accuracy,
     ),
     Claim(
         "markov.rank",
@@ -30,6 +32,7 @@ CLAIMS = (
         " above, so untrained models are reported, and a chain that needs fewer dimensions than states - 1 must differ",
         controls=("low-rank chain",),
         reported=("untrained",),
+        measure=optimum.rank,
     ),
     Claim(
         "markov.sufficiency",
@@ -41,6 +44,7 @@ CLAIMS = (
         "non-inferior within one percentage point",
         controls=("random, Haar", "random, covariance", "complement"),
         reported=("PCA",),
+        measure=ablation.sufficiency,
     ),
     Claim(
         "markov.sufficiency_loss",
@@ -52,6 +56,7 @@ CLAIMS = (
         "the same margin as markov.sufficiency, in nats: a loss of 0.01 nat is a relative probability of 1 %",
         controls=("random, Haar", "random, covariance", "complement"),
         reported=("PCA",),
+        measure=ablation.sufficiency_loss,
     ),
     Claim(
         "markov.necessity",
@@ -64,6 +69,7 @@ CLAIMS = (
         controls=("random, Haar", "random, covariance"),
         reported=("PCA", "oblique"),
         narrows=True,
+        measure=ablation.necessity,
     ),
     Claim(
         "markov.divergence",
@@ -74,6 +80,7 @@ CLAIMS = (
         "null",
         "99.9 % quantile of the overlap of independent Haar subspaces of equal rank",
         controls=("untrained", "same model"),
+        measure=likeness.divergence,
     ),
     Claim(
         "markov.weights",
@@ -84,6 +91,7 @@ CLAIMS = (
         "null",
         "99.9 % quantile over pairs of independent initialisations of the same recipe",
         controls=("untrained", "own initialisation"),
+        measure=likeness.weights,
     ),
     Claim(
         "markov.alignment",
@@ -94,6 +102,7 @@ CLAIMS = (
         "paper",
         "the published third correlation is .93",
         controls=("untrained",),
+        measure=likeness.alignment,
     ),
     Claim(
         "markov.spectrum",
@@ -105,6 +114,7 @@ CLAIMS = (
         "published errors are below 1 to 2 %; the sampling term is the 95 % quantile of the same distance for the"
         " operator fitted to the chain's own states on the same sequences",
         controls=("untrained",),
+        measure=dynamics.operator_spectrum,
     ),
     Claim(
         "markov.oracle_r2",
@@ -115,6 +125,7 @@ CLAIMS = (
         "oracle",
         "the published ratio is above .98",
         controls=("untrained",),
+        measure=dynamics.oracle_r2,
     ),
     Claim(
         "markov.consensus",
@@ -126,6 +137,7 @@ CLAIMS = (
         "published: 48 dimensions against 3, and .52 to .55 accuracy after removal; here 5 times and chance + 10 %",
         controls=("core as consensus",),
         reported=("untrained",),
+        measure=ablation.consensus_substitute,
     ),
     Claim(
         "markov.transplant",
@@ -136,6 +148,7 @@ CLAIMS = (
         "paper",
         "non-inferior within one percentage point, as sufficiency",
         controls=("shuffled map", "untrained donor"),
+        measure=likeness.transplant,
     ),
     Claim(
         "markov.generation",
@@ -147,6 +160,7 @@ CLAIMS = (
         "each entry inside its 99.9 % binomial interval, family-wise; 3,000 chains of the published length",
         controls=("random, Haar",),
         reported=("whole model",),
+        measure=dynamics.generation,
     ),
     Claim(
         "markov.low_rank",
@@ -157,25 +171,7 @@ CLAIMS = (
         "theorem",
         "4 distinct next-state distributions span 3 dimensions of centred logits",
         controls=("untrained",),
-    ),
-    Claim(
-        "hidden_markov.belief",
-        "For a hidden Markov process the core linearly carries the belief state.",
-        f"{OURS}; belief states in the residual stream: arXiv 2405.15943",
-        "held-out R2 of the belief from the core minus that from the whole state",
-        Bound(">=", -0.03),
-        "oracle",
-        "within .03 of what the whole state carries; the current token and untrained cores must lie below",
-        controls=("current token", "untrained"),
-    ),
-    Claim(
-        "hidden_markov.alignment",
-        "Those cores agree across seeds beyond what the current token explains.",
-        OURS,
-        "smallest held-out canonical correlation after token and position are regressed out",
-        Bound(">=", 0.0, "larger of null and untrained"),
-        "null",
-        "above the 99.9 % quantile over permuted sequences and above the upper end of every untrained pair",
-        controls=("permuted sequences", "untrained"),
+        measure=optimum.low_rank,
+        about="low_rank",
     ),
 )

@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import pairwise
-from types import MappingProxyType
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ace.dynamics import Complex, match_spectra, spectrum
-from ace.families.markov.kinds import chain_of, small_model
 from ace.model.generate import sample_tokens
 from ace.model.intervene import Intervention
 from ace.moments import explained, moments, regression
 from ace.stats import Array, Estimate, binomial_p_values, bootstrap, exact, quantile
 from ace.study.controls import LEVEL, random_bases
-from ace.study.measurement import Measurement
-from ace.study.tokens import Study, Subject
+from ace.study.measurement import Measurement, measures
+from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Ints, Split
+from ace.tasks.markov import MarkovChain
+from ace.training.transformer import SmallTransformer
 
 CHAINS = 3000
 CONTROL_CHAINS = 30
 
 
-def operator_spectrum(subject: Subject) -> Measurement:
+@measures("untrained")
+def operator_spectrum(subject: TokenSubject) -> Measurement:
     """Matching distance of the operator's eigenvalues to the chain's, other than 1."""
-    wanted = chain_of(subject.trained).eigenvalues
+    wanted = subject.trained.expect_task(MarkovChain).eigenvalues
 
     def distance(drawn: Array) -> float:
         found = _operator_spectrum(drawn)
         size = max(len(found), len(wanted))
         return match_spectra(_padded(found, size), _padded(wanted, size)).largest
 
-    def distances(study: Study) -> tuple[Estimate, ...]:
+    def distances(study: TokenStudy) -> tuple[Estimate, ...]:
         return tuple(
             bootstrap(str(k), _steps(study.coordinates(k, Split.EVALUATION)), distance) for k in range(len(study))
         )
@@ -42,20 +43,21 @@ def operator_spectrum(subject: Subject) -> Measurement:
     oracle = bootstrap("oracle", _steps(_one_hot(subject.trained, Split.EVALUATION)), distance)
     return Measurement(
         distances(subject.trained),
-        {"untrained": distances(subject.untrained)},
+        {"untrained": distances(subject.twins())},
         {"sampling term": oracle.interval(0.9)[1]},
         {
             "true": [[value.real, value.imag] for value in wanted],
             "fitted": _plane(subject.trained),
-            "fitted, untrained": _plane(subject.untrained),
+            "fitted, untrained": _plane(subject.twins()),
         },
     )
 
 
-def oracle_r2(subject: Subject) -> Measurement:
+@measures("untrained")
+def oracle_r2(subject: TokenSubject) -> Measurement:
     """R2 of the core's operator over R2 of the operator on the chain's own states; fitted on the selection split."""
 
-    def ratios(study: Study) -> tuple[Estimate, ...]:
+    def ratios(study: TokenStudy) -> tuple[Estimate, ...]:
         found = []
         for index in range(len(study)):
             splits = (Split.SELECTION, Split.EVALUATION)
@@ -64,13 +66,14 @@ def oracle_r2(subject: Subject) -> Measurement:
             found.append(bootstrap(str(index), test, _ratio_of_r2(fit.mean(axis=0), widths)))
         return tuple(found)
 
-    return Measurement(ratios(subject.trained), {"untrained": ratios(subject.untrained)})
+    return Measurement(ratios(subject.trained), {"untrained": ratios(subject.twins())})
 
 
-def generation(subject: Subject) -> Measurement:
+@measures("random, Haar", "whole model")
+def generation(subject: TokenSubject) -> Measurement:
     """Smallest adjusted p-value of the transition counts of chains generated with the core kept at every position."""
     study = subject.trained
-    chain = chain_of(study)
+    chain = study.expect_task(MarkovChain)
 
     def p_value(paths: Ints) -> tuple[float, Array]:
         counts = transition_counts(paths, chain.vocabulary)
@@ -82,7 +85,7 @@ def generation(subject: Subject) -> Measurement:
         start = torch.from_numpy(study.batch(Split.EVALUATION).inputs[:CHAINS, :1])
         generator = torch.Generator().manual_seed(index)
         length = chain.length
-        model = small_model(study, index)
+        model = study.expect_model(index, SmallTransformer)
         return p_value(
             sample_tokens(model, start, length - 1, generator, study.sites[index] if edit else None, edit).numpy()
         )
@@ -101,7 +104,9 @@ def generation(subject: Subject) -> Measurement:
         inputs = study.batch(Split.EVALUATION).inputs[:, :1]
         start = torch.from_numpy(np.resize(inputs, (len(rows), 1)))
         generator = torch.Generator().manual_seed(1000 + index)
-        paths = sample_tokens(small_model(study, index), start, chain.length - 1, generator, study.sites[index], edit)
+        paths = sample_tokens(
+            study.expect_model(index, SmallTransformer), start, chain.length - 1, generator, study.sites[index], edit
+        )
         return [p_value(part)[0] for part in paths.numpy().reshape(share, CONTROL_CHAINS, -1)]
 
     kept = [generated(k, Intervention(study.core(k), "keep").apply) for k in range(len(study))]
@@ -120,7 +125,7 @@ def generation(subject: Subject) -> Measurement:
     )
 
 
-def fitted_eigenvalues(study: Study, index: int) -> Complex:
+def fitted_eigenvalues(study: TokenStudy, index: int) -> Complex:
     """(r) eigenvalues of the operator fitted to one model's core coordinates on the evaluation split."""
     return _operator_spectrum(_steps(study.coordinates(index, Split.EVALUATION)).mean(axis=0))
 
@@ -131,7 +136,7 @@ def transition_counts(paths: Ints, states: int) -> Ints:
     return np.bincount(pairs, minlength=states * states).reshape(states, states).astype(np.int64)
 
 
-def _one_hot(study: Study, split: Split) -> Array:
+def _one_hot(study: TokenStudy, split: Split) -> Array:
     """(n, t, s - 1) indicator coordinates of the chain's own states; the last is given by the others."""
     return np.eye(study.task.vocabulary)[study.batch(split).inputs][..., :-1]
 
@@ -152,7 +157,7 @@ def _operator_spectrum(moment: Array) -> Complex:
     return spectrum(slope)
 
 
-def _plane(study: Study) -> list[list[list[float]]]:
+def _plane(study: TokenStudy) -> list[list[list[float]]]:
     """Fitted eigenvalues of every model as [real, imaginary]."""
     return [[[value.real, value.imag] for value in fitted_eigenvalues(study, k)] for k in range(len(study))]
 
@@ -167,12 +172,3 @@ def _ratio_of_r2(fitted: Array, widths: tuple[int, int]) -> Callable[[Array], fl
         return explained(moment, *core, *own) / explained(moment, *oracle, *chains)
 
     return ratio
-
-
-MEASURES: Mapping[str, Callable[[Subject], Measurement]] = MappingProxyType(
-    {
-        "markov.spectrum": operator_spectrum,
-        "markov.oracle_r2": oracle_r2,
-        "markov.generation": generation,
-    }
-)

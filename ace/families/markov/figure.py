@@ -118,3 +118,6 @@ def _spectrum(axis: Axes, result: Result, *, zoom: bool) -> None:
         axis.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1))
         axis.legend(loc="lower left", handlelength=1)
         title(axis, "Does the core carry the chain's eigenvalues?", result)
+
+
+FIGURES = ((CLAIMS, markov_figure),)

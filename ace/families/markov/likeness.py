@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-
 import numpy as np
 import torch
 
@@ -12,22 +9,22 @@ from ace.compare import overlap, overlap_null, weight_cosine
 from ace.core import Core
 from ace.families.core.alignment import aligned_pairs
 from ace.families.core.transplant import transplants
-from ace.families.markov.kinds import small_model
 from ace.moments import moments
 from ace.stats import Estimate, exact, quantile
 from ace.study.controls import LEVEL
-from ace.study.measurement import Measurement
-from ace.study.tokens import Study, Subject
+from ace.study.measurement import Measurement, measures
+from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split
 from ace.training.transformer import SmallTransformer, initialise
 
 INITIALISATIONS = 50
 
 
-def weights(subject: Subject) -> Measurement:
+@measures("untrained", "own initialisation")
+def weights(subject: TokenSubject) -> Measurement:
     """Absolute cosine of the weights of each pair of seeds."""
-    study, start = subject.trained, subject.untrained
-    sizes = small_model(study, 0).sizes
+    study, start = subject.trained, subject.twins()
+    sizes = study.expect_model(0, SmallTransformer).sizes
     fresh = []
     for seed in range(INITIALISATIONS):
         model = SmallTransformer(sizes)
@@ -35,7 +32,7 @@ def weights(subject: Subject) -> Measurement:
         fresh.append(model)
     null = [abs(weight_cosine(fresh[i], fresh[j])) for i in range(len(fresh)) for j in range(i)]
 
-    def cosines(one: Study) -> tuple[Estimate, ...]:
+    def cosines(one: TokenStudy) -> tuple[Estimate, ...]:
         return tuple(exact(f"{i}-{j}", abs(weight_cosine(one.models[i], one.models[j]))) for i, j in one.pairs)
 
     own = tuple(exact(str(k), abs(weight_cosine(study.models[k], start.models[k]))) for k in range(len(study)))
@@ -47,7 +44,8 @@ def weights(subject: Subject) -> Measurement:
     )
 
 
-def divergence(subject: Subject) -> Measurement:
+@measures("untrained", "same model")
+def divergence(subject: TokenSubject) -> Measurement:
     """Overlap of the cores of each pair of seeds."""
     study = subject.trained
     null = overlap_null(study.core(0).width, study.core(0).dimension, 10_000, torch.Generator().manual_seed(0))
@@ -58,31 +56,33 @@ def divergence(subject: Subject) -> Measurement:
 
     return Measurement(
         _overlaps(study),
-        {"untrained": _overlaps(subject.untrained), "same model": tuple(same(k) for k in range(len(study)))},
+        {"untrained": _overlaps(subject.twins()), "same model": tuple(same(k) for k in range(len(study)))},
         {"99.9% of Haar subspaces": quantile(null, LEVEL)},
         {"Haar quantiles .001, .5, .999": [float(q) for q in np.quantile(null, [0.001, 0.5, 0.999])]},
     )
 
 
-def alignment(subject: Subject) -> Measurement:
+@measures("untrained")
+def alignment(subject: TokenSubject) -> Measurement:
     """Smallest canonical correlation of the core coordinates of each pair; directions from the selection split."""
     trained, every = _aligned(subject.trained)
-    untrained, others = _aligned(subject.untrained)
+    untrained, others = _aligned(subject.twins())
     return Measurement(trained, {"untrained": untrained}, details={"all": every, "all, untrained": others})
 
 
-def transplant(subject: Subject) -> Measurement:
+@measures("shuffled map", "untrained donor")
+def transplant(subject: TokenSubject) -> Measurement:
     """Accuracy of each host on every donor's core coordinates, mapped affinely, minus the host's own."""
     return Measurement(
         transplants(subject.trained, subject.trained),
         {
             "shuffled map": transplants(subject.trained, subject.trained, shuffled=True),
-            "untrained donor": transplants(subject.untrained, subject.trained),
+            "untrained donor": transplants(subject.twins(), subject.trained),
         },
     )
 
 
-def _overlaps(study: Study) -> tuple[Estimate, ...]:
+def _overlaps(study: TokenStudy) -> tuple[Estimate, ...]:
     found = []
     for i, j in study.pairs:
         across = study.core_replicates(i).bases.mT @ study.core_replicates(j).bases
@@ -92,13 +92,13 @@ def _overlaps(study: Study) -> tuple[Estimate, ...]:
     return tuple(found)
 
 
-def _elsewhere(study: Study, index: int) -> Core:
+def _elsewhere(study: TokenStudy, index: int) -> Core:
     states = study.states(index, Split.SELECTION).flatten(0, 1)
     weight, _ = study.head(index)
     return study.extractor(states, weight - weight.mean(dim=0), rank=study.rank)
 
 
-def _aligned(study: Study) -> tuple[tuple[Estimate, ...], dict[str, list[float]]]:
+def _aligned(study: TokenStudy) -> tuple[tuple[Estimate, ...], dict[str, list[float]]]:
     """The smallest correlation of each pair, and all of them."""
     members = range(len(study))
     chosen, tested = (
@@ -106,13 +106,3 @@ def _aligned(study: Study) -> tuple[tuple[Estimate, ...], dict[str, list[float]]
     )
     estimates, every, _ = aligned_pairs(study, chosen, tested)
     return estimates, every
-
-
-MEASURES: Mapping[str, Callable[[Subject], Measurement]] = MappingProxyType(
-    {
-        "markov.weights": weights,
-        "markov.divergence": divergence,
-        "markov.alignment": alignment,
-        "markov.transplant": transplant,
-    }
-)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-
 import numpy as np
 
 from ace.errors import Inapplicable
-from ace.families.markov.kinds import chain_of
 from ace.stats import Estimate, bootstrap
-from ace.study.measurement import Measurement
-from ace.study.tokens import Study, Subject, standard_error
+from ace.study.measurement import Measurement, measures
+from ace.study.tokens import TokenStudy, TokenSubject, standard_error
 from ace.tasks.base import Split
+from ace.tasks.markov import MarkovChain
 
 
-def accuracy(subject: Subject) -> Measurement:
+@measures("untrained")
+def accuracy(subject: TokenSubject) -> Measurement:
     """Deviation from the Bayes predictor in its own standard errors, the larger of accuracy's and cross-entropy's."""
     batch = subject.trained.batch(Split.EVALUATION)
     oracle_hits, oracle_loss = batch.oracle_hits.mean(axis=1), batch.oracle_loss.mean(axis=1)
     errors = np.array([standard_error(oracle_hits), standard_error(oracle_loss)])
 
-    def deviations(study: Study) -> tuple[Estimate, ...]:
+    def deviations(study: TokenStudy) -> tuple[Estimate, ...]:
         return tuple(
             bootstrap(
                 str(index),
@@ -34,7 +32,7 @@ def accuracy(subject: Subject) -> Measurement:
     base = [subject.trained.base(k) for k in range(len(subject.trained))]
     return Measurement(
         deviations(subject.trained),
-        {"untrained": deviations(subject.untrained)},
+        {"untrained": deviations(subject.twins())},
         details={
             "accuracy": [float(hits.mean()) for hits, _ in base],
             "cross-entropy": [float(loss.mean()) for _, loss in base],
@@ -44,9 +42,10 @@ def accuracy(subject: Subject) -> Measurement:
     )
 
 
-def rank(subject: Subject) -> Measurement:
+@measures("low-rank chain", "untrained")
+def rank(subject: TokenSubject) -> Measurement:
     """Dimensions of the core, less those of the chain's next-state distributions if all rows were different."""
-    studies = {"low-rank chain": subject.companion("low-rank chain"), "untrained": subject.untrained}
+    studies = {"low-rank chain": subject.companion("low-rank chain"), "untrained": subject.twins()}
     return Measurement(
         _ranks(subject.trained, subject.trained.task.vocabulary - 1),
         {name: _ranks(study, study.task.vocabulary - 1) for name, study in studies.items()},
@@ -57,19 +56,20 @@ def rank(subject: Subject) -> Measurement:
     )
 
 
-def low_rank(subject: Subject) -> Measurement:
+@measures("untrained")
+def low_rank(subject: TokenSubject) -> Measurement:
     """Dimensions of the core of a chain with fewer distinct rows than states."""
-    task = chain_of(subject.trained)
+    task = subject.trained.expect_task(MarkovChain)
     _require_optimum(subject.trained)
     return Measurement(
         _ranks(subject.trained),
-        {"untrained": _ranks(subject.untrained)},
+        {"untrained": _ranks(subject.twins())},
         {"distinct rows - 1": float(task.distinct_rows - 1)},
         {"sigma": _spectra(subject.trained), "states": task.vocabulary},
     )
 
 
-def _ranks(study: Study, less: int = 0) -> tuple[Estimate, ...]:
+def _ranks(study: TokenStudy, less: int = 0) -> tuple[Estimate, ...]:
     """Dimensions of every core, less a number; replicates from resampled extraction sequences."""
     found = []
     for index in range(len(study)):
@@ -78,11 +78,11 @@ def _ranks(study: Study, less: int = 0) -> tuple[Estimate, ...]:
     return tuple(found)
 
 
-def _spectra(study: Study) -> list[list[float]]:
+def _spectra(study: TokenStudy) -> list[list[float]]:
     return [study.core(k).sigma[: study.task.vocabulary].tolist() for k in range(len(study))]
 
 
-def _require_optimum(study: Study) -> None:
+def _require_optimum(study: TokenStudy) -> None:
     """The claim speaks about models at the Bayes optimum: cross-entropy within 3 standard errors of the oracle's."""
     oracle = study.batch(Split.EVALUATION).oracle_loss.mean(axis=1)
     for index in range(len(study)):
@@ -92,12 +92,3 @@ def _require_optimum(study: Study) -> None:
                 f"model {index} is not at the Bayes optimum: cross-entropy {excess:.4f} nats above the oracle's,"
                 f" more than three standard errors ({3 * standard_error(oracle):.4f})"
             )
-
-
-MEASURES: Mapping[str, Callable[[Subject], Measurement]] = MappingProxyType(
-    {
-        "markov.accuracy": accuracy,
-        "markov.rank": rank,
-        "markov.low_rank": low_rank,
-    }
-)

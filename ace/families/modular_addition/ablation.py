@@ -9,58 +9,60 @@ import numpy as np
 from ace.core import Core
 from ace.families.core.transplant import transplants
 from ace.families.markov.ablation import edited
-from ace.families.markov.kinds import small_model
 from ace.families.modular_addition.algorithm import distance_irrelevance, gradient_symmetricity
 from ace.families.modular_addition.rotation import class_means
 from ace.rotation import leading_modes, mode_energy
 from ace.stats import Estimate, bootstrap_mean, proportion, quantile
 from ace.study.controls import LEVEL, principal_core, random_accuracy, random_controls
-from ace.study.measurement import Measurement
-from ace.study.run_history import history_of, with_progress
-from ace.study.tokens import Study, Subject
+from ace.study.measurement import Measurement, measures
+from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split
+from ace.training.transformer import SmallTransformer
 
 
-def chance_of(study: Study) -> float:
+def chance_of(study: TokenStudy) -> float:
     """1 / p: every answer is right for as many pairs."""
     return 1 / study.task.vocabulary
 
 
-def chance_error(study: Study) -> float:
+def chance_error(study: TokenStudy) -> float:
     """Standard error of an accuracy of 1 / p on the evaluation pairs."""
     chance = chance_of(study)
     return float(np.sqrt(chance * (1 - chance) / len(study.batch(Split.EVALUATION).targets)))
 
 
-def chance_bound(study: Study) -> float:
+def chance_bound(study: TokenStudy) -> float:
     """1 / p and three standard errors."""
     return chance_of(study) + 3 * chance_error(study)
 
 
-def kept_margin(study: Study, index: int, core: Core | None = None, mode: str = "keep") -> Estimate:
+def kept_margin(study: TokenStudy, index: int, core: Core | None = None, mode: str = "keep") -> Estimate:
     """Accuracy with a core kept, or its complement, minus that of the whole model, on the same pairs."""
     hits = study.performance(index, edited(core or study.core(index), mode))[0]
     return bootstrap_mean(str(index), (hits - study.base(index)[0]).mean(axis=1))
 
 
-def removed_accuracy(study: Study, index: int, core: Core | None = None, projector: str = "orthogonal") -> Estimate:
+def removed_accuracy(
+    study: TokenStudy, index: int, core: Core | None = None, projector: str = "orthogonal"
+) -> Estimate:
     """Accuracy with a core removed, with its exact binomial interval: pairs are independent draws of the answer."""
     hits = study.performance(index, edited(core or study.core(index), "remove", projector))[0]
     return proportion(str(index), int(hits.sum()), hits.size)
 
 
-def kept_accuracy(study: Study, index: int) -> Estimate:
+def kept_accuracy(study: TokenStudy, index: int) -> Estimate:
     """Accuracy with the core kept, with its exact binomial interval."""
     hits = study.performance(index, edited(study.core(index), "keep"))[0]
     return proportion(str(index), int(hits.sum()), hits.size)
 
 
-def random_kept(study: Study, index: int) -> float:
+def random_kept(study: TokenStudy, index: int) -> float:
     """Accuracy that the 99.9 % best of 1,000 Haar subspaces of the core's rank keeps."""
     return quantile(random_accuracy(study, index, "random, Haar", "keep"), LEVEL)
 
 
-def sufficiency(subject: Subject) -> Measurement:
+@measures("random, Haar", "random, covariance", "complement", "PCA")
+def sufficiency(subject: TokenSubject) -> Measurement:
     """Accuracy with the core kept, minus base, on the same pairs."""
     study = subject.trained
     members = range(len(study))
@@ -77,7 +79,8 @@ def sufficiency(subject: Subject) -> Measurement:
     )
 
 
-def necessity(subject: Subject) -> Measurement:
+@measures("random, Haar", "random, covariance", "PCA", "oblique")
+def necessity(subject: TokenSubject) -> Measurement:
     """Accuracy with the core removed, against 1 / p."""
     study = subject.trained
     members = range(len(study))
@@ -92,12 +95,13 @@ def necessity(subject: Subject) -> Measurement:
     )
 
 
-def universality(subject: Subject) -> Measurement:
+@measures("shuffled map", "memorised donor", "at the end")
+def universality(subject: TokenSubject) -> Measurement:
     """Accuracy of each host on every donor's core coordinates, mapped affinely, minus the host's own."""
-    history = history_of(subject)
+    history = subject.training()
     study, late = subject.trained, history.study(history.last)
     memorised = subject.companion("memorised")
-    stages = {"untrained": subject.untrained, "memorised": memorised, "after grokking": study, "at the end": late}
+    stages = {"untrained": subject.twins(), "memorised": memorised, "after grokking": study, "at the end": late}
     return Measurement(
         transplants(study, study),
         {
@@ -109,9 +113,9 @@ def universality(subject: Subject) -> Measurement:
     )
 
 
-def _algorithm(study: Study) -> dict[str, Any]:
+def _algorithm(study: TokenStudy) -> dict[str, Any]:
     """Which algorithm each model runs, as far as the published measures tell, and by which frequencies."""
-    models = [small_model(study, k) for k in range(len(study))]
+    models = [study.expect_model(k, SmallTransformer) for k in range(len(study))]
     pairs = study.batch(Split.SELECTION).inputs
     return {
         "gradient symmetricity": [gradient_symmetricity(model, pairs, seed=0) for model in models],
@@ -120,12 +124,3 @@ def _algorithm(study: Study) -> dict[str, Any]:
             leading_modes(mode_energy(class_means(study, k))).tolist() for k in range(len(study))
         ],
     }
-
-
-MEASURES = with_progress(
-    {
-        "modadd.sufficiency": sufficiency,
-        "modadd.necessity": necessity,
-        "modadd.universality": universality,
-    }
-)

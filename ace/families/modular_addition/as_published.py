@@ -11,8 +11,8 @@ import torch
 
 from ace.core import Full, necessary_rank, sufficient_rank
 from ace.extract import extract_core
+from ace.families.modular_addition.scans import TOLERANCE, held_out_states
 from ace.model.intervene import rank_scan
-from ace.study.run_history import TOLERANCE, held_out_states
 from ace.tasks import ModularAddition
 from ace.training.transformer import SmallTransformer
 

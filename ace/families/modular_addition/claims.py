@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ace.families.modular_addition import ablation, growth, rotation
 from ace.study.claim import OURS, Bound, Claim
 
 PAPER = "arXiv 2602.22600, modular addition"
@@ -17,6 +18,7 @@ CLAIMS = (
         "a delay that the curve resolves; the published one is some 700 epochs",
         controls=("training pairs held out",),
         needs_behaviour=False,
+        measure=growth.grok,
     ),
     Claim(
         "modadd.formation",
@@ -29,6 +31,7 @@ CLAIMS = (
         "kept: the interval reaches the published threshold of generalisation; removed: as modadd.necessity",
         controls=("memorised", "random, Haar"),
         needs_behaviour=False,
+        measure=growth.formation,
     ),
     Claim(
         "modadd.sufficiency",
@@ -40,6 +43,7 @@ CLAIMS = (
         "non-inferior within one percentage point",
         controls=("random, Haar", "random, covariance", "complement"),
         reported=("PCA",),
+        measure=ablation.sufficiency,
     ),
     Claim(
         "modadd.necessity",
@@ -52,6 +56,7 @@ CLAIMS = (
         controls=("random, Haar", "random, covariance"),
         reported=("PCA", "oblique"),
         narrows=True,
+        measure=ablation.necessity,
     ),
     Claim(
         "modadd.rotation",
@@ -63,6 +68,7 @@ CLAIMS = (
         "the paper has them all on the ring; one in ten may be off it",
         controls=("memorised", "permuted labels"),
         reported=("at the end", "random class means, in sample at rank p - 1"),
+        measure=rotation.rotations,
     ),
     Claim(
         "modadd.operator_r2",
@@ -75,6 +81,7 @@ CLAIMS = (
         " rank p - 1 any means give 1",
         controls=("memorised", "permuted labels", "random class means"),
         reported=("at the end", "random class means, in sample at rank p - 1"),
+        measure=rotation.operator_r2,
     ),
     Claim(
         "modadd.angles",
@@ -86,6 +93,7 @@ CLAIMS = (
         "below the .1 % quantile over random orders of the classes; chance is .25",
         controls=("memorised", "permuted labels"),
         reported=("at the end", "random class means, in sample at rank p - 1"),
+        measure=rotation.angles,
     ),
     Claim(
         "modadd.inflation",
@@ -97,6 +105,7 @@ CLAIMS = (
         "published: 15 to 60 dimensions; half of that growth",
         controls=("without weight decay", "random subspaces"),
         reported=("reset, with weight decay",),
+        measure=growth.inflation,
     ),
     Claim(
         "modadd.no_inflation",
@@ -108,6 +117,7 @@ CLAIMS = (
         "flat; the control arm has weight decay and the same fresh optimiser",
         controls=("reset, with weight decay", "random subspaces at the end"),
         reported=("weight decay all along",),
+        measure=growth.no_inflation,
     ),
     Claim(
         "modadd.redundancy",
@@ -118,6 +128,7 @@ CLAIMS = (
         "paper",
         "the gap widens by at least one dimension",
         controls=("without weight decay", "no training between"),
+        measure=growth.redundancy,
     ),
     Claim(
         "modadd.modes",
@@ -130,6 +141,7 @@ CLAIMS = (
         " whole states of a model that has learnt nothing yet",
         controls=("random class means", "memorised"),
         reported=("whole states, untrained", "whole states, memorised", "whole states, at the end"),
+        measure=rotation.modes,
     ),
     Claim(
         "modadd.mode_growth",
@@ -140,6 +152,7 @@ CLAIMS = (
         "paper",
         "as modadd.inflation: a mode is two dimensions",
         controls=("without weight decay", "random class means"),
+        measure=rotation.mode_growth,
     ),
     Claim(
         "modadd.universality",
@@ -151,5 +164,6 @@ CLAIMS = (
         "non-inferior within one percentage point, as sufficiency",
         controls=("shuffled map", "memorised donor"),
         reported=("at the end",),
+        measure=ablation.universality,
     ),
 )

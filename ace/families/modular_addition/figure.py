@@ -176,3 +176,6 @@ def _headline(figure: SubFigure, question: str, result: Result) -> None:
     """A question and its verdict above a row of panels."""
     text = f"{question} {result['claim']}: {result['verdict']}"
     figure.suptitle(text, x=0.01, ha="left", color=INK, fontsize=10)
+
+
+FIGURES = ((CLAIMS, grokking_figure),)

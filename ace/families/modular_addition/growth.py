@@ -8,21 +8,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ace.errors import Inapplicable
-from ace.families.markov.kinds import small_model
 from ace.families.modular_addition.ablation import chance_bound, kept_accuracy, random_kept, removed_accuracy
 from ace.families.modular_addition.as_published import published_sizes
+from ace.families.modular_addition.scans import (
+    TOLERANCE,
+    addition_of,
+    necessary_at,
+    resampled_accuracy,
+    scan_at,
+    sufficient_at,
+)
 from ace.model.intervene import RankScan
 from ace.stats import Estimate, exact, resample_counts
-from ace.study.measurement import Measurement
-from ace.study.run_history import LEARNT, TOLERANCE, History, history_of, resampled_accuracy, with_progress
-from ace.study.tokens import REPLICATES, Study, Subject
+from ace.study.measurement import Measurement, measures
+from ace.study.replicates import REPLICATES
+from ace.study.run_history import LEARNT, RunHistory
+from ace.study.tokens import TokenStudy, TokenSubject
+from ace.training.transformer import SmallTransformer
 
 Sizes = NDArray[np.int64]
 
 
-def grok(subject: Subject) -> Measurement:
+@measures("training pairs held out")
+def grok(subject: TokenSubject) -> Measurement:
     """Points of the curve from memorisation to generalisation; none where held-out accuracy ends below .99."""
-    history = history_of(subject)
+    history = subject.training()
     step = history.course.evaluate
 
     def delay(index: int, kind: str) -> float:
@@ -48,21 +58,22 @@ def grok(subject: Subject) -> Measurement:
     )
 
 
-def formation(subject: Subject) -> Measurement:
+@measures("memorised", "random, Haar")
+def formation(subject: TokenSubject) -> Measurement:
     """1 where the core carries the task at the first checkpoint after grokking and not at the last before, else 0."""
-    history = history_of(subject)
+    history = subject.training()
     stages = [history.stages(k) for k in history.members]
     after = history.study(tuple(stage.after for stage in stages))
     before = history.study(tuple(stage.before for stage in stages))
     memorised = subject.companion("memorised")
 
-    def formed(study: Study, index: int) -> bool:
+    def formed(study: TokenStudy, index: int) -> bool:
         """Keeping the core leaves a model that has generalised, as far as the pairs can tell; removing it, chance."""
         kept = kept_accuracy(study, index).interval()
         removed = removed_accuracy(study, index).interval()
         return kept[1] >= LEARNT and removed[1] <= chance_bound(study)
 
-    def value(late: Study, early: Study, index: int) -> Estimate:
+    def value(late: TokenStudy, early: TokenStudy, index: int) -> Estimate:
         return exact(str(index), float(formed(late, index) and not formed(early, index)))
 
     best = [random_kept(after, k) for k in history.members]
@@ -89,19 +100,20 @@ def formation(subject: Subject) -> Measurement:
     )
 
 
-def inflation(subject: Subject) -> Measurement:
+@measures("without weight decay", "random subspaces", "reset, with weight decay")
+def inflation(subject: TokenSubject) -> Measurement:
     """r_nec at the end over r_nec at the first checkpoint after grokking, with weight decay all along."""
-    history = history_of(subject)
+    history = subject.training()
     early = [history.stages(k).after for k in history.members]
 
     def grown(arm: str) -> tuple[Estimate, ...]:
         return tuple(
-            _ratio(history, k, history.scan(history.last, k, arm).core, history.scan(early[k], k).core)
+            _ratio(history, k, scan_at(history, history.last, k, arm).core, scan_at(history, early[k], k).core)
             for k in history.members
         )
 
     def beside(index: int) -> Estimate:
-        late, first = history.scan(history.last, index, "decay"), history.scan(early[index], index)
+        late, first = scan_at(history, history.last, index, "decay"), scan_at(history, early[index], index)
         return _ratio(history, index, late.random, first.random)
 
     return Measurement(
@@ -115,18 +127,19 @@ def inflation(subject: Subject) -> Measurement:
     )
 
 
-def no_inflation(subject: Subject) -> Measurement:
+@measures("reset, with weight decay", "random subspaces at the end", "weight decay all along")
+def no_inflation(subject: TokenSubject) -> Measurement:
     """r_nec at the end over r_nec at the branch, without weight decay since; the control differs in decay alone."""
-    history = history_of(subject)
+    history = subject.training()
 
     def grown(arm: str) -> tuple[Estimate, ...]:
         return tuple(
-            _ratio(history, k, history.scan(history.last, k, arm).core, history.scan(history.branch, k).core)
+            _ratio(history, k, scan_at(history, history.last, k, arm).core, scan_at(history, history.branch, k).core)
             for k in history.members
         )
 
     def random(index: int) -> Estimate:
-        late, early = history.scan(history.last, index, "free"), history.scan(history.branch, index)
+        late, early = scan_at(history, history.last, index, "free"), scan_at(history, history.branch, index)
         return _ratio(history, index, late.random, early.core)
 
     return Measurement(
@@ -140,14 +153,15 @@ def no_inflation(subject: Subject) -> Measurement:
     )
 
 
-def redundancy(subject: Subject) -> Measurement:
+@measures("without weight decay", "no training between")
+def redundancy(subject: TokenSubject) -> Measurement:
     """By how many dimensions r_nec - r_suf has grown from the first checkpoint after grokking to the end."""
-    history = history_of(subject)
+    history = subject.training()
     early = [history.stages(k).after for k in history.members]
 
     def widened(index: int, arm: str, start: int | None = None) -> Estimate:
         first = early[index] if start is None else start
-        scans = history.scan(history.last, index, arm).core, history.scan(first, index, arm).core
+        scans = scan_at(history, history.last, index, arm).core, scan_at(history, first, index, arm).core
         drawn, whole = (
             [_nec(history, scan, counts) - _suf(scan, counts) for scan in scans] for counts in _draws(scans[0], index)
         )
@@ -175,8 +189,8 @@ def _first(met: NDArray[np.bool_]) -> Sizes:
     return np.where(met.any(axis=1), met.argmax(axis=1) + 1, met.shape[1] + 1).astype(np.int64)
 
 
-def _nec(history: History, scan: RankScan, counts: Sizes) -> Sizes:
-    return _first(resampled_accuracy(scan.remove_hits, counts) <= 2 / history.task.modulus + 1e-12)
+def _nec(history: RunHistory, scan: RankScan, counts: Sizes) -> Sizes:
+    return _first(resampled_accuracy(scan.remove_hits, counts) <= 2 / addition_of(history).modulus + 1e-12)
 
 
 def _suf(scan: RankScan, counts: Sizes) -> Sizes:
@@ -184,7 +198,7 @@ def _suf(scan: RankScan, counts: Sizes) -> Sizes:
     return _first(resampled_accuracy(scan.keep_hits, counts) >= base - TOLERANCE - 1e-12)
 
 
-def _ratio(history: History, index: int, late: RankScan, early: RankScan) -> Estimate:
+def _ratio(history: RunHistory, index: int, late: RankScan, early: RankScan) -> Estimate:
     """r_nec at one checkpoint over that at another, with resampled held-out pairs.
 
     Where the late one is not reached it counts as one more than all ranks: the ratio is at least that.
@@ -198,15 +212,15 @@ def _ratio(history: History, index: int, late: RankScan, early: RankScan) -> Est
     return Estimate(str(index), float(whole[0][0] / whole[1][0]), drawn[0] / drawn[1], count=late.count)
 
 
-def _sizes(history: History, early: list[int]) -> dict[str, Any]:
+def _sizes(history: RunHistory, early: list[int]) -> dict[str, Any]:
     """r_nec and r_suf of every model, early and at the end of every arm."""
 
     def both(epoch: int, index: int, arm: str | None = None) -> list[int | None]:
-        found = (history.necessary(epoch, index, arm), history.sufficient(epoch, index, arm))
+        found = (necessary_at(history, epoch, index, arm), sufficient_at(history, epoch, index, arm))
         return [choice.value for choice in found]
 
     def published(epoch: int, index: int, arm: str | None = None) -> list[int | None]:
-        return published_sizes(small_model(history.study(epoch, arm), index), history.task)
+        return published_sizes(history.study(epoch, arm).expect_model(index, SmallTransformer), addition_of(history))
 
     found: dict[str, Any] = {"epochs": [*early, history.last]}
     for suffix, sizes in (("", both), (", one split and logits not centred", published)):
@@ -216,24 +230,24 @@ def _sizes(history: History, early: list[int]) -> dict[str, Any]:
     return found
 
 
-def _growth(history: History) -> dict[str, Any]:
+def _growth(history: RunHistory) -> dict[str, Any]:
     """r_nec and r_suf of every model at every checkpoint of every arm; None is "not reached"."""
     found = {}
     for arm in history.course.arms:
         epochs = history.epochs
         found[arm] = {
             "epochs": epochs,
-            "r_nec": [[history.necessary(epoch, k, arm).value for epoch in epochs] for k in history.members],
-            "r_suf": [[history.sufficient(epoch, k, arm).value for epoch in epochs] for k in history.members],
+            "r_nec": [[necessary_at(history, epoch, k, arm).value for epoch in epochs] for k in history.members],
+            "r_suf": [[sufficient_at(history, epoch, k, arm).value for epoch in epochs] for k in history.members],
         }
     return found
 
 
-def _ablations(history: History) -> dict[str, Any]:
+def _ablations(history: RunHistory) -> dict[str, Any]:
     """Accuracy as it is, with the core kept and with it removed, and its size, at every checkpoint."""
     found: dict[str, Any] = {"epochs": history.epochs, "base": [], "kept": [], "removed": [], "dimensions": []}
     for k in history.members:
-        scans = [history.scan(epoch, k).core for epoch in history.epochs]
+        scans = [scan_at(history, epoch, k).core for epoch in history.epochs]
         sizes = [history.study(epoch).core(k).dimension for epoch in history.epochs]
         found["base"].append([scan.base for scan in scans])
         # Scans pool cores of three splits and have the ranks that all of them have.
@@ -242,14 +256,3 @@ def _ablations(history: History) -> dict[str, Any]:
         found["removed"].append([float(scan.remove[rank - 1]) for scan, rank in zip(scans, ranks, strict=True)])
         found["dimensions"].append(sizes)
     return found
-
-
-MEASURES = with_progress(
-    {
-        "modadd.grok": grok,
-        "modadd.formation": formation,
-        "modadd.inflation": inflation,
-        "modadd.no_inflation": no_inflation,
-        "modadd.redundancy": redundancy,
-    }
-)

@@ -10,26 +10,29 @@ import numpy as np
 
 from ace import rotation
 from ace.dynamics import spectrum
+from ace.families.modular_addition.scans import addition_of
 from ace.stats import Array, Estimate, exact, quantile
 from ace.study.controls import DRAWS, LEVEL
-from ace.study.measurement import Measurement
-from ace.study.run_history import History, history_of, with_progress
-from ace.study.tokens import REPLICATES, Study, Subject
+from ace.study.measurement import Measurement, measures
+from ace.study.replicates import REPLICATES
+from ace.study.run_history import RunHistory
+from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split
 
 MEDIAN = 0.5
 TAUTOLOGY = "random class means, in sample at rank p - 1"
 
 
-def rotations(subject: Subject) -> Measurement:
+@measures("memorised", "permuted labels", "at the end", "random class means, in sample at rank p - 1")
+def rotations(subject: TokenSubject) -> Measurement:
     """Share of the shift operator's eigenvalues on the ring, at rank p / 3 or less, fitted without held-out edges."""
-    modulus = history_of(subject).task.modulus
+    modulus = addition_of(subject.training()).modulus
 
     def share(means: Array) -> Array:
         values = rotation.held_out_eigenvalues(means, _rank(means))
         return rotation.ring_share(values, modulus).mean(axis=-1)
 
-    history = history_of(subject)
+    history = subject.training()
     stages = {"memorised": subject.companion("memorised"), "at grokking": subject.trained}
     stages["at the end"] = history.study(history.last)
     plane = {name: [_eigenvalues(class_means(study, k)) for k in history.members] for name, study in stages.items()}
@@ -38,22 +41,24 @@ def rotations(subject: Subject) -> Measurement:
     return _beside(measured, TAUTOLOGY, rotation.ring_share(spectrum(_in_general_position(modulus)[1]), modulus))
 
 
-def angles(subject: Subject) -> Measurement:
+@measures("memorised", "permuted labels", "at the end", "random class means, in sample at rank p - 1")
+def angles(subject: TokenSubject) -> Measurement:
     """Mean distance of the eigenvalues' angles to the multiples of 2 pi / p, in units of 2 pi / p."""
-    modulus = history_of(subject).task.modulus
+    modulus = addition_of(subject.training()).modulus
 
     def distance(means: Array) -> Array:
         values = rotation.held_out_eigenvalues(means, _rank(means))
         return rotation.grid_distance(values, modulus).mean(axis=-1)
 
-    measured = _measured(subject, distance, -1, MEDIAN, {"distance by epoch": _by_epoch(history_of(subject), distance)})
+    measured = _measured(subject, distance, -1, MEDIAN, {"distance by epoch": _by_epoch(subject.training(), distance)})
     return _beside(measured, TAUTOLOGY, rotation.grid_distance(spectrum(_in_general_position(modulus)[1]), modulus))
 
 
-def operator_r2(subject: Subject) -> Measurement:
+@measures("memorised", "permuted labels", "random class means", "at the end", TAUTOLOGY)
+def operator_r2(subject: TokenSubject) -> Measurement:
     """Held-out R2 of the step c -> c + 1 at rank p / 3 or less."""
     measured = _measured(subject, lambda means: rotation.held_out_r2(means, _rank(means)), +1, MEDIAN, {})
-    modulus = history_of(subject).task.modulus
+    modulus = addition_of(subject.training()).modulus
     rng = np.random.default_rng(0)
     random = rng.standard_normal((DRAWS, modulus, _rank(class_means(subject.trained, 0))))
     drawn = rotation.held_out_r2(random, random.shape[-1])
@@ -66,16 +71,23 @@ def operator_r2(subject: Subject) -> Measurement:
     return _beside(found, TAUTOLOGY, _in_sample_r2(*_in_general_position(modulus)))
 
 
-def modes(subject: Subject) -> Measurement:
+@measures(
+    "random class means",
+    "memorised",
+    "whole states, untrained",
+    "whole states, memorised",
+    "whole states, at the end",
+)
+def modes(subject: TokenSubject) -> Measurement:
     """Distinct modes, the constant one with them, of the operator on all core coordinates late in training."""
-    history = history_of(subject)
-    modulus = history.task.modulus
+    history = subject.training()
+    modulus = addition_of(history).modulus
     late = history.study(history.last)
 
     def count(means: Array) -> float:
         return float(rotation.distinct_modes(spectrum(rotation.shift_operator(means)), modulus))
 
-    def whole(study: Study) -> tuple[Estimate, ...]:
+    def whole(study: TokenStudy) -> tuple[Estimate, ...]:
         return tuple(exact(str(k), count(_state_means(study, k))) for k in history.members)
 
     rng = np.random.default_rng(0)
@@ -87,7 +99,7 @@ def modes(subject: Subject) -> Measurement:
             "memorised": tuple(
                 exact(str(k), count(class_means(subject.companion("memorised"), k))) for k in history.members
             ),
-            "whole states, untrained": whole(subject.untrained),
+            "whole states, untrained": whole(subject.twins()),
             "whole states, memorised": whole(subject.companion("memorised")),
             "whole states, at the end": whole(late),
         },
@@ -96,17 +108,18 @@ def modes(subject: Subject) -> Measurement:
     )
 
 
-def mode_growth(subject: Subject) -> Measurement:
+@measures("without weight decay", "random class means")
+def mode_growth(subject: TokenSubject) -> Measurement:
     """Modes that hold 99 % of the operator's energy at the end, over those at the first checkpoint after grokking."""
-    history = history_of(subject)
+    history = subject.training()
     after = history.study(tuple(history.stages(k).after for k in history.members))
     rng = np.random.default_rng(0)
-    modulus = history.task.modulus
+    modulus = addition_of(history).modulus
 
     def needed(means: Array) -> Array:
         return rotation.modes_needed(rotation.mode_energy(means)).astype(np.float64)
 
-    def grown(late: Study) -> tuple[Estimate, ...]:
+    def grown(late: TokenStudy) -> tuple[Estimate, ...]:
         found = []
         for k in history.members:
             ratio = [_resampled(study, k, needed) for study in (late, after)]
@@ -140,13 +153,13 @@ def mode_growth(subject: Subject) -> Measurement:
     )
 
 
-def class_means(study: Study, index: int) -> Array:
+def class_means(study: TokenStudy, index: int) -> Array:
     """(p, r) means of one model's core coordinates on the evaluation pairs of each answer."""
     values, classes = _coordinates(study, index)
     return rotation.class_means(values, classes, study.task.vocabulary)
 
 
-def _state_means(study: Study, index: int) -> Array:
+def _state_means(study: TokenStudy, index: int) -> Array:
     """(p, d) means of one model's states on the evaluation pairs of each answer."""
     states = study.states(index, Split.EVALUATION)[:, -1].double().numpy()
     return rotation.class_means(states, _coordinates(study, index)[1], study.task.vocabulary)
@@ -163,7 +176,7 @@ def _beside(measured: Measurement, name: str, value: Array | float) -> Measureme
     return replace(measured, controls={**measured.controls, name: (exact("all", float(value)),)})
 
 
-def _coordinates(study: Study, index: int) -> tuple[Array, rotation.Ints]:
+def _coordinates(study: TokenStudy, index: int) -> tuple[Array, rotation.Ints]:
     values = study.coordinates(index, Split.EVALUATION)[:, -1]
     return values, study.batch(Split.EVALUATION).targets[:, -1]
 
@@ -177,7 +190,7 @@ def _eigenvalues(means: Array) -> list[list[float]]:
     return [[float(value.real), float(value.imag)] for value in values]
 
 
-def _resampled(study: Study, index: int, statistic: Callable[[Array], Array]) -> tuple[float, Array]:
+def _resampled(study: TokenStudy, index: int, statistic: Callable[[Array], Array]) -> tuple[float, Array]:
     """A statistic of class means, and its replicates over pairs resampled within their class."""
     values, classes = _coordinates(study, index)
     drawn = rotation.resampled_means(values, classes, study.task.vocabulary, REPLICATES, np.random.default_rng(index))
@@ -185,7 +198,7 @@ def _resampled(study: Study, index: int, statistic: Callable[[Array], Array]) ->
 
 
 def _measured(
-    subject: Subject,
+    subject: TokenSubject,
     statistic: Callable[[Array], Array],
     better: int,
     level: float,
@@ -198,11 +211,11 @@ def _measured(
         level: quantile of the relabelled values, counted towards the favourable, that stands as the control.
     """
     study, memorised = subject.trained, subject.companion("memorised")
-    history = history_of(subject)
+    history = subject.training()
     late = history.study(history.last)
     members = range(len(study))
 
-    def estimates(of: Study) -> tuple[Estimate, ...]:
+    def estimates(of: TokenStudy) -> tuple[Estimate, ...]:
         return tuple(Estimate(str(k), *_resampled(of, k, statistic)) for k in members)
 
     null = [better * _relabelled(study, k, statistic) for k in members]
@@ -221,7 +234,7 @@ def _measured(
     )
 
 
-def _by_epoch(history: History, statistic: Callable[[Array], Array]) -> dict[str, Any]:
+def _by_epoch(history: RunHistory, statistic: Callable[[Array], Array]) -> dict[str, Any]:
     """A statistic of every model at every checkpoint from its generalisation on, along the first arm."""
     return {
         str(k): {
@@ -233,7 +246,7 @@ def _by_epoch(history: History, statistic: Callable[[Array], Array]) -> dict[str
     }
 
 
-def _relabelled(study: Study, index: int, statistic: Callable[[Array], Array]) -> Array:
+def _relabelled(study: TokenStudy, index: int, statistic: Callable[[Array], Array]) -> Array:
     """(draws) the statistic after the classes are put in random orders."""
     orders = rotation.random_orders(study.task.vocabulary, DRAWS, np.random.default_rng(index))
     return np.asarray(statistic(class_means(study, index)[orders]))
@@ -244,14 +257,3 @@ def _in_sample_r2(means: Array, operator: Array) -> float:
     after = np.roll(centred, -1, axis=0)
     left = after - centred @ operator.T
     return float(1 - (left**2).sum() / (after**2).sum())
-
-
-MEASURES = with_progress(
-    {
-        "modadd.rotation": rotations,
-        "modadd.operator_r2": operator_r2,
-        "modadd.angles": angles,
-        "modadd.modes": modes,
-        "modadd.mode_growth": mode_growth,
-    }
-)

@@ -1,0 +1,127 @@
+"""The record of a family, and the families there are: one folder each, found by looking."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from ace.errors import ClaimError
+from ace.extract import Extractor
+from ace.study.claim import Claim
+from ace.study.memory import Memory
+from ace.study.subject import LazySubject
+from ace.training.result import TrainedEnsemble
+
+
+class Fixtures(Protocol):
+    """Where families get the project's trained models, and the settings of a run."""
+
+    @property
+    def extractor(self) -> Extractor:
+        """The extraction function that cores come from."""
+        ...
+
+    def names(self) -> Sequence[str]:
+        """The recipes there are."""
+        ...
+
+    def scales(self, recipe: str) -> Sequence[str]:
+        """The scales that a recipe serves: compact, paper, or both."""
+        ...
+
+    def ensemble(self, recipe: str) -> TrainedEnsemble:
+        """The trained models of a recipe, loaded or trained now."""
+        ...
+
+    def language_models(self, recipe: str) -> Any:
+        """The trained language models of a recipe, loaded or trained now, with the recipe."""
+        ...
+
+    def memory(self, group: str) -> Memory:
+        """What subjects of a group share."""
+        ...
+
+    def rerun(self, subject: str) -> str:
+        """The command that verifies a claim on one of the subjects again, with `{claim}` in the claim's place."""
+        ...
+
+
+@dataclass(frozen=True)
+class Family:
+    """Claims about one kind of model, with how their subjects are made.
+
+    Attributes:
+        name: of its folder.
+        claims: records; each names what measures it.
+        subjects: gives the project's own subjects, none where the project has none.
+        figures: module with `FIGURES`, pairs of the claims that a figure needs, all of one subject, and the function
+            that draws it from their results; imported when figures are asked for.
+    """
+
+    name: str
+    claims: tuple[Claim, ...]
+    subjects: Callable[[Fixtures], Iterable[LazySubject]] = lambda fixtures: ()
+    figures: str = ""
+
+
+@cache
+def _read(folders: tuple[str, ...]) -> tuple[Family, ...]:
+    families = []
+    for found in sorted(pkgutil.iter_modules(folders), key=lambda module: module.name):
+        if not found.ispkg:
+            continue
+        module = import_module(f"ace.families.{found.name}")
+        family = getattr(module, "FAMILY", None)
+        if not isinstance(family, Family):
+            raise ClaimError(f"{module.__name__}: expected a record FAMILY, got {type(family).__name__}")
+        families.append(family)
+    return tuple(families)
+
+
+def families() -> tuple[Family, ...]:
+    """All families: the folders of `ace.families`, by name.
+
+    Raises:
+        ClaimError: a folder without a record `FAMILY`.
+    """
+    import ace.families
+
+    return _read(tuple(str(Path(folder)) for folder in ace.families.__path__))
+
+
+@cache
+def _registry(found: tuple[Family, ...]) -> Mapping[str, Claim]:
+    claims: dict[str, Claim] = {}
+    for family in found:
+        for claim in family.claims:
+            if claim.id in claims:
+                raise ClaimError(f"{family.name}: expected new ids, got {claim.id!r}, which another family has")
+            claims[claim.id] = claim
+    return MappingProxyType(claims)
+
+
+def registry() -> Mapping[str, Claim]:
+    """Every claim by its id.
+
+    Raises:
+        ClaimError: two claims of one id.
+    """
+    return _registry(families())
+
+
+def find_claim(identifier: str) -> Claim:
+    """The claim of that id.
+
+    Raises:
+        ClaimError: there is none.
+    """
+    known = registry()
+    if identifier not in known:
+        raise ClaimError(f"claim: no claim {identifier!r}; known: {', '.join(known)}")
+    return known[identifier]

@@ -1,0 +1,80 @@
+"""The project's trained models as families see them, with the settings of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ace.errors import RecipeError
+from ace.extract import Extractor, extract_core
+from ace.families.family import families
+from ace.study.memory import Memory
+from ace.study.subject import LazySubject
+from ace.training.language.trainer import LanguageRecipe, TrainedLanguageModel
+from ace.training.result import TrainedEnsemble
+from ace.zoo.obtain import Store
+from ace.zoo.recipes import find_recipe, language_recipes, recipes
+
+
+def default_rerun(subject: str) -> str:
+    """How a claim about one of the project's own subjects is verified again."""
+    return f'pytest invariants -k "{{claim}}-{subject}"'
+
+
+@dataclass(frozen=True, eq=False)
+class StoredFixtures:
+    """`ace.families.family.Fixtures` over a folder of recipes and weights.
+
+    Attributes:
+        store: loads or trains.
+        extractor: the extraction function that cores come from.
+        rerun: subject -> the command that verifies a claim on it again, with `{claim}` in the claim's place.
+    """
+
+    store: Store
+    extractor: Extractor = extract_core
+    rerun: Callable[[str], str] = default_rerun
+    _memories: dict[str, Memory] = field(default_factory=dict, repr=False)
+
+    def names(self) -> Sequence[str]:
+        """The recipes there are."""
+        return (*recipes(self.store.folder), *language_recipes(self.store.folder))
+
+    def scales(self, recipe: str) -> Sequence[str]:
+        """The scales that a recipe serves."""
+        return getattr(find_recipe(self.store.folder, recipe), "scales", ())
+
+    def ensemble(self, recipe: str) -> TrainedEnsemble:
+        """The trained models of a recipe, loaded or trained now.
+
+        Raises:
+            RecipeError: no such recipe, or one of language models.
+        """
+        wanted = find_recipe(self.store.folder, recipe)
+        if isinstance(wanted, LanguageRecipe):
+            raise RecipeError(f"recipe: expected one of an ensemble, got {recipe!r}")
+        return self.store.ensemble(wanted)
+
+    def language_models(self, recipe: str) -> tuple[LanguageRecipe, tuple[TrainedLanguageModel, ...]]:
+        """A recipe of language models, and its trained models, loaded or trained now.
+
+        Raises:
+            RecipeError: no such recipe, or one of an ensemble.
+        """
+        wanted = find_recipe(self.store.folder, recipe)
+        if not isinstance(wanted, LanguageRecipe):
+            raise RecipeError(f"recipe: expected one of language models, got {recipe!r}")
+        return wanted, self.store.language_models(wanted)
+
+    def memory(self, group: str) -> Memory:
+        """What subjects of a group share."""
+        return self._memories.setdefault(group, Memory())
+
+    def subjects(self, scale: str | None = None) -> tuple[LazySubject, ...]:
+        """The project's own subjects, family by family.
+
+        Args:
+            scale: leaves out those that are trained at another scale only.
+        """
+        made = [subject for family in families() for subject in family.subjects(self)]
+        return tuple(subject for subject in made if not (scale and subject.scale) or subject.scale == scale)

@@ -1,0 +1,151 @@
+"""Subjects by name: a causal language model, or the training runs that a function of one's own gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ace.errors import InputError
+from ace.extract import Extractor, extract_core
+from ace.families.agreement.subjects import GROUP, language_subject
+from ace.model.language import load_language_model
+from ace.study.memory import Memory
+from ace.study.prompts import PromptSubject, PromptTask
+from ace.study.subject import LazySubject, Subject
+from ace.tasks.agreement import TASKS
+from ace.tasks.pairs import read_pairs
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A causal language model as it is asked for.
+
+    Attributes:
+        name: hub name or folder.
+        revision: branch, tag or commit on the hub.
+        dtype: auto, float32, bfloat16 or float16.
+        device: where it runs.
+        tokenizer: hub name or folder, where it does not lie with the model.
+        task: prompts: a name of `ace.tasks.agreement.TASKS`, or a file of minimal pairs.
+    """
+
+    name: str
+    revision: str | None = None
+    dtype: str = "auto"
+    device: str | None = None
+    tokenizer: str | None = None
+    task: str = "agreement"
+
+    @property
+    def full_name(self) -> str:
+        """What results are matched by: the folder's full path, or the hub's name with its revision."""
+        local = Path(self.name).expanduser()
+        if local.exists():
+            return str(local.resolve())
+        return f"{self.name}@{self.revision}" if self.revision else self.name
+
+    def prompts(self) -> PromptTask:
+        """The prompts.
+
+        Raises:
+            InputError: neither a known task nor a readable file.
+        """
+        known = TASKS.get(self.task)
+        if known is not None:
+            return known
+        try:
+            return read_pairs(Path(self.task))
+        except InputError as error:
+            raise InputError(f"task: one of {', '.join(TASKS)}, or a file: {error}") from error
+
+    def load(
+        self, *, extractor: Extractor = extract_core, rerun: str = "", memory: Memory | None = None
+    ) -> PromptSubject:
+        """The model as a subject.
+
+        Raises:
+            ArtifactError: no such model or tokenizer, unreadable, or not a causal language model.
+            SiteError: no recognisable blocks.
+            InputError: as `prompts`, or another dtype.
+        """
+        source = self.prompts()
+        language = load_language_model(
+            self.name, revision=self.revision, dtype=self.dtype, device=self.device, tokenizer=self.tokenizer
+        )
+        return language_subject(self.full_name, language, source, extractor=extractor, rerun=rerun, memory=memory)
+
+
+def load_subject(
+    name: str,
+    *,
+    task: str = "agreement",
+    revision: str | None = None,
+    dtype: str = "auto",
+    device: str | None = None,
+    tokenizer: str | None = None,
+) -> Subject[Any]:
+    """A subject by name: `package.module:factory`, or a causal language model by folder or hub name.
+
+    Raises:
+        AceError: there is no such thing; the message says which part is missing.
+    """
+    if _is_factory(name):
+        return factory_subject(name)
+    return ModelSource(name, revision, dtype, device, tokenizer, task).load()
+
+
+def _is_factory(name: str) -> bool:
+    module, colon, attribute = name.partition(":")
+    parts = module.split(".")
+    return bool(colon) and attribute.isidentifier() and all(part.isidentifier() for part in parts)
+
+
+def load_attribute(name: str) -> Any:
+    """What `package.module:attribute` names.
+
+    Raises:
+        InputError: not of that form, no such module, or no such attribute.
+    """
+    module, colon, attribute = name.partition(":")
+    if not colon or not module or not attribute:
+        raise InputError(f"expected package.module:name, got {name!r}")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"expected package.module:name, got {name!r}: {error}") from error
+
+
+def factory_subject(name: str) -> Subject[Any]:
+    """The subject that a function of one's own gives, called without arguments.
+
+    Raises:
+        InputError: no such function, or it gives something else.
+    """
+    factory: Callable[[], Any] = load_attribute(name)
+    made = factory() if callable(factory) else factory
+    if not isinstance(made, Subject):
+        raise InputError(f"{name}: expected a function that gives an ace.Subject, got {type(made).__name__}")
+    return made
+
+
+def lazy_model(source: ModelSource, *, extractor: Extractor = extract_core, rerun: str = "") -> LazySubject:
+    """A language model that is loaded when the first claim is put to it."""
+    memory = Memory()
+    return LazySubject(
+        source.full_name,
+        "agreement",
+        lambda: source.load(extractor=extractor, rerun=rerun, memory=memory),
+        "",
+        f"{GROUP}: {source.full_name}",
+        rerun,
+        memory=memory,
+    )
+
+
+def lazy_factory(name: str, *, rerun: str = "") -> LazySubject:
+    """The subject of a factory, made now: only it knows its name and what claims speak of it."""
+    made = replace(factory_subject(name), rerun=rerun)
+    return LazySubject(made.name, made.about, lambda: made, "", made.name, rerun, memory=made.memory)

@@ -1,0 +1,40 @@
+"""The recipes of a folder of fixtures: what can be loaded or trained, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ace.errors import RecipeError
+from ace.training.language.trainer import LanguageRecipe, read_language_recipe
+from ace.training.recipe import Recipe, read_recipe
+
+
+def recipes(folder: Path, scale: str | None = None) -> dict[str, Recipe]:
+    """Recipes of ensembles in `folder`/recipes by name, or those that serve a scale.
+
+    Raises:
+        RecipeError: a recipe file that cannot be read.
+    """
+    read = {path.stem: read_recipe(path) for path in sorted((folder / "recipes").glob("*.toml"))}
+    return {name: recipe for name, recipe in read.items() if scale is None or scale in recipe.scales}
+
+
+def language_recipes(folder: Path) -> dict[str, LanguageRecipe]:
+    """Recipes of language models in `folder`/recipes/language by name.
+
+    Raises:
+        RecipeError: a recipe file that cannot be read.
+    """
+    return {path.stem: read_language_recipe(path) for path in sorted((folder / "recipes" / "language").glob("*.toml"))}
+
+
+def find_recipe(folder: Path, name: str) -> Recipe | LanguageRecipe:
+    """The recipe of that name, of either kind.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    known: dict[str, Recipe | LanguageRecipe] = {**recipes(folder), **language_recipes(folder)}
+    if name not in known:
+        raise RecipeError(f"recipe: expected one of {', '.join(known) or 'none'} in {folder}, got {name!r}")
+    return known[name]
