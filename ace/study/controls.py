@@ -8,10 +8,11 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from ace.arrays import Array
 from ace.check import check_choice
 from ace.core import Core
 from ace.linalg import random_frames, weighted_frames
-from ace.stats import Array, Estimate, exact, quantile
+from ace.stats import Estimate, exact, quantile
 from ace.study.tokens import Study
 from ace.tasks.base import Split
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ace.arrays import Array
 from ace.auc import Discrimination, discriminate, simple_auc
 from ace.core import Core, Fixed, RankChoice, sufficient_rank
 from ace.errors import Inapplicable
@@ -20,7 +21,6 @@ from ace.model.intervene import Intervention
 from ace.model.language import LanguageModel
 from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
-from ace.stats import Array
 from ace.study.memory import SHARED
 from ace.tasks.agreement import Contrast, Prompts
 from ace.tasks.base import Split

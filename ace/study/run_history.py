@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from ace.arrays import Array, Ints
 from ace.core import Energy, Full, RankChoice, necessary_rank, sufficient_rank
 from ace.errors import ClaimError, Inapplicable
 from ace.extract import Extractor, extract_core, head_sensitivities
@@ -249,7 +249,7 @@ def last_states(model: SmallTransformer, inputs: Tensor) -> Tensor:
     return found[0][:, 0]
 
 
-def resampled_accuracy(hits: Tensor, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def resampled_accuracy(hits: Tensor, counts: Ints) -> Array:
     """(b, r) accuracy at each rank, hits (r, n), of samples drawn counts (b, n) times."""
     return np.asarray(counts @ hits.double().numpy().T / counts.sum(axis=1, keepdims=True))
 

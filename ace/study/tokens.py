@@ -9,15 +9,14 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ace.arrays import Array
 from ace.core import Core, Energy, GivenSpectrum, RankRule
 from ace.errors import ClaimError, Inapplicable
 from ace.extract import Extractor, extract_core, head_sensitivities
 from ace.model.observe import states_at
 from ace.model.sites import Site, find_sites, head_of
-from ace.stats import Array
 from ace.study.memory import SHARED
 from ace.tasks.base import Batch, Split, Task, require_disjoint
 
@@ -148,7 +147,7 @@ class Study:
         return {}
 
     @cached_property
-    def chance(self) -> NDArray[np.float64]:
+    def chance(self) -> Array:
         """(n) per evaluation sequence, how often the best constant guess is right. Best: over the evaluation split."""
         targets = self.batch(Split.EVALUATION).targets
         best = np.bincount(targets.ravel()).argmax()
@@ -185,7 +184,7 @@ class Study:
             self._replicates[index] = resampled_cores(states, sensitivities, rank, np.random.default_rng(index))
         return self._replicates[index]
 
-    def replicate_ranks(self, index: int) -> NDArray[np.float64]:
+    def replicate_ranks(self, index: int) -> Array:
         """(b) the rank that the study's rule chooses in each replicate."""
         chosen = []
         for sigma in self.core_replicates(index).sigma:

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ace.arrays import Array, Bools, Ints
 from ace.check import check_choice, check_count
 from ace.errors import InputError, SplitError
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 class Split(StrEnum):
@@ -38,7 +35,7 @@ class Batch:
 
     inputs: Ints
     targets: Ints
-    predictive: Floats
+    predictive: Array
     split: Split
 
     @property
@@ -47,12 +44,12 @@ class Batch:
         return self.targets.shape[1]
 
     @property
-    def oracle_hits(self) -> NDArray[np.bool_]:
+    def oracle_hits(self) -> Bools:
         """(n, s) whether the Bayes-optimal guess is right."""
         return np.asarray(self.predictive.argmax(axis=-1) == self.targets)
 
     @property
-    def oracle_loss(self) -> Floats:
+    def oracle_loss(self) -> Array:
         """(n, s) Bayes-optimal cross-entropy in nats: -log of the probability the oracle gave the target."""
         chosen = np.take_along_axis(self.predictive, self.targets[..., None], axis=-1)[..., 0]
         return np.asarray(-np.log(chosen), dtype=np.float64)
@@ -95,7 +92,7 @@ def require_disjoint(used: str, batch: Batch) -> None:
         raise SplitError(f"split: the {used} split was used already; expected a different one, got the same")
 
 
-def check_transition(transition: object) -> Floats:
+def check_transition(transition: object) -> Array:
     """Return a row-stochastic, irreducible matrix (s, s), or raise `InputError`."""
     matrix = np.asarray(transition, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape[0] < 2:
@@ -108,7 +105,7 @@ def check_transition(transition: object) -> Floats:
     return matrix
 
 
-def stationary(transition: Floats) -> Floats:
+def stationary(transition: Array) -> Array:
     """(s) the stationary distribution pi with pi T = pi of an irreducible chain."""
     states = len(transition)
     system = np.vstack([transition.T - np.eye(states), np.ones(states)])
@@ -117,7 +114,7 @@ def stationary(transition: Floats) -> Floats:
     return np.asarray(solution / solution.sum(), dtype=np.float64)
 
 
-def sample_chain(transition: Floats, start: Floats, sequences: int, length: int, rng: np.random.Generator) -> Ints:
+def sample_chain(transition: Array, start: Array, sequences: int, length: int, rng: np.random.Generator) -> Ints:
     """(sequences, length) state paths of a Markov chain, first state from `start`; one draw a step for all paths."""
     check_count("sequences", sequences)
     check_count("length", length, smallest=2)

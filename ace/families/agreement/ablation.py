@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ace.arrays import Array
 from ace.auc import Discrimination, chance_halfwidth, estimate, simple_auc
 from ace.core import Core
 from ace.families.agreement.subject import (
@@ -24,7 +25,7 @@ from ace.families.agreement.subject import (
 )
 from ace.linalg import random_frames
 from ace.model.intervene import Intervention
-from ace.stats import Array, Estimate, exact, quantile
+from ace.stats import Estimate, exact, quantile
 from ace.study.controls import KINDS, LEVEL
 from ace.study.measurement import Measurement
 from ace.study.prompts import MARGIN, Choice, LanguageStudy, rank_of

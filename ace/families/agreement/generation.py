@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ace.auc import Ints
+from ace.arrays import Array, Ints
 from ace.errors import Inapplicable
 from ace.families.agreement.subject import AgreementSubject, agreement_of
 from ace.linalg import random_frames
 from ace.model.generate import Steering, continue_text, core_component, first_tokens
-from ace.stats import Array, Estimate, bootstrap
+from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement
 from ace.study.prompts import LanguageStudy, rank_of
 from ace.tasks.base import Split

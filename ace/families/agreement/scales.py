@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ace.auc import Ints, cluster_sums
+from ace.arrays import Array, Ints
+from ace.auc import cluster_sums
 from ace.errors import ClaimError, Inapplicable
 from ace.families.agreement.subject import AgreementSubject, untrained_study
-from ace.stats import Array, Estimate, bootstrap
+from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement
 from ace.study.prompts import LanguageStudy
 from ace.tasks.base import Split

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ace.auc import Discrimination, Ints
+from ace.arrays import Array, Ints
+from ace.auc import Discrimination
 from ace.check import check_choice
 from ace.errors import ClaimError, Inapplicable
 from ace.linalg import random_frames, weighted_frames
@@ -20,7 +21,6 @@ from ace.model.intervene import GAINS
 from ace.model.language import LanguageModel, wrap_model
 from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
-from ace.stats import Array
 from ace.study.controls import DRAWS, KINDS
 from ace.study.prompts import MODES, Choice, LanguageStudy, rank_of
 from ace.tasks.agreement import Contrast, Prompts

@@ -8,10 +8,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from ace.arrays import Array
 from ace.errors import ClaimError
 from ace.families.core.alignment import aligned_pairs
 from ace.moments import explained_beside, moments, regression
-from ace.stats import Array, Estimate, bootstrap, exact, quantile
+from ace.stats import Estimate, bootstrap, exact, quantile
 from ace.study.controls import DRAWS, LEVEL
 from ace.study.measurement import Measurement
 from ace.study.tokens import Study, Subject

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ace.arrays import Bools, Ints
 from ace.errors import Inapplicable
 from ace.families.markov.kinds import small_model
 from ace.families.modular_addition.ablation import chance_bound, kept_accuracy, random_kept, removed_accuracy
@@ -16,8 +16,6 @@ from ace.stats import Estimate, exact, resample_counts
 from ace.study.measurement import Measurement
 from ace.study.run_history import LEARNT, TOLERANCE, History, history_of, resampled_accuracy, with_progress
 from ace.study.tokens import REPLICATES, Study, Subject
-
-Sizes = NDArray[np.int64]
 
 
 def grok(subject: Subject) -> Measurement:
@@ -165,21 +163,21 @@ def redundancy(subject: Subject) -> Measurement:
     )
 
 
-def _draws(scan: RankScan, seed: int) -> tuple[Sizes, Sizes]:
+def _draws(scan: RankScan, seed: int) -> tuple[Ints, Ints]:
     """(b, n) how often each held-out pair is drawn in each resample, and (1, n) each pair once."""
     return resample_counts(scan.count, REPLICATES, seed), np.ones((1, scan.count), dtype=np.int64)
 
 
-def _first(met: NDArray[np.bool_]) -> Sizes:
+def _first(met: Bools) -> Ints:
     """(b) smallest rank at which a condition (b, r) is met; one beyond the last where it never is."""
     return np.where(met.any(axis=1), met.argmax(axis=1) + 1, met.shape[1] + 1).astype(np.int64)
 
 
-def _nec(history: History, scan: RankScan, counts: Sizes) -> Sizes:
+def _nec(history: History, scan: RankScan, counts: Ints) -> Ints:
     return _first(resampled_accuracy(scan.remove_hits, counts) <= 2 / history.task.modulus + 1e-12)
 
 
-def _suf(scan: RankScan, counts: Sizes) -> Sizes:
+def _suf(scan: RankScan, counts: Ints) -> Ints:
     base = resampled_accuracy(scan.base_hits[None], counts)
     return _first(resampled_accuracy(scan.keep_hits, counts) >= base - TOLERANCE - 1e-12)
 

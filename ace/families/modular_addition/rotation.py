@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ace import rotation
+from ace.arrays import Array, Ints
 from ace.dynamics import spectrum
-from ace.stats import Array, Estimate, exact, quantile
+from ace.stats import Estimate, exact, quantile
 from ace.study.controls import DRAWS, LEVEL
 from ace.study.measurement import Measurement
 from ace.study.run_history import History, history_of, with_progress
@@ -163,7 +164,7 @@ def _beside(measured: Measurement, name: str, value: Array | float) -> Measureme
     return replace(measured, controls={**measured.controls, name: (exact("all", float(value)),)})
 
 
-def _coordinates(study: Study, index: int) -> tuple[Array, rotation.Ints]:
+def _coordinates(study: Study, index: int) -> tuple[Array, Ints]:
     values = study.coordinates(index, Split.EVALUATION)[:, -1]
     return values, study.batch(Split.EVALUATION).targets[:, -1]
 
