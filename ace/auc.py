@@ -10,13 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ace.arrays import Array, Bools, Ints
 from ace.check import check_count
 from ace.errors import InputError
-from ace.stats import RESAMPLES, Array, Estimate
-
-Ints = NDArray[np.int64]
+from ace.stats import RESAMPLES, Estimate
 
 
 @dataclass(frozen=True)
@@ -74,9 +72,7 @@ def discriminate(
     return Discrimination(*(np.array(found) for found in (aucs, accuracies, auc_draws, accuracy_draws)))
 
 
-def _counts(
-    member: Array, positive: NDArray[np.bool_], negative: NDArray[np.bool_], resamples: int, rng: np.random.Generator
-) -> Array:
+def _counts(member: Array, positive: Bools, negative: Bools, resamples: int, rng: np.random.Generator) -> Array:
     """(b, k) how often each cluster is drawn."""
     k = member.shape[1]
     counts = rng.multinomial(k, np.full(k, 1 / k), resamples).astype(np.float64)

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.linalg import subspace_angles
 from torch import Tensor, nn
 
+from ace.arrays import EPS, Array
 from ace.check import as_matrix, check_count, check_rank
 from ace.errors import InputError
-from ace.linalg import EPS, random_frames, row_factor, stream_factor
-
-Array = NDArray[np.float64]
+from ace.linalg import random_frames, row_factor, stream_factor
 
 CHUNK = 4096  # rows taken at a time
 

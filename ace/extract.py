@@ -14,10 +14,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ace.arrays import EPS
 from ace.check import as_matrix
 from ace.core import Core, Energy, RankRule, span
 from ace.errors import ExtractorError, InputError
-from ace.linalg import EPS, RowFactor, balance, random_frames, row_factor, stream_factor
+from ace.linalg import RowFactor, balance, random_frames, row_factor, stream_factor
 
 
 class Extractor(Protocol):

@@ -14,11 +14,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ace.arrays import EPS
 from ace.check import as_finite, as_matrix, check_count
 from ace.errors import InputError
 from ace.singular import SingularSystem
 
-EPS = torch.finfo(torch.float64).eps
 BLOCK = 16  # rows of a block, in widths
 
 

@@ -11,13 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ace.arrays import EPS, Array
 from ace.check import as_finite
 from ace.errors import InputError
-
-Array = NDArray[np.float64]
-EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,10 @@ Source of the shift operator: arXiv 2602.22600, modular addition; of leave-one-o
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ace.arrays import EPS, Array, Complex, Ints
 from ace.check import check_count, check_rank
-from ace.dynamics import Complex
 from ace.errors import InputError
-
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 TOLERANCE = 1e-3  # relative, of singular values of the class means, as published
 FOLDS = 5
@@ -155,7 +151,7 @@ def held_out_r2(means: Array, rank: int, orders: Ints | None = None) -> Array:
         np.put_along_axis(successor, orders, np.roll(orders, -1, axis=1), axis=1)
         after = centred[successor]
     left_out = 1 - np.diagonal(hat, axis1=-2, axis2=-1)[..., None]
-    residual = (after - hat @ after) / np.maximum(left_out, np.finfo(np.float64).eps)
+    residual = (after - hat @ after) / np.maximum(left_out, EPS)
     baseline = after * modulus / (modulus - 1)  # each mean predicted by the mean of the others
     return np.asarray(1 - (residual**2).sum(axis=(-2, -1)) / (baseline**2).sum(axis=(-2, -1)))
 

@@ -13,17 +13,17 @@ from functools import cache, cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError, LinearOperator, svds
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
-Array = NDArray[np.float64]
+from ace.arrays import EPS, Array
+
 Triplets = tuple[Tensor, Tensor, Tensor]
 
 LARGE = 256  # below, everything costs as little as a part
 FEW = 16  # Lanczos for at most one value in so many
-ROUNDING = 64 * torch.finfo(torch.float64).eps
+ROUNDING = 64 * EPS
 
 
 class SingularSystem:

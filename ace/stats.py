@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
+from ace.arrays import Array, Ints
 from ace.check import check_count, check_fraction
 from ace.errors import InputError
 
-Array = NDArray[np.float64]
 RESAMPLES = 999
 
 
@@ -113,7 +112,7 @@ def bootstrap(
 
 
 @lru_cache(maxsize=8)
-def resample_counts(size: int, resamples: int, seed: int) -> NDArray[np.int64]:
+def resample_counts(size: int, resamples: int, seed: int) -> Ints:
     """(resamples, size) how often each is drawn of `size` with replacement, read-only.
 
     Draws cost more than most statistics of them, and serve them all.
@@ -194,7 +193,7 @@ def quantile(values: Array, level: float) -> float:
     return float(ordered[min(place, ordered.size) - 1])
 
 
-def binomial_p_values(hits: NDArray[np.int64], trials: NDArray[np.int64], chances: Array) -> Array:
+def binomial_p_values(hits: Ints, trials: Ints, chances: Array) -> Array:
     """Two-sided exact binomial p-values, Holm-adjusted (family-wise), of equal-shaped arrays.
 
     Twice the smaller tail: a value is below alpha exactly where the Clopper-Pearson interval at 1 - alpha excludes the

@@ -7,9 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ace.files import write_atomic
 from ace.report.record import write_document
 from ace.report.table import Documented, markdown
-from ace.training.checkpoint import write_atomic
 
 
 def write_report(folder: Path, document: Mapping[str, Any], documented: Documented | None = None) -> list[Path]:

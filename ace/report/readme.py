@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ace.errors import InputError
-from ace.training.checkpoint import write_atomic
+from ace.files import write_atomic
 
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ace.errors import ArtifactError
-from ace.training.checkpoint import write_atomic
+from ace.files import read_json, write_json
 from ace.verify import Verdict
 
 SCHEMA = 1
@@ -91,7 +90,7 @@ def document(results: Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | No
 
 def write_document(path: Path, found: Mapping[str, Any]) -> None:
     """Write a document, atomically."""
-    write_atomic(path, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
+    write_json(path, found, allow_nan=False)
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -100,13 +99,9 @@ def read_document(path: Path) -> dict[str, Any]:
     Raises:
         ArtifactError: missing, not JSON, of another schema, or with a result that cannot be compared.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ArtifactError(f"{path}: expected a readable JSON document: {error}") from error
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA or not isinstance(found.get("results"), list):
-        schema = found.get("schema") if isinstance(found, dict) else type(found).__name__
-        raise ArtifactError(f"{path}: expected a document of schema {SCHEMA} with results, got {schema!r}")
+    found = read_json(path, SCHEMA)
+    if not isinstance(found.get("results"), list):
+        raise ArtifactError(f"{path}: expected a list `results`, got {type(found.get('results')).__name__}")
     for index, entry in enumerate(found["results"]):
         missing = sorted(COMPARED - set(entry)) if isinstance(entry, dict) else sorted(COMPARED)
         if missing:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from ace.arrays import Array
 from ace.check import check_choice
 from ace.core import Core
-from ace.stats import Array, Estimate, exact, quantile
+from ace.stats import Estimate, exact, quantile
 from ace.study.memory import remembered
 from ace.study.subspaces import KINDS, random_subspaces
 from ace.study.tokens import TokenStudy

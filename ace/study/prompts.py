@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ace.arrays import Array
 from ace.auc import Discrimination, discriminate, simple_auc
 from ace.core import Core, Fixed, RankChoice, sufficient_rank
 from ace.errors import Inapplicable
@@ -19,7 +20,6 @@ from ace.model.intervene import Intervention
 from ace.model.language import LanguageModel
 from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
-from ace.stats import Array
 from ace.study.memory import Memory, remembered
 from ace.study.subject import Subject
 from ace.tasks.agreement import Contrast, Prompts

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ace.arrays import Ints
 from ace.check import check_choice, check_count
 from ace.errors import InputError
-from ace.tasks.base import Ints, Split
+from ace.tasks.base import Split
 from ace.tasks.fragment import ADJECTIVES, ADVERBS, FRONTS, NOUNS, PLURAL, PREPOSITIONS, SINGULAR, VERBS
 
 HELD = (Split.EXTRACTION, Split.SELECTION, Split.EVALUATION)
@@ -90,7 +90,7 @@ class Prompts:
         return len(self.texts)
 
     @property
-    def clusters(self) -> NDArray[np.int64]:
+    def clusters(self) -> Ints:
         """(n) index of each prompt's head noun."""
         return np.unique(np.array(self.heads), return_inverse=True)[1].astype(np.int64)
 

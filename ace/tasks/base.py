@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
+from ace.arrays import Array, Bools, Ints
 from ace.check import check_choice, check_count
 from ace.errors import Inapplicable, InputError, SplitError
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 class Split(StrEnum):
@@ -40,7 +37,7 @@ class Batch:
 
     inputs: Ints
     targets: Ints
-    predictive: Floats | None
+    predictive: Array | None
     split: Split
 
     @property
@@ -49,18 +46,18 @@ class Batch:
         return self.targets.shape[1]
 
     @property
-    def oracle_hits(self) -> NDArray[np.bool_]:
+    def oracle_hits(self) -> Bools:
         """(n, s) whether the Bayes-optimal guess is right."""
         return np.asarray(self._oracle.argmax(axis=-1) == self.targets)
 
     @property
-    def oracle_loss(self) -> Floats:
+    def oracle_loss(self) -> Array:
         """(n, s) Bayes-optimal cross-entropy in nats: -log of the probability the oracle gave the target."""
         chosen = np.take_along_axis(self._oracle, self.targets[..., None], axis=-1)[..., 0]
         return np.asarray(-np.log(chosen), dtype=np.float64)
 
     @property
-    def _oracle(self) -> Floats:
+    def _oracle(self) -> Array:
         if self.predictive is None:
             raise Inapplicable(f"the {self.split} split comes without an optimal predictor")
         return self.predictive
@@ -99,7 +96,7 @@ class Task(ABC):
         """
         return (outputs.argmax(dim=-1) == targets).double().mean(dim=1)
 
-    def chance(self, batch: Batch) -> Floats:
+    def chance(self, batch: Batch) -> Array:
         """(n) score of each example under the best guess that does not look at it: by default one constant answer."""
         best = np.bincount(batch.targets.ravel()).argmax()
         return np.asarray((batch.targets == best).mean(axis=1), dtype=np.float64)
@@ -126,7 +123,7 @@ def require_disjoint(used: str, batch: Batch) -> None:
         raise SplitError(f"split: the {used} split was used already; expected a different one, got the same")
 
 
-def check_transition(transition: object) -> Floats:
+def check_transition(transition: object) -> Array:
     """Return a row-stochastic, irreducible matrix (s, s), or raise `InputError`."""
     matrix = np.asarray(transition, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape[0] < 2:
@@ -139,7 +136,7 @@ def check_transition(transition: object) -> Floats:
     return matrix
 
 
-def stationary(transition: Floats) -> Floats:
+def stationary(transition: Array) -> Array:
     """(s) the stationary distribution pi with pi T = pi of an irreducible chain."""
     states = len(transition)
     system = np.vstack([transition.T - np.eye(states), np.ones(states)])
@@ -148,7 +145,7 @@ def stationary(transition: Floats) -> Floats:
     return np.asarray(solution / solution.sum(), dtype=np.float64)
 
 
-def sample_chain(transition: Floats, start: Floats, sequences: int, length: int, rng: np.random.Generator) -> Ints:
+def sample_chain(transition: Array, start: Array, sequences: int, length: int, rng: np.random.Generator) -> Ints:
     """(sequences, length) state paths of a Markov chain, first state from `start`; one draw a step for all paths."""
     check_count("sequences", sequences)
     check_count("length", length, smallest=2)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ace.arrays import Array, Ints
 from ace.check import check_count
 from ace.errors import InputError
-from ace.tasks.base import Batch, Floats, Ints, Split, Task, check_transition, sample_chain, stationary
+from ace.tasks.base import Batch, Split, Task, check_transition, sample_chain, stationary
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +27,8 @@ class HiddenMarkov(Task):
     """
 
     name: str
-    transition: Floats
-    emission: Floats
+    transition: Array
+    emission: Array
     length: int
 
     def __post_init__(self) -> None:
@@ -55,7 +56,7 @@ class HiddenMarkov(Task):
         predictive = self.beliefs(inputs) @ self.transition @ self.emission
         return Batch(inputs, symbols[:, 1:], predictive, split)
 
-    def beliefs(self, inputs: Ints) -> Floats:
+    def beliefs(self, inputs: Ints) -> Array:
         """(n, t, s) the Bayes filter: distribution over the hidden state after each symbol of `inputs` (n, t).
 
         Raises:

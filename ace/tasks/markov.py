@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ace.arrays import Array, Complex
 from ace.check import check_count
 from ace.errors import InputError
-from ace.tasks.base import Batch, Floats, Split, Task, check_transition, sample_chain, stationary
+from ace.tasks.base import Batch, Split, Task, check_transition, sample_chain, stationary
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class MarkovChain(Task):
     """
 
     name: str
-    transition: Floats
+    transition: Array
     length: int
 
     def __post_init__(self) -> None:
@@ -36,7 +36,7 @@ class MarkovChain(Task):
         return len(self.transition)
 
     @property
-    def eigenvalues(self) -> NDArray[np.complex128]:
+    def eigenvalues(self) -> Complex:
         """Eigenvalues of the chain other than the stationary 1, largest modulus first."""
         values = np.linalg.eigvals(self.transition).astype(np.complex128)
         values = np.delete(values, np.argmin(np.abs(values - 1)))

@@ -10,9 +10,10 @@ from functools import cached_property
 
 import numpy as np
 
+from ace.arrays import Ints
 from ace.check import check_choice, check_count, check_fraction
 from ace.errors import InputError
-from ace.tasks.base import Batch, Ints, Split, Task
+from ace.tasks.base import Batch, Split, Task
 
 HELD_OUT = (Split.EXTRACTION, Split.SELECTION, Split.EVALUATION)
 

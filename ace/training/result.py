@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ace.errors import ArtifactError
-from ace.training.checkpoint import load_artifact, save_artifact
+from ace.files import load_artifact, save_artifact
 from ace.training.course import Course
 from ace.training.ensemble import Weights, member
 from ace.training.recipe import Recipe

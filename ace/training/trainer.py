@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from ace.check import check_count
 from ace.errors import ArtifactError, InputError, RecipeError
+from ace.files import load_artifact, save_artifact
 from ace.tasks import Batch, Split
 from ace.training.buffer import WeightBuffer
-from ace.training.checkpoint import load_artifact, save_artifact
 from ace.training.course import Arm, Course
 from ace.training.ensemble import DropoutMasks, Weights, initial_weights, mask_values, stacked_logits
 from ace.training.recipe import Recipe
@@ -289,13 +289,6 @@ def train(
         trainer.save(partial)  # until the result is stored, or for who wants more epochs
     kept = {**trainer.checkpoints, trainer.epoch: trainer.copies()}
     return TrainedEnsemble(recipe, kept, _provenance(recipe, trainer, resumed))
-
-
-def remove_partial(record: Path) -> None:
-    """Remove an unfinished training's record and weights."""
-    record.unlink(missing_ok=True)
-    for weights in record.parent.glob(f"{record.stem}.????????.safetensors"):
-        weights.unlink(missing_ok=True)
 
 
 def _provenance(recipe: Recipe, trainer: EnsembleTrainer, resumed: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ace.arrays import Array
 from ace.core import Fixed, Full
 from ace.extract import extract_core, extract_stream, head_sensitivities
 from ace.families.markov.kinds import small_model
@@ -22,7 +23,7 @@ from ace.model.language import LanguageModel, wrap_model
 from ace.model.observe import states_at
 from ace.model.prefix import PrefixRun
 from ace.model.sites import find_sites
-from ace.stats import Array, bootstrap
+from ace.stats import bootstrap
 from ace.study.run_history import History, scan_checkpoint
 from ace.training.recipe import Recipe
 from ace.training.trainer import EnsembleTrainer

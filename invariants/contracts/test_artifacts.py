@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
+from ace import files
 from ace.errors import ArtifactError
-from ace.training import checkpoint
-from ace.training.checkpoint import load_artifact, save_artifact, write_atomic
+from ace.files import load_artifact, read_json, remove_artifact, save_artifact, sha256_of, write_atomic, write_json
 from ace.training.course import Course
 from ace.training.ensemble import initial_weights
 from ace.training.recipe import Recipe
@@ -133,7 +133,7 @@ RECORD_FAULTS: dict[str, Callable[[Path], object]] = {
     "truncated": lambda r: os.truncate(r, r.stat().st_size // 2),
     "garbage": lambda r: r.write_bytes(b"\xff\xfe\x00"),
     "a list": lambda r: r.write_text("[]"),
-    "another schema": lambda r: rewrite(r, schema=checkpoint.SCHEMA + 1),
+    "another schema": lambda r: rewrite(r, schema=files.SCHEMA + 1),
     "no schema": lambda r: rewrite(r, schema=None),
     "no weights": lambda r: rewrite(r, weights=None),
     "weights without digest": lambda r: rewrite(r, weights={"file": "a.safetensors"}),
@@ -250,6 +250,50 @@ def test_the_content_is_on_the_disk_before_its_name_is(tmp_path: Path, monkeypat
     assert done == ["fsync", "replace", "fsync"]  # the file, its name, then the folder that holds the name
 
 
+def test_a_document_comes_back_equal_and_carries_its_schema(tmp_path: Path) -> None:
+    document = {"schema": 3, "values": [0.1, 1 / 3, None], "name": "é"}
+    write_json(tmp_path / "a.json", document)
+    assert read_json(tmp_path / "a.json", 3) == document
+    with pytest.raises(ArtifactError, match=r"a\.json: expected a document of schema 4, got schema 3"):
+        read_json(tmp_path / "a.json", 4)
+
+
+def test_a_document_that_strict_json_cannot_hold_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"schema": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"schema": 1, "value": float("nan")}, allow_nan=False)
+    assert read_json(tmp_path / "a.json", 1) == {"schema": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"schema": ' + "1" * 5_000 + "}", '{"schema": true}', '{"schema": 1.0}', "null", '"schema"'],
+    ids=["nested without end", "a number without end", "true", "a fraction", "null", "text"],
+)
+def test_text_that_is_no_document_is_an_artifact_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ArtifactError, match=r"a\.json: expected a"):
+        read_json(tmp_path / "a.json", 1)
+
+
+def test_removing_an_artifact_leaves_its_neighbours(tmp_path: Path) -> None:
+    for name in ("a", "a-partial", "[a]"):
+        save_artifact(tmp_path / f"{name}.json", OLD, {})
+    kept = sorted(path for path in tmp_path.iterdir() if not path.name.startswith("[a]"))
+    for _ in range(2):
+        remove_artifact(tmp_path / "[a].json")
+        assert sorted(tmp_path.iterdir()) == kept
+    remove_artifact(tmp_path / "a.json")
+    assert equal(load_artifact(tmp_path / "a-partial.json")[0], OLD)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_digest_of_a_file_is_that_of_its_content(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"content")
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(b"content").hexdigest()
+
+
 class Dying:
     """Runs a few system calls, then dies: from there on every call fails, those of any clean-up too, as after kill."""
 
@@ -296,14 +340,14 @@ def test_replacing_an_artifact_is_safe_at_every_crash_point(tmp_path: Path) -> N
 
 def test_a_crash_between_weights_and_record_keeps_the_old_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = stored(tmp_path, old := ensemble())
-    real = checkpoint.write_atomic
+    real = files.write_atomic
 
     def stop_at_the_record(path: Path, content: bytes) -> None:
         if path == record:
             raise Crash
         real(path, content)
 
-    monkeypatch.setattr(checkpoint, "write_atomic", stop_at_the_record)
+    monkeypatch.setattr(files, "write_atomic", stop_at_the_record)
     with pytest.raises(Crash):
         save_ensemble(record, ensemble(seed=9))
     assert len(list(tmp_path.glob("*.safetensors"))) == 2  # the new weights are there, but nothing names them

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import ace
 from ace import auc as discrimination
-from ace import check, claims, compare, core, dynamics, linalg, rotation, stats
+from ace import check, claims, compare, core, dynamics, files, linalg, rotation, stats
 from ace.errors import (
     AceError,
     ArtifactError,
@@ -52,7 +52,7 @@ from ace.tasks import (
     mess3,
 )
 from ace.tasks import pairs as minimal_pairs
-from ace.training import checkpoint, ensemble, result, trainer
+from ace.training import ensemble, result, trainer
 from ace.training.course import parse_course
 from ace.training.language import store as language_store
 from ace.training.language import tokenizer as word_tokenizer
@@ -790,14 +790,26 @@ bad(
     ArtifactError,
 )
 bad(
-    "training.checkpoint.read_provenance: no JSON",
-    lambda f: checkpoint.read_provenance(written("{", "a.json")(f)),
+    "files.read_json: no JSON",
+    lambda f: files.read_json(written("{", "a.json")(f), 1),
     "a.json | JSON",
     ArtifactError,
 )
 bad(
-    "training.checkpoint.load_artifact: another schema",
-    lambda f: checkpoint.load_artifact(written('{"schema": 9}', "a.json")(f)),
+    "files.read_json: a list",
+    lambda f: files.read_json(written("[]", "a.json")(f), 1),
+    "a.json | schema 1 | list",
+    ArtifactError,
+)
+bad(
+    "files.read_provenance: no JSON",
+    lambda f: files.read_provenance(written("{", "a.json")(f)),
+    "a.json | JSON",
+    ArtifactError,
+)
+bad(
+    "files.load_artifact: another schema",
+    lambda f: files.load_artifact(written('{"schema": 9}', "a.json")(f)),
     "a.json | schema 1 | 9",
     ArtifactError,
 )
@@ -1239,7 +1251,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "model.generate.Steering.scaled",
         "model.generate.Steering.mirroring",
         "tasks.base.stationary",
-        "training.checkpoint.save_artifact",
+        "files.save_artifact",
         "training.result.save_ensemble",
         "training.result.tensors_of",
         "core.GivenSpectrum.reaches",
@@ -1307,12 +1319,14 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "training.transformer.Block.forward",
         "training.transformer.initialise",
     ),
-    "takes a path and, if anything, bytes; what the file system refuses stays an OSError": (
-        "training.checkpoint.write_atomic",
+    "takes a path and, if anything, bytes or plain values; what the file system refuses stays an OSError": (
+        "files.write_atomic",
+        "files.write_json",
+        "files.sha256_of",
+        "files.remove_artifact",
         "training.trainer.EnsembleTrainer.save",
         "training.language.trainer.LanguageTrainer.save",
         "training.language.store.store_language_model",
-        "training.trainer.remove_partial",
     ),
     "abstract; its implementations stand in the table": ("tasks.base.Task.draw",),
 }

@@ -206,9 +206,14 @@ def test_a_foreign_folder_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=PROVENANCE):
         load_language_folder(tmp_path, TINY, 0)
     path = folder / PROVENANCE
-    for change in ({"schema": 2}, {"files": {}}, {"files": "all"}):
-        path.write_text(json.dumps(json.loads(path.read_text()) | change))
-        with pytest.raises(ArtifactError, match="schema 1 with digests"):
+    stored = json.loads(path.read_text())
+    for change, words in (
+        ({"schema": 2}, "expected a document of schema 1, got schema 2"),
+        ({"files": {}}, "expected an entry `files` with digests"),
+        ({"files": "all"}, "expected an entry `files` with digests"),
+    ):
+        path.write_text(json.dumps(stored | change))
+        with pytest.raises(ArtifactError, match=words):
             load_language_folder(folder, TINY, 0)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ace.errors import ArtifactError
+from ace.files import remove_artifact
 from ace.tasks import Split
 from ace.training import trainer as training
 from ace.training.ensemble import DropoutMasks, Weights, initial_weights, mask_values, member, stacked_logits
@@ -405,7 +406,7 @@ def test_train_stores_what_it_has_every_few_seconds(tmp_path: Path, monkeypatch:
     assert json.loads(record.read_text())["epoch"] == builders.recipe().schedule.epochs
     again = train(builders.recipe(), partial=record)  # nothing is left to train
     assert builders.same_weights(again.checkpoints, trained().checkpoints)
-    training.remove_partial(record)
+    remove_artifact(record)
     assert list(tmp_path.iterdir()) == []
 
 

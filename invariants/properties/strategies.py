@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ace.arrays import EPS
 from ace.core import Core, Fixed
 from ace.extract import extract_core
 from ace.model.sites import Anatomy, find_sites
 from ace.training.transformer import Architecture, SmallTransformer, initialise
 
-EPS = torch.finfo(torch.float64).eps
 LIMITS = {"max_value": 2**32 - 1, "min_value": 0}
 
 seeds = st.integers(**LIMITS)

@@ -9,13 +9,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from torch import Tensor
 
+from ace.arrays import Complex
 from ace.dynamics import fit_operator, match_spectra, spectrum
 from invariants.properties.strategies import conditions, distance, frame, gaussian, invertible, rounding, seeds, widths
-
-Complex = NDArray[np.complex128]
 
 
 @st.composite

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.linalg import solve_discrete_lyapunov
 from torch import Tensor
 
+from ace.arrays import EPS
 from ace.core import Core, Energy, Fixed, Full, Gap, Null, RankRule
 from ace.extract import Extractor, extract_core, extract_stream, head_sensitivities
 from invariants.properties.strategies import (
-    EPS,
     Planted,
     Problem,
     centred_frame,

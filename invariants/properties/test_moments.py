@@ -7,8 +7,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from ace.arrays import Array
 from ace.compare import affine_map, canonical_correlations
 from ace.moments import (
     Moments,
@@ -23,7 +23,6 @@ from ace.moments import (
 )
 from invariants.properties.strategies import conditions, distance, gaussian, invertible, rounding, seeds
 
-Array = NDArray[np.float64]
 CONDITION = 1e3  # of the views' covariances below, with room
 
 

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from ace import rotation
+from ace.arrays import Array, Ints
 from ace.errors import InputError
-from ace.rotation import Array, Ints
 from invariants.properties.strategies import distance, rounding, seeds
 
 moduli = st.sampled_from([7, 11, 13])
@@ -126,7 +125,7 @@ def test_class_means_are_means_of_their_class_and_resampling_keeps_to_it(seed: i
 
 @given(values=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=8), share=st.floats(0.1, 0.99))
 def test_modes_needed_is_the_smallest_number_that_holds_the_share(values: list[float], share: float) -> None:
-    energy: NDArray[np.float64] = np.array([*values, 1.0])
+    energy: Array = np.array([*values, 1.0])
     energy /= energy.sum()
     count = int(rotation.modes_needed(energy, share))
     ordered = np.sort(energy)[::-1]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy import stats
 
+from ace.arrays import Array
 from ace.stats import (
     Estimate,
     binomial_p_values,
@@ -25,7 +25,6 @@ from ace.stats import (
 )
 from invariants.properties.strategies import distance, gaussian, hoeffding, rounding, seeds
 
-Array = NDArray[np.float64]
 confidences = st.floats(0.5, 0.999)
 counts = st.integers(1, 60).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials)))
 ROOT = 1e-9  # scipy finds Clopper-Pearson limits as roots or beta quantiles, far below this

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ace.arrays import Array
 from ace.dynamics import match_spectra
 from ace.errors import InputError, SplitError
 from ace.tasks import HiddenMarkov, MarkovChain, Split, Task, build_task, circulant_chain, low_rank_chain, mess3
-from ace.tasks.base import Floats, check_transition, require_disjoint, sample_chain, stationary
+from ace.tasks.base import check_transition, require_disjoint, sample_chain, stationary
 from invariants.properties.strategies import distance, hoeffding, rounding, seeds
 
 TASKS: dict[str, Task] = {
@@ -25,7 +26,7 @@ probabilities = st.floats(0.05, 0.95)
 DRAWS = 2000
 
 
-def random_chain(seed: int, states: int) -> Floats:
+def random_chain(seed: int, states: int) -> Array:
     """Row-stochastic matrix with entries bounded away from 0, hence irreducible and well-conditioned."""
     raw = np.random.default_rng(seed).random((states, states)) + 0.1
     return np.asarray(raw / raw.sum(axis=1, keepdims=True))
@@ -222,7 +223,7 @@ def test_matrices_that_are_no_irreducible_chain_are_refused(seed: int, states: i
 # --- Hidden Markov processes ------------------------------------------------------------------------------------------
 
 
-def by_enumeration(process: HiddenMarkov, symbols: tuple[int, ...]) -> Floats:
+def by_enumeration(process: HiddenMarkov, symbols: tuple[int, ...]) -> Array:
     """(s) posterior of the last hidden state: the joint probability summed over every hidden path. The slow twin."""
     start, states = stationary(process.transition), range(len(process.transition))
     weight = np.zeros(len(process.transition))

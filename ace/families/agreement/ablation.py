@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ace.arrays import Array
 from ace.auc import Discrimination, chance_halfwidth, estimate, simple_auc
 from ace.core import Core
 from ace.families.agreement.controls import (
@@ -19,7 +20,7 @@ from ace.families.agreement.controls import (
 )
 from ace.linalg import random_frames
 from ace.model.intervene import Intervention
-from ace.stats import Array, Estimate, exact, quantile
+from ace.stats import Estimate, exact, quantile
 from ace.study.controls import KINDS, LEVEL
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ace.arrays import Array
 from ace.auc import cluster_sums, discriminate, estimate, simple_auc
 from ace.core import Core
 from ace.errors import Inapplicable
@@ -19,7 +20,7 @@ from ace.model.continuation import encode_prompts, scattered
 from ace.model.intervene import Intervention
 from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
-from ace.stats import Array, Estimate, bootstrap, bootstrap_mean, exact, quantile
+from ace.stats import Estimate, bootstrap, bootstrap_mean, exact, quantile
 from ace.study.controls import DRAWS, LEVEL
 from ace.study.measurement import Measurement, measures
 from ace.study.prompts import BEHAVES, PromptStudy, PromptSubject, rank_of

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ace.auc import Discrimination, Ints
+from ace.arrays import Array, Ints
+from ace.auc import Discrimination
 from ace.check import check_choice
 from ace.model.continuation import encode_prompts, scattered
 from ace.model.intervene import GAINS
 from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
-from ace.stats import Array
 from ace.study.controls import DRAWS
 from ace.study.memory import remembered
 from ace.study.prompts import MODES, OTHER_SIZES, Choice, PromptStudy, rank_of

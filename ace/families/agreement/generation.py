@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ace.auc import Ints
+from ace.arrays import Array, Ints
 from ace.errors import Inapplicable
 from ace.linalg import random_frames
 from ace.model.generate import Steering, continue_text, core_component, first_tokens
-from ace.stats import Array, Estimate, bootstrap
+from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
 from ace.study.prompts import PromptStudies, PromptStudy, PromptSubject, rank_of

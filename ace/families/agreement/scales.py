@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ace.auc import Ints, cluster_sums
+from ace.arrays import Array, Ints
+from ace.auc import cluster_sums
 from ace.errors import Inapplicable
-from ace.stats import Array, Estimate, bootstrap
+from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement, measures
 from ace.study.prompts import PromptStudy, PromptSubject
 from ace.study.subject import Subject

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from ace.arrays import Array
 from ace.moments import Moments, canonical_pairs, correlations
-from ace.stats import Array, Estimate, bootstrap
+from ace.stats import Estimate, bootstrap
 from ace.study.tokens import TokenStudy
 
 

@@ -7,9 +7,10 @@ from functools import partial
 
 import numpy as np
 
+from ace.arrays import Array
 from ace.families.core.alignment import aligned_pairs
 from ace.moments import explained_beside, moments, regression
-from ace.stats import Array, Estimate, bootstrap, exact, quantile
+from ace.stats import Estimate, bootstrap, exact, quantile
 from ace.study.controls import DRAWS, LEVEL
 from ace.study.measurement import Measurement, measures
 from ace.study.tokens import TokenStudy, TokenSubject

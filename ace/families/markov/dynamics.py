@@ -9,15 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ace.dynamics import Complex, match_spectra, spectrum
+from ace.arrays import Array, Complex, Ints
+from ace.dynamics import match_spectra, spectrum
 from ace.model.generate import sample_tokens
 from ace.model.intervene import Intervention
 from ace.moments import explained, moments, regression
-from ace.stats import Array, Estimate, binomial_p_values, bootstrap, exact, quantile
+from ace.stats import Estimate, binomial_p_values, bootstrap, exact, quantile
 from ace.study.controls import LEVEL, random_bases
 from ace.study.measurement import Measurement, measures
 from ace.study.tokens import TokenStudy, TokenSubject
-from ace.tasks.base import Ints, Split
+from ace.tasks.base import Split
 from ace.tasks.markov import MarkovChain
 from ace.training.transformer import SmallTransformer
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ace.arrays import Ints
 from ace.model.observe import sensitivities_at
 from ace.model.sites import find_sites
-from ace.tasks.base import Ints
 from ace.training.transformer import SmallTransformer
 
 

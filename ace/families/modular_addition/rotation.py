@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ace import rotation
+from ace.arrays import Array
 from ace.dynamics import spectrum
 from ace.families.modular_addition.scans import addition_of
-from ace.stats import Array, Estimate, exact, quantile
+from ace.stats import Estimate, exact, quantile
 from ace.study.controls import DRAWS, LEVEL
 from ace.study.measurement import Measurement, measures
 from ace.study.replicates import REPLICATES

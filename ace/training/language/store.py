@@ -5,8 +5,6 @@ A recipe's models lie in one folder, a folder each, named by index. Any tool tha
 
 from __future__ import annotations
 
-import hashlib
-import json
 import multiprocessing
 import os
 import shutil
@@ -20,12 +18,12 @@ from typing import Any
 import torch
 
 from ace.errors import ArtifactError
+from ace.files import read_json, remove_artifact, sha256_of, write_json
 from ace.model.language import quiet_transformers
-from ace.training.checkpoint import write_atomic
 from ace.training.language.trainer import LanguageRecipe, TrainedLanguageModel, train_language_model
-from ace.training.trainer import remove_partial
 
 PROVENANCE = "provenance.json"
+SCHEMA = 1
 
 
 def store_language_model(folder: Path, trained: TrainedLanguageModel) -> None:
@@ -36,9 +34,8 @@ def store_language_model(folder: Path, trained: TrainedLanguageModel) -> None:
         with quiet_transformers():
             trained.model.save_pretrained(fresh)  # type: ignore[operator]
             trained.tokenizer.save_pretrained(fresh)
-        files = {path.name: _digest(path) for path in sorted(fresh.iterdir())}
-        document = {"schema": 1, **trained.provenance, "files": files}
-        write_atomic(fresh / PROVENANCE, (json.dumps(document, indent=1) + "\n").encode())
+        files = {path.name: sha256_of(path) for path in sorted(fresh.iterdir())}
+        write_json(fresh / PROVENANCE, {"schema": SCHEMA, **trained.provenance, "files": files})
         os.chmod(fresh, 0o755)
         if folder.exists():
             old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".old"))
@@ -65,7 +62,7 @@ def load_language_folder(folder: Path, recipe: LanguageRecipe, index: int) -> Tr
             raise ArtifactError(f"{folder}: expected {key} {value!r}, got {document.get(key)!r}")
     for name, digest in document["files"].items():
         path = folder / Path(name).name
-        if not path.is_file() or _digest(path) != digest:
+        if not path.is_file() or sha256_of(path) != digest:
             raise ArtifactError(f"{path}: missing, corrupt or truncated: expected SHA-256 {digest[:12]}")
     with quiet_transformers():
         model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
@@ -80,13 +77,10 @@ def read_folder_provenance(folder: Path) -> dict[str, Any]:
         ArtifactError: missing, not JSON, of another schema, or without the files' digests.
     """
     path = folder / PROVENANCE
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ArtifactError(f"{path}: expected a readable JSON record: {error}") from error
-    files = document.get("files") if isinstance(document, dict) else None
-    if not isinstance(files, dict) or document.get("schema") != 1 or "model.safetensors" not in files:
-        raise ArtifactError(f"{path}: expected a record of schema 1 with digests of the model's files")
+    document = read_json(path, SCHEMA)
+    files = document.get("files")
+    if not isinstance(files, dict) or "model.safetensors" not in files:
+        raise ArtifactError(f"{path}: expected an entry `files` with digests of the model's files, got {files!r}")
     return document
 
 
@@ -113,7 +107,7 @@ def _train_and_store(recipe: LanguageRecipe, index: int, folder: Path, partials:
     _end_with_parent()
     partial = partials / f"{recipe.address}-{index}-partial.json"
     store_language_model(folder, train_language_model(recipe, index, partial=partial, progress=progress))
-    remove_partial(partial)
+    remove_artifact(partial)
 
 
 def _end_with_parent() -> None:
@@ -127,7 +121,3 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -25,8 +25,8 @@ from tqdm import tqdm
 
 from ace.check import check_count
 from ace.errors import ArtifactError, InputError, RecipeError
+from ace.files import load_artifact, save_artifact
 from ace.tasks.fragment import story, vocabulary
-from ace.training.checkpoint import load_artifact, save_artifact
 from ace.training.language.tokenizer import word_tokenizer
 from ace.training.recipe import read_entries
 

@@ -1,7 +1,8 @@
-"""Files of trained weights: safetensors and JSON only, written whole or not at all, verified when read."""
+"""Files written whole or not at all, and artifacts: tensors with a JSON record that names them by their digest."""
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -9,16 +10,14 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from ace.errors import ArtifactError
 
-SCHEMA = 1
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SCHEMA = 1  # of an artifact's record
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -47,36 +46,66 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def write_json(path: Path, document: Mapping[str, Any], *, allow_nan: bool = True) -> None:
+    """Write a JSON document atomically, indented, with a line end.
+
+    Args:
+        allow_nan: whether numbers that are not finite are written as NaN and Infinity, which is not strict JSON.
+
+    Raises:
+        ValueError: such a number with `allow_nan=False`; nothing is written then.
+    """
+    write_atomic(path, (json.dumps(document, indent=1, allow_nan=allow_nan) + "\n").encode())
+
+
+def read_json(path: Path, schema: int) -> dict[str, Any]:
+    """Read a JSON document with an entry `schema`.
+
+    Raises:
+        ArtifactError: missing, not JSON, not an object, or of another schema.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no JSON, or a number without end
+        raise ArtifactError(f"{path}: expected a readable JSON document: {error}") from error
+    if not isinstance(document, dict):
+        raise ArtifactError(f"{path}: expected a document of schema {schema}, got {type(document).__name__}")
+    if type(document.get("schema")) is not int or document["schema"] != schema:
+        raise ArtifactError(f"{path}: expected a document of schema {schema}, got schema {document.get('schema')!r}")
+    return document
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def save_artifact(record: Path, tensors: Mapping[str, Tensor], provenance: Mapping[str, Any]) -> None:
     """Store tensors and their provenance as `<stem>.<digest>.safetensors` and `<stem>.json`.
 
     The weights' file name carries its own digest and the JSON names it, so replacing the JSON, one rename, switches
     from the old pair to the new one. Weights that no JSON names any more are removed last.
     """
-    content = save_safetensors({name: tensor.contiguous().cpu() for name, tensor in tensors.items()})
+    from safetensors.torch import save
+
+    content = save({name: tensor.contiguous().cpu() for name, tensor in tensors.items()})
     digest = hashlib.sha256(content).hexdigest()
     weights = record.with_name(f"{record.stem}.{digest[:8]}.safetensors")
     write_atomic(weights, content)
-    document = {"schema": SCHEMA, **provenance, "weights": {"file": weights.name, "sha256": digest}}
-    write_atomic(record, (json.dumps(document, indent=1) + "\n").encode())
-    for stale in record.parent.glob(f"{record.stem}.????????.safetensors"):
+    write_json(record, {"schema": SCHEMA, **provenance, "weights": {"file": weights.name, "sha256": digest}})
+    for stale in _weights_beside(record):
         if stale != weights:
             stale.unlink(missing_ok=True)
 
 
 def read_provenance(record: Path) -> dict[str, Any]:
-    """The provenance JSON of an artifact.
+    """The JSON record of an artifact.
 
     Raises:
         ArtifactError: missing, not JSON, another schema, or without the weights' name and digest.
     """
-    try:
-        document = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ArtifactError(f"{record}: expected a readable JSON record: {error}") from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        found = document.get("schema") if isinstance(document, dict) else type(document).__name__
-        raise ArtifactError(f"{record}: expected schema {SCHEMA}, got {found!r}")
+    document = read_json(record, SCHEMA)
     named = document.get("weights")
     entries = [named.get(key) for key in ("file", "sha256")] if isinstance(named, dict) else [None]
     if not all(isinstance(entry, str) and Path(entry).name for entry in entries):
@@ -87,9 +116,14 @@ def read_provenance(record: Path) -> dict[str, Any]:
 def load_artifact(record: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and provenance of an artifact, verified against the digest.
 
+    The weights are read beside their record, whatever folder it names.
+
     Raises:
         ArtifactError: missing, truncated, corrupt or foreign weights.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
     document = read_provenance(record)
     weights = record.with_name(Path(document["weights"]["file"]).name)
     try:
@@ -103,6 +137,18 @@ def load_artifact(record: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f" got {digest[:12]}; restore the file or train it anew with --ace-retrain"
         )
     try:
-        return load_safetensors(content), document
+        return load(content), document
     except SafetensorError as error:
         raise ArtifactError(f"{weights}: expected a safetensors file: {error}") from error
+
+
+def remove_artifact(record: Path) -> None:
+    """Remove an artifact's record and weights; what is not there is no error."""
+    record.unlink(missing_ok=True)
+    for weights in _weights_beside(record):
+        weights.unlink(missing_ok=True)
+
+
+def _weights_beside(record: Path) -> list[Path]:
+    """Files of weights that belong to a record, named or not."""
+    return list(record.parent.glob(f"{glob.escape(record.stem)}.????????.safetensors"))
