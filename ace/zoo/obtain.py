@@ -13,12 +13,12 @@ from typing import Any
 from filelock import FileLock
 
 from ace.errors import ArtifactError, NotTrained
-from ace.files import read_provenance
+from ace.files import read_provenance, remove_artifact
 from ace.training.language.store import load_language_folder, read_folder_provenance, train_side_by_side
 from ace.training.language.trainer import LanguageRecipe, TrainedLanguageModel
 from ace.training.recipe import Recipe
 from ace.training.result import TrainedEnsemble, load_ensemble, save_ensemble
-from ace.training.trainer import remove_partial, train
+from ace.training.trainer import train
 
 
 def default_cache() -> Path:
@@ -90,7 +90,7 @@ class Store:
             with self.showing():
                 ensemble = train(wanted, device=self.device, partial=partial, progress=self.progress)
             save_ensemble(record, ensemble)
-            remove_partial(partial)
+            remove_artifact(partial)
         return ensemble
 
     def language_models(self, recipe: LanguageRecipe) -> tuple[TrainedLanguageModel, ...]:
@@ -148,7 +148,7 @@ class Store:
         record = self.weights / f"{recipe.address}.json"
         save_ensemble(record, ensemble)
         if ensemble.provenance["epochs"] == recipe.schedule.epochs:
-            remove_partial(partial)
+            remove_artifact(partial)
         for old in self.weights.glob(f"{recipe.name}-????????????.*"):
             if not old.name.startswith(recipe.address):
                 old.unlink()
