@@ -21,7 +21,8 @@ from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement
 from ace.study.prompts import LanguageStudy, rank_of
 from ace.tasks.base import Split
-from ace.tasks.fragment import COPULAS, judge
+from ace.tasks.fragment.judge import judge
+from ace.tasks.fragment.words import COPULAS
 
 TEXTS = 64
 RANDOM_TEXTS = 32  # each along a random subspace of its own
