@@ -73,3 +73,15 @@ def check_count(name: str, value: object, *, smallest: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
         raise InputError(f"{name}: expected an integer of at least {smallest}, got {value!r}")
     return value
+
+
+def check_device(name: str, value: object) -> torch.device:
+    """Return the CPU or CUDA device that `value` names if this machine has it, or raise `InputError`."""
+    try:
+        device = torch.device(value)  # type: ignore[call-overload]
+    except (RuntimeError, TypeError) as error:
+        raise InputError(f"{name}: expected cpu or a CUDA device, got {value!r}") from error
+    count = torch.cuda.device_count()
+    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= count):
+        raise InputError(f"{name}: expected cpu or one of {count} CUDA devices, got {value!r}")
+    return device

@@ -16,7 +16,7 @@ from ace.arrays import Ints
 from ace.check import check_choice, check_count
 from ace.errors import InputError
 from ace.tasks.base import Split
-from ace.tasks.fragment import ADJECTIVES, ADVERBS, FRONTS, NOUNS, PLURAL, PREPOSITIONS, SINGULAR, VERBS
+from ace.tasks.fragment.words import ADJECTIVES, ADVERBS, FRONTS, NOUNS, PLURAL, PREPOSITIONS, SINGULAR, VERBS
 
 HELD = (Split.EXTRACTION, Split.SELECTION, Split.EVALUATION)
 

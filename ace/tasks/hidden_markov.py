@@ -65,7 +65,7 @@ class HiddenMarkov(Task):
         if inputs.ndim != 2 or inputs.min(initial=0) < 0 or inputs.max(initial=0) >= self.vocabulary:
             raise InputError(f"inputs: expected symbols 0..{self.vocabulary - 1} (n, t), got shape {inputs.shape}")
         belief = np.tile(stationary(self.transition), (len(inputs), 1))
-        found = np.empty((*inputs.shape, len(self.transition)))
+        beliefs = np.empty((*inputs.shape, len(self.transition)))
         for step in range(inputs.shape[1]):
             arrived = belief if step == 0 else belief @ self.transition
             weighed = arrived * self.emission[:, inputs[:, step]].T
@@ -75,8 +75,8 @@ class HiddenMarkov(Task):
                     f"inputs: expected sequences that the process emits, got an impossible symbol at {step}"
                 )
             belief = weighed / chance
-            found[:, step] = belief
-        return found
+            beliefs[:, step] = belief
+        return beliefs
 
 
 def mess3(stay: float = 0.9, own: float = 0.85, length: int = 32) -> HiddenMarkov:

@@ -41,10 +41,10 @@ class ModularAddition(Task):
         check_count("deal_seed", self.deal_seed, smallest=0)
         object.__setattr__(self, "name", "modular_addition")
         for split in HELD_OUT:
-            found = len(np.unique(self._pairs[split].sum(axis=1) % self.modulus))
-            if found < self.modulus:
+            sums = len(np.unique(self._pairs[split].sum(axis=1) % self.modulus))
+            if sums < self.modulus:
                 raise InputError(
-                    f"share: expected to leave every sum to the {split} split, got {found} of {self.modulus} sums"
+                    f"share: expected to leave every sum to the {split} split, got {sums} of {self.modulus} sums"
                 )
 
     @property

@@ -21,7 +21,7 @@ from ace.check import check_choice, check_count
 from ace.errors import InputError
 from ace.tasks.agreement import HELD, Contrast, Prompts
 from ace.tasks.base import Split
-from ace.tasks.fragment import PLURAL, SINGULAR
+from ace.tasks.fragment.words import PLURAL, SINGULAR
 
 BLIMP = ("one_prefix_prefix", "one_prefix_word_good", "one_prefix_word_bad")
 OWN = ("prompt", "good", "bad", "label")

@@ -25,10 +25,10 @@ class WeightBuffer:
 
     def __init__(self, start: Mapping[str, Tensor]) -> None:
         first = next(iter(start.values()))
-        lengths = [-(-value[0].numel() // LINE) * LINE for value in start.values()]
+        lengths = _padded_lengths(start)
         self.rows = torch.zeros(len(first), sum(lengths), dtype=first.dtype, device=first.device)
         self.gradients = torch.zeros_like(self.rows)
-        self.weights, self._slopes = (
+        self.weights, self._gradients = (
             {
                 name: part[:, : value[0].numel()].view(value.shape)
                 for (name, value), part in zip(start.items(), buffer.split(lengths, dim=1), strict=True)
@@ -40,8 +40,7 @@ class WeightBuffer:
 
     def differentiate(self, loss: Tensor) -> None:
         """Put the gradients of a scalar loss in `gradients`."""
-        found = torch.autograd.grad(loss, tuple(self.weights.values()))
-        torch._foreach_copy_(tuple(self._slopes.values()), found)
+        torch._foreach_copy_(tuple(self._gradients.values()), torch.autograd.grad(loss, tuple(self.weights.values())))
 
     def copies(self, device: str | torch.device | None = None) -> dict[str, Tensor]:
         """Copies of the weights as they are, apart from the buffer."""
@@ -49,3 +48,12 @@ class WeightBuffer:
             name: value.detach().to(device or value.device, copy=True).contiguous()
             for name, value in self.weights.items()
         }
+
+
+def row_length(weights: Mapping[str, Tensor]) -> int:
+    """L: how many values a row of a buffer of these weights (e, ...) has, with padding."""
+    return sum(_padded_lengths(weights))
+
+
+def _padded_lengths(weights: Mapping[str, Tensor]) -> list[int]:
+    return [-(-value[0].numel() // LINE) * LINE for value in weights.values()]

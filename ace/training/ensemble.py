@@ -38,13 +38,13 @@ def initial_weights(sizes: Architecture, generators: Sequence[torch.Generator], 
     """
     if not generators:
         raise InputError("generators: expected one for each model, got none")
-    found: list[dict[str, Tensor]] = []
+    singles: list[dict[str, Tensor]] = []
     for generator in generators:
         with torch.device("meta"):
             model = SmallTransformer(sizes)  # without torch's own initialisation, which draws from the global generator
         initialise(model.to_empty(device="cpu"), generator)
-        found.append(dict(model.state_dict()))
-    return {name: torch.stack([weights[name] for weights in found]).to(dtype) for name in found[0]}
+        singles.append(dict(model.state_dict()))
+    return {name: torch.stack([weights[name] for weights in singles]).to(dtype) for name in singles[0]}
 
 
 def member(sizes: Architecture, weights: Mapping[str, Tensor], index: int) -> SmallTransformer:
@@ -102,9 +102,9 @@ class DropoutMasks:
         Within a step the number of groups is always the same.
         """
         count = math.prod(shape)
-        found = self._masks.view(groups, -1)[:, self._used : self._used + count].unflatten(1, shape)
+        taken = self._masks.view(groups, -1)[:, self._used : self._used + count].unflatten(1, shape)
         self._used += count
-        return found
+        return taken
 
 
 def mask_values(sizes: Architecture, sequences: int, length: int, scored: int | None = None) -> int:
@@ -207,9 +207,9 @@ class _DroppedReLU(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        (found,) = ctx.saved_tensors
+        (dropped,) = ctx.saved_tensors
         # In place: the gradient is a fresh product that nobody else reads.
-        torch.ops.aten.threshold_backward.grad_input(grad, found, 0, grad_input=grad)
+        torch.ops.aten.threshold_backward.grad_input(grad, dropped, 0, grad_input=grad)
         return grad.mul_(ctx.scale), None, None
 
 

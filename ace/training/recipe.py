@@ -18,12 +18,16 @@ from ace.training.course import Course, parse_course
 from ace.training.transformer import Architecture
 
 SCALES = ("compact", "paper")
-RANGES: Mapping[str, tuple[Callable[[float], bool], str]] = {
-    "learning_rate": (lambda value: 0 < value < math.inf, "a number above 0"),
-    "weight_decay": (lambda value: 0 <= value < math.inf, "a number of at least 0"),
-    "beta1": (lambda value: 0 <= value < 1, "a number in 0 <= beta < 1"),
-    "beta2": (lambda value: 0 <= value < 1, "a number in 0 <= beta < 1"),
-    "epsilon": (lambda value: 0 < value < math.inf, "a number above 0"),
+Range = tuple[Callable[[float], bool], str]  # whether a number fits, and what is expected in words
+POSITIVE: Range = (lambda value: 0 < value < math.inf, "a number above 0")
+NOT_NEGATIVE: Range = (lambda value: 0 <= value < math.inf, "a number of at least 0")
+BETA: Range = (lambda value: 0 <= value < 1, "a number in 0 <= beta < 1")
+RANGES: Mapping[str, Range] = {
+    "learning_rate": POSITIVE,
+    "weight_decay": NOT_NEGATIVE,
+    "beta1": BETA,
+    "beta2": BETA,
+    "epsilon": POSITIVE,
 }
 
 
@@ -95,23 +99,38 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON of all that determines the weights."""
-        canonical = json.dumps(self.entries(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        """SHA-256 of all that determines the weights, 64 hexadecimal digits."""
+        return digest_of(self.entries())
 
     def entries(self) -> dict[str, Any]:
         """All that determines the weights, as plain values; not `name`, `scales`, `quick`, nor what a course keeps."""
-        found = asdict(self)
-        found["task"] = dict(self.task)
-        del found["name"], found["scales"], found["quick"]
-        course = found.pop("course")
+        entries = asdict(self)
+        entries["task"] = dict(self.task)
+        del entries["name"], entries["scales"], entries["quick"]
+        course = entries.pop("course")
         if course is not None and course["branch"] is not None:
-            found["branch"] = {"epoch": course["branch"], "arms": course["arms"]}
-        return found
+            entries["branch"] = {"epoch": course["branch"], "arms": course["arms"]}
+        return entries
 
     def build_task(self) -> Task:
         """The task the models train on."""
         return build_task(self.task)
+
+
+def digest_of(entries: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical JSON of plain values: sorted keys, no spaces."""
+    return hashlib.sha256(json.dumps(entries, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def check_in_range(name: str, value: object, allowed: Range) -> None:
+    """Refuse a setting that is no number or outside its range.
+
+    Raises:
+        RecipeError: naming the setting.
+    """
+    fits, expected = allowed
+    if isinstance(value, bool) or not isinstance(value, int | float) or not fits(value):
+        raise RecipeError(f"{name}: expected {expected}, got {value!r}")
 
 
 def read_entries(path: Path) -> dict[str, Any]:
@@ -194,10 +213,8 @@ def _validate(recipe: Recipe, task: Task) -> None:
         raise RecipeError(f"{recipe.name}.ensemble.dtype: expected float32 or float64, got {recipe.dtype!r}")
     if recipe.model.vocabulary != task.vocabulary:
         raise RecipeError(f"{recipe.name}.model.vocabulary: expected {task.vocabulary}, got {recipe.model.vocabulary}")
-    for key, (fits, expected) in RANGES.items():
-        value = getattr(recipe.optimiser, key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not fits(value):
-            raise RecipeError(f"{recipe.name}.optimiser.{key}: expected {expected}, got {value!r}")
+    for key, allowed in RANGES.items():
+        check_in_range(f"{recipe.name}.optimiser.{key}", getattr(recipe.optimiser, key), allowed)
     if recipe.optimiser.decay not in ("constant", "linear"):
         raise RecipeError(f"{recipe.name}.optimiser.decay: expected constant or linear, got {recipe.optimiser.decay!r}")
 

@@ -89,20 +89,20 @@ def checkpoints_of(record: Path, recipe: Recipe, tensors: Weights) -> dict[int, 
     """
     checkpoints: dict[int, Weights] = {}
     for key, value in tensors.items():
-        epoch, _, name = key.partition("/")
-        if not epoch.isdecimal():
+        number, _, name = key.partition("/")
+        if not number.isdecimal():
             raise ArtifactError(f"{record}: expected weights named epoch/parameter, got {key!r}")
-        checkpoints.setdefault(int(epoch), {})[name] = value
+        checkpoints.setdefault(int(number), {})[name] = value
     dtype = getattr(torch, recipe.dtype)
     course = recipe.course or Course()
     with torch.device("meta"):
         single = {name: tuple(value.shape) for name, value in SmallTransformer(recipe.model).state_dict().items()}
-    for at, found in checkpoints.items():
-        count = recipe.models * len(course.arms_at(at))
+    for epoch, weights in checkpoints.items():
+        count = recipe.models * len(course.arms_at(epoch))
         shapes = {name: (count, *shape) for name, shape in single.items()}
-        fitting = {name: tuple(value.shape) for name, value in found.items() if value.dtype == dtype}
-        if fitting != shapes or len(found) != len(shapes):
+        fitting = {name: tuple(value.shape) for name, value in weights.items() if value.dtype == dtype}
+        if fitting != shapes or len(weights) != len(shapes):
             raise ArtifactError(
-                f"{record}: the weights at epoch {at} do not have the shapes and dtype of recipe {recipe.name}"
+                f"{record}: the weights at epoch {epoch} do not have the shapes and dtype of recipe {recipe.name}"
             )
     return dict(sorted(checkpoints.items()))

@@ -60,10 +60,10 @@ class KeyValues:
 
     def taken(self, rows: Tensor) -> KeyValues:
         """The stored keys and values of some sequences (m), in their order; one may come several times."""
-        found = KeyValues(self._room)
+        kept = KeyValues(self._room)
         if self._buffer is not None:
-            found._buffer, found.length = self._buffer[:, :, rows], self.length
-        return found
+            kept._buffer, kept.length = self._buffer[:, :, rows], self.length
+        return kept
 
     def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Add one position and return all."""

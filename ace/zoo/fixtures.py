@@ -10,7 +10,8 @@ from ace.extract import Extractor, extract_core
 from ace.families.family import families
 from ace.study.memory import Memory
 from ace.study.subject import LazySubject
-from ace.training.language.trainer import LanguageRecipe, TrainedLanguageModel
+from ace.training.language.recipe import LanguageRecipe
+from ace.training.language.trainer import TrainedLanguageModel
 from ace.training.result import TrainedEnsemble
 from ace.zoo.obtain import Store
 from ace.zoo.recipes import find_recipe, language_recipes, recipes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ace.errors import RecipeError
-from ace.training.language.trainer import LanguageRecipe, read_language_recipe
+from ace.training.language.recipe import LanguageRecipe, read_language_recipe
 from ace.training.recipe import Recipe, read_recipe
 
 

@@ -16,8 +16,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ace.training import result, trainer
+from ace.training import result, resumable, trainer
 from ace.training.recipe import Recipe, parse_recipe
+from ace.training.train import train as real_train
 from fixtures import zoo
 
 PATIENCE = 60.0  # seconds; whoever waits longer gives up, so that nothing hangs
@@ -48,7 +49,7 @@ def main(plan: Mapping[str, Any]) -> None:
                 raise TimeoutError("the other processes never asked")
             time.sleep(0.01)
         time.sleep(plan["seconds"])  # long enough for the others to come from asking to waiting
-        return trainer.train(recipe, **options)
+        return real_train(recipe, **options)
 
     def advance(self: trainer.EnsembleTrainer) -> None:
         time.sleep(plan["seconds"])
@@ -56,7 +57,7 @@ def main(plan: Mapping[str, Any]) -> None:
 
     real = trainer.EnsembleTrainer.advance
     trainer.EnsembleTrainer.advance = advance  # type: ignore[method-assign]
-    trainer.PARTIAL_SECONDS = 0.0
+    resumable.PARTIAL_SECONDS = 0.0
     setattr(zoo, "train", train)  # noqa: B010 a name that the module imports, not one of its own
     note("asking")
     ensemble = zoo.Zoo(cache=Path(plan["cache"]), progress=False).obtain(parse_recipe("tiny", plan["entries"]))

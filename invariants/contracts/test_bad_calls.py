@@ -47,17 +47,20 @@ from ace.tasks import (
     base,
     build_task,
     circulant_chain,
-    fragment,
     low_rank_chain,
     mess3,
 )
 from ace.tasks import pairs as minimal_pairs
-from ace.training import ensemble, result, trainer
+from ace.tasks.fragment.judge import judge as judge_agreement
+from ace.tasks.fragment.story import story
+from ace.training import checkpoint, ensemble, result, state, trainer
 from ace.training.course import parse_course
 from ace.training.language import store as language_store
 from ace.training.language import tokenizer as word_tokenizer
 from ace.training.language import trainer as language_training
-from ace.training.recipe import parse_recipe, read_entries, read_recipe
+from ace.training.language.recipe import LanguageRecipe, read_language_recipe
+from ace.training.recipe import POSITIVE, check_in_range, parse_recipe, read_entries, read_recipe
+from ace.training.train import train
 from ace.training.transformer import Architecture, SmallTransformer
 from ace.verify import judge, verify_claim
 from invariants.contracts import builders, families
@@ -106,6 +109,10 @@ bad("check.check_rank: zero", lambda _: check.check_rank("r", 0, 4), "r | 1..4 |
 bad("check.check_rank: a truth value", lambda _: check.check_rank("r", True, 4), "r | integer | True")
 bad("check.check_fraction: one", lambda _: check.check_fraction("p", 1.0), "p | between 0 and 1 | 1.0")
 bad("check.check_choice: unknown", lambda _: check.check_choice("m", "c", ("a", "b")), "m | a, b | 'c'")
+bad("check.check_device: unknown", lambda _: check.check_device("d", "tpu"), "d | cpu | 'tpu'")
+bad("check.check_device: another kind", lambda _: check.check_device("d", "meta"), "d | cpu | 'meta'")
+bad("check.check_device: not there", lambda _: check.check_device("d", "cuda:99"), "d | CUDA | 'cuda:99'")
+bad("check.check_device: a list", lambda _: check.check_device("d", []), "d | cpu | []")
 bad("check.check_count: a fraction", lambda _: check.check_count("n", 1.5), "n | integer | 1.5")
 bad("check.check_count: too few", lambda _: check.check_count("n", 1, smallest=2), "n | at least 2 | 1")
 
@@ -602,6 +609,12 @@ bad(
 bad("training.recipe.parse_recipe: vocabulary", parsed(model={"vocabulary": 5}), "vocabulary | 4 | 5", RecipeError)
 bad("training.recipe.parse_recipe: task", parsed(task={"stay": 1.5}), "tiny.task | stay | 1.5", RecipeError)
 bad(
+    "training.recipe.check_in_range: text",
+    lambda _: check_in_range("r", "1", POSITIVE),
+    "r | above 0 | '1'",
+    RecipeError,
+)
+bad(
     "training.recipe.read_entries: no file",
     lambda f: read_entries(f / "none.toml"),
     "none.toml | readable",
@@ -739,6 +752,15 @@ bad(
     lambda _: builders.model()(IDS, builders.model().new_cache()),
     "inputs | one position | 2",
 )
+
+
+def unfinished(folder: Path) -> Path:
+    """The record of a training of four epochs, of recipe "a", after its third."""
+    progress = checkpoint.Progress(3, 0.5, [])
+    checkpoint.save_unfinished(folder / "a.json", {}, {"recipe": "a"}, "epoch", progress)
+    return folder / "a.json"
+
+
 bad(
     "training.trainer.EnsembleTrainer: device",
     lambda _: trainer.EnsembleTrainer(builders.recipe(), "tpu"),
@@ -750,8 +772,8 @@ bad(
     "device | 'cuda:99'",
 )
 bad(
-    "training.trainer.train: a short context",
-    lambda _: trainer.train(builders.recipe(model={"context": 4})),
+    "training.train.train: a short context",
+    lambda _: train(builders.recipe(model={"context": 4})),
     "context | 7 | 4",
     RecipeError,
 )
@@ -768,6 +790,36 @@ bad(
     ArtifactError,
 )
 bad(
+    "training.checkpoint.load_unfinished: another recipe",
+    lambda f: checkpoint.load_unfinished(unfinished(f), {"recipe": "b"}, "epoch", 4),
+    "a.json | recipe 'b' | 'a'",
+    ArtifactError,
+)
+bad(
+    "training.checkpoint.load_unfinished: beyond the end",
+    lambda f: checkpoint.load_unfinished(unfinished(f), {"recipe": "a"}, "epoch", 2),
+    "a.json | `epoch` | 0..2 | 3",
+    ArtifactError,
+)
+bad(
+    "training.checkpoint.require_shapes: another shape",
+    lambda f: checkpoint.require_shapes(f / "a.json", {"a": torch.ones(2)}, {"a": torch.Size([3])}),
+    "a.json | 'a' | (3,) | (2,)",
+    ArtifactError,
+)
+bad(
+    "training.checkpoint.require_shapes: one too many",
+    lambda f: checkpoint.require_shapes(f / "a.json", {"a": torch.ones(2)}, {}),
+    "a.json | 'a' | none | (2,)",
+    ArtifactError,
+)
+bad(
+    "training.state.ensemble_state: nothing of its start",
+    lambda f: state.ensemble_state(f / "a.json", builders.recipe(), 0, {}, torch.Size([3])),
+    "a.json | unfinished training | start",
+    ArtifactError,
+)
+bad(
     "training.result.checkpoints_of: names",
     lambda f: result.checkpoints_of(f / "a.json", builders.recipe(), {"head.weight": STACKED["head.weight"]}),
     "a.json | epoch/parameter | head.weight",
@@ -779,8 +831,8 @@ bad(
     "scored | 1..2 | 3",
 )
 bad(
-    "training.trainer.train: beyond the recipe",
-    lambda _: trainer.train(builders.recipe(), until=5),
+    "training.train.train: beyond the recipe",
+    lambda _: train(builders.recipe(), until=5),
     "until | 4 | 5",
 )
 bad(
@@ -945,7 +997,7 @@ SHORT = families.prompts(families.SINGLE, families.TEXTS[:2])
 GROUP = continuation.encode_prompts(GPT2, SHORT)[0]
 RUN = prefix.PrefixRun(GPT2, GROUP)
 TASK = agreement.AgreementTask()
-TINY_LANGUAGE = language_training.LanguageRecipe("tiny", (1, 2), 24, 1, 16, 2, 1e-2, 0.01, 1.0, 2, 6, 4, 2)
+TINY_LANGUAGE = LanguageRecipe("tiny", (1, 2), 24, 1, 16, 2, 1e-2, 0.01, 1.0, 2, 6, 4, 2)
 
 
 class Silent(nn.Module):
@@ -1151,8 +1203,8 @@ bad("tasks.agreement.Prompts: label", lambda _: prompts_of("a", "b", labels=[0, 
 bad("tasks.agreement.Prompts: contrasts", lambda _: prompts_of("a", contrasts=()), "prompts | 0")
 bad("tasks.agreement.AgreementTask.prompts: training", lambda _: TASK.prompts(Split.TRAINING, 3), "split | 'training'")
 bad("tasks.agreement.AgreementTask.prompts: none", lambda _: TASK.prompts(Split.SELECTION, 0), "count | 1 | 0")
-bad("tasks.fragment.story: no sentence", lambda _: fragment.story(RNG, 0), "sentences | 1 | 0")
-bad("tasks.fragment.judge: no text", lambda _: fragment.judge(3), "text | string | int")  # type: ignore[arg-type]
+bad("tasks.fragment.story.story: no sentence", lambda _: story(RNG, 0), "sentences | 1 | 0")
+bad("tasks.fragment.judge.judge: no text", lambda _: judge_agreement(3), "text | string | int")  # type: ignore[arg-type]
 bad(
     "tasks.pairs.read_pairs: no file",
     lambda f: minimal_pairs.read_pairs(f / "a.csv"),
@@ -1174,20 +1226,20 @@ bad(
 )
 
 bad(
-    "training.language.trainer.LanguageRecipe: heads",
+    "training.language.recipe.LanguageRecipe: heads",
     lambda _: replace(TINY_LANGUAGE, heads=3),
     "tiny.heads | divisor of width 16 | 3",
     RecipeError,
 )
 bad(
-    "training.language.trainer.LanguageRecipe: one position",
+    "training.language.recipe.LanguageRecipe: one position",
     lambda _: replace(TINY_LANGUAGE, positions=1),
     "tiny.positions | 2 | 1",
     RecipeError,
 )
 bad(
-    "training.language.trainer.read_language_recipe: unknown key",
-    lambda f: language_training.read_language_recipe(written("a = 3")(f)),
+    "training.language.recipe.read_language_recipe: unknown key",
+    lambda f: read_language_recipe(written("a = 3")(f)),
     "tiny | unknown | ['a'] | missing | steps",
     RecipeError,
 )
@@ -1252,7 +1304,19 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "model.generate.Steering.mirroring",
         "tasks.base.stationary",
         "files.save_artifact",
+        "training.checkpoint.save_unfinished",
         "training.result.save_ensemble",
+        "training.arms.ArmOptimiser",
+        "training.arms.ArmOptimiser.step",
+        "training.arms.ArmOptimiser.take_up",
+        "training.arms.moment_shapes",
+        "training.recipe.digest_of",
+        "training.resumable.advance_to",
+        "training.resumable.take_up",
+        "training.score.loss_and_accuracy",
+        "training.score.mean_losses",
+        "training.seeds.copied",
+        "training.seeds.model_seeds",
         "training.result.tensors_of",
         "core.GivenSpectrum.reaches",
         "linalg.Balance.reaches",
@@ -1264,6 +1328,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "rotation.distinct_modes",
         "training.course.Course.arms_at",
         "training.course.Course.has_point",
+        "training.buffer.row_length",
         "training.buffer.WeightBuffer",
         "training.buffer.WeightBuffer.differentiate",
         "training.buffer.WeightBuffer.copies",
@@ -1297,8 +1362,8 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "model.prefix.tiled_cache",
         "model.prefix.PrefixRun.states",
         "tasks.pairs.told_number",
-        "training.language.trainer.Corpus",
-        "training.language.trainer.Corpus.batch",
+        "training.language.corpus.Corpus",
+        "training.language.corpus.Corpus.batch",
         "training.language.trainer.token_loss",
         "training.language.store.train_side_by_side",
     ),

@@ -21,7 +21,8 @@ from ace.training.buffer import WeightBuffer
 from ace.training.ensemble import DropoutMasks, Weights, initial_weights, mask_values, member, stacked_logits
 from ace.training.recipe import Recipe, parse_recipe
 from ace.training.result import load_ensemble, save_ensemble
-from ace.training.trainer import EnsembleTrainer, train
+from ace.training.train import train
+from ace.training.trainer import EnsembleTrainer
 from ace.training.transformer import Architecture, SmallTransformer
 from fixtures import zoo
 from invariants.contracts import builders

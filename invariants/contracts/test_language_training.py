@@ -20,14 +20,13 @@ import torch
 from torch import nn
 
 from ace.errors import ArtifactError, InputError, RecipeError
-from ace.training.language import trainer as training
+from ace.training import resumable
+from ace.training.language.corpus import Corpus
+from ace.training.language.recipe import LanguageRecipe, read_language_recipe
 from ace.training.language.store import PROVENANCE, load_language_folder, store_language_model
 from ace.training.language.trainer import (
-    Corpus,
-    LanguageRecipe,
     LanguageTrainer,
     TrainedLanguageModel,
-    read_language_recipe,
     train_language_model,
     untrained_model,
 )
@@ -78,7 +77,7 @@ def test_a_training_that_stopped_and_went_on_gives_the_same_weights(
 def test_saving_at_every_step_changes_nothing(
     tmp_path: Path, trained: TrainedLanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "PARTIAL_SECONDS", 0.0)
+    monkeypatch.setattr(resumable, "PARTIAL_SECONDS", 0.0)
     found = train_language_model(TINY, 0, partial=tmp_path / "partial.json")
     assert (tmp_path / "partial.json").exists()
     assert same(found.model, trained.model)
@@ -211,6 +210,7 @@ def test_a_foreign_folder_is_refused(folder: Path, tmp_path: Path) -> None:
         ({"schema": 2}, "expected a document of schema 1, got schema 2"),
         ({"files": {}}, "expected an entry `files` with digests"),
         ({"files": "all"}, "expected an entry `files` with digests"),
+        ({"files": {"model.safetensors": 3}}, "expected an entry `files` with digests"),
     ):
         path.write_text(json.dumps(stored | change))
         with pytest.raises(ArtifactError, match=words):
@@ -226,16 +226,18 @@ from dataclasses import replace
 from pathlib import Path
 
 if __name__ == "__main__":
+    from ace.training import resumable
     from ace.training.language import store as language_store
     from ace.training.language import trainer as language
+    from ace.training.language.recipe import LanguageRecipe
     from fixtures.language_zoo import obtain_language_models
 
     what, cache, steps = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    recipe = language.LanguageRecipe("tiny", (1, 2), 24, 1, 16, 2, 1e-2, 0.01, 1.0, 2, steps, 4, 1, 5)
+    recipe = LanguageRecipe("tiny", (1, 2), 24, 1, 16, 2, 1e-2, 0.01, 1.0, 2, steps, 4, 1, 5)
     if what == "obtain":
         obtain_language_models(recipe, cache=cache, progress=False)
     else:
-        language.PARTIAL_SECONDS = 0.0
+        resumable.PARTIAL_SECONDS = 0.0
         advance = language.LanguageTrainer.advance
 
         def slowly(trainer):
@@ -401,7 +403,7 @@ def test_a_recipe_file_gives_the_recipe_of_its_name(tmp_path: Path) -> None:
         ({"sentences": ["a", 2]}, "tiny.sentences | 'a'"),
         ({"heads": 3}, "tiny.heads | divisor of width 16 | 3"),
         ({"warmup": 6}, "tiny.warmup | fewer than 6 | 6"),
-        ({"learning_rate": 0}, "tiny.learning_rate | positive | 0"),
+        ({"learning_rate": 0}, "tiny.learning_rate | above 0 | 0"),
         ({"learning_rate": "fast"}, "tiny.learning_rate | 'fast'"),
         ({"clip": True}, "tiny.clip | True"),
         ({"weight_decay": -0.1}, "tiny.weight_decay | -0.1"),

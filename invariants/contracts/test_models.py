@@ -13,7 +13,7 @@ import pytest
 import torch
 import transformers as hf
 
-from ace.tasks.fragment import judge
+from ace.tasks.fragment.judge import judge
 from invariants.contracts import families
 
 ROOT = Path(__file__).parents[2]

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ace.errors import ArtifactError
-from ace.files import remove_artifact
+from ace.files import load_artifact, remove_artifact, save_artifact
 from ace.tasks import Split
-from ace.training import trainer as training
+from ace.training import resumable
 from ace.training.ensemble import DropoutMasks, Weights, initial_weights, mask_values, member, stacked_logits
 from ace.training.recipe import Recipe
 from ace.training.result import TrainedEnsemble, save_ensemble
-from ace.training.trainer import EnsembleTrainer, train
+from ace.training.train import train
+from ace.training.trainer import EnsembleTrainer
 from ace.training.transformer import Architecture, Block, SmallTransformer, initialise
 from invariants.contracts import builders
 
@@ -400,7 +401,7 @@ def test_train_goes_on_from_an_unfinished_training_and_keeps_it_until_the_result
 
 
 def test_train_stores_what_it_has_every_few_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "PARTIAL_SECONDS", 0.0)
+    monkeypatch.setattr(resumable, "PARTIAL_SECONDS", 0.0)
     record = tmp_path / "partial.json"
     train(builders.recipe(), partial=record)
     assert json.loads(record.read_text())["epoch"] == builders.recipe().schedule.epochs
@@ -435,12 +436,25 @@ def finished(folder: Path) -> Path:
     return folder / "partial.json"
 
 
+def losses_of_three(folder: Path) -> Path:
+    """A training of two models with the losses of three."""
+    tensors, document = load_artifact(partial(folder))
+    save_artifact(folder / "partial.json", {**tensors, "losses": torch.zeros(2, 3)}, document)
+    return folder / "partial.json"
+
+
 FOREIGN: dict[str, tuple[Callable[[Path], Path], str]] = {
     "another recipe": (lambda f: partial(f, builders.recipe(ensemble={"seed": 5})), "expected recipe"),
     "another version of torch": (edited("torch", "1.0.0"), "expected torch"),
     "another device": (edited("device", "cuda"), "expected device"),
     "no identity": (edited("recipe", None), "expected recipe"),
+    "no epoch": (edited("epoch", None), "expected an entry `epoch` in 0..4, got None"),
+    "an epoch beyond the last": (edited("epoch", 5), "expected an entry `epoch` in 0..4, got 5"),
+    "no curve": (edited("curve", None), "expected entries `seconds` and `curve`"),
+    "seconds in words": (edited("seconds", "long"), "expected entries `seconds` and `curve`, got 'long'"),
+    "an epoch before the first step": (edited("epoch", 0), "unfinished training: 'arm0/exp_avg' of shape none"),
     "truncated weights": (damaged, "corrupt or truncated"),
+    "losses of another ensemble": (losses_of_three, "unfinished training: 'losses' of shape .*, 2"),
     "other tensors": (finished, "unfinished training"),
 }
 

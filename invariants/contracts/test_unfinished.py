@@ -9,7 +9,7 @@ from ace.report.record import result
 from ace.report.table import explain, markdown, terminal
 from ace.stats import exact
 from ace.study.run_history import GrokkingSubject, History, with_progress
-from ace.training.trainer import train
+from ace.training.train import train
 from ace.verify import judge
 from invariants.contracts import builders
 from invariants.contracts.test_courses import LAST, addition

@@ -19,10 +19,11 @@ import pytest
 
 from ace.errors import ArtifactError, NotTrained, RecipeError
 from ace.extract import extract_core
-from ace.training import trainer as training
+from ace.training import resumable
 from ace.training.recipe import Recipe
 from ace.training.result import TrainedEnsemble, save_ensemble
-from ace.training.trainer import EnsembleTrainer, train
+from ace.training.train import train
+from ace.training.trainer import EnsembleTrainer
 from fixtures import zoo
 from fixtures.zoo import Zoo
 from invariants.contracts import builders, child
@@ -173,7 +174,7 @@ def test_another_recipe_of_the_same_name_gets_weights_of_its_own(tmp_path: Path,
 def test_a_crash_between_training_and_storing_loses_neither(
     tmp_path: Path, trainings: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "PARTIAL_SECONDS", 0.0)
+    monkeypatch.setattr(resumable, "PARTIAL_SECONDS", 0.0)
 
     def crash(*_: object) -> None:
         raise Crash

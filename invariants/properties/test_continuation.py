@@ -15,9 +15,10 @@ from ace.model.language import LanguageModel, wrap_model
 from ace.model.prefix import PrefixRun
 from ace.tasks import Split
 from ace.tasks.agreement import COPULA, HELD, REGULAR, AgreementTask, Contrast, Prompts
-from ace.tasks.fragment import vocabulary
+from ace.tasks.fragment.words import vocabulary
+from ace.training.language.recipe import LanguageRecipe
 from ace.training.language.tokenizer import word_tokenizer
-from ace.training.language.trainer import LanguageRecipe, untrained_model
+from ace.training.language.trainer import untrained_model
 
 SEVERAL = Contrast((" are", " were often near the key"), (" is old", " was"))
 TOLERANCE = 1e-4  # nats, of float32 sums in another order

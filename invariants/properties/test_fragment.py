@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from ace.tasks import Split
 from ace.tasks.agreement import COPULA, FRAMES, HAVE, HELD, REGULAR, SIMPLE, AgreementTask, Contrast
-from ace.tasks.fragment import COPULAS, NOUNS, VERBS, judge, story, vocabulary
+from ace.tasks.fragment.judge import judge
+from ace.tasks.fragment.story import story
+from ace.tasks.fragment.words import COPULAS, NOUNS, VERBS, vocabulary
 from ace.training.language.tokenizer import END, word_tokenizer
 from invariants.properties.strategies import seeds
 

@@ -18,7 +18,8 @@ from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
 from ace.study.prompts import PromptStudies, PromptStudy, PromptSubject, rank_of
 from ace.tasks.base import Split
-from ace.tasks.fragment import COPULAS, judge
+from ace.tasks.fragment.judge import judge
+from ace.tasks.fragment.words import COPULAS
 
 TEXTS = 64
 RANDOM_TEXTS = 32  # each along a random subspace of its own

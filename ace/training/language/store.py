@@ -20,7 +20,8 @@ import torch
 from ace.errors import ArtifactError
 from ace.files import read_json, remove_artifact, sha256_of, write_json
 from ace.model.language import quiet_transformers
-from ace.training.language.trainer import LanguageRecipe, TrainedLanguageModel, train_language_model
+from ace.training.language.recipe import LanguageRecipe
+from ace.training.language.trainer import TrainedLanguageModel, train_language_model
 
 PROVENANCE = "provenance.json"
 SCHEMA = 1
@@ -79,7 +80,11 @@ def read_folder_provenance(folder: Path) -> dict[str, Any]:
     path = folder / PROVENANCE
     document = read_json(path, SCHEMA)
     files = document.get("files")
-    if not isinstance(files, dict) or "model.safetensors" not in files:
+    if (
+        not isinstance(files, dict)
+        or "model.safetensors" not in files
+        or not all(isinstance(digest, str) for digest in files.values())
+    ):
         raise ArtifactError(f"{path}: expected an entry `files` with digests of the model's files, got {files!r}")
     return document
 

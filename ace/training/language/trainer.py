@@ -6,115 +6,32 @@ same whatever its neighbours and however many cores there are. Models train side
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ace.check import check_count
-from ace.errors import ArtifactError, InputError, RecipeError
-from ace.files import load_artifact, save_artifact
-from ace.tasks.fragment import story, vocabulary
+from ace.errors import InputError
+from ace.tasks.fragment.words import vocabulary
+from ace.training.arms import MOMENTS
+from ace.training.checkpoint import Progress, load_unfinished, require_shapes, save_unfinished
+from ace.training.language.corpus import Corpus
+from ace.training.language.recipe import LanguageRecipe
 from ace.training.language.tokenizer import word_tokenizer
-from ace.training.recipe import read_entries
+from ace.training.resumable import advance_to, take_up
+from ace.training.seeds import model_seeds
 
-PARTIAL_SECONDS = 20.0
 CURVE_POINTS = 40
 TEST_SEQUENCES = 64
-MOMENTS = ("exp_avg", "exp_avg_sq")
-
-
-@dataclass(frozen=True)
-class LanguageRecipe:
-    """Everything that determines a few language models which differ only in their seed.
-
-    Attributes:
-        name: stem of the recipe file.
-        sentences: fewest and most sentences of a story.
-        positions: context, and length of the training sequences that stories are packed into.
-        blocks, width, heads: sizes of the GPT-2 architecture; the feed-forward width is 4 times the width.
-        learning_rate: of AdamW, at its highest: it rises linearly over `warmup` steps and falls linearly to 0.
-        weight_decay, clip: of AdamW, and the largest norm of a gradient.
-        steps, batch: optimiser steps, and sequences in each.
-        models, seed: how many models, and the base of their streams.
-    """
-
-    name: str
-    sentences: tuple[int, int]
-    positions: int
-    blocks: int
-    width: int
-    heads: int
-    learning_rate: float
-    weight_decay: float
-    clip: float
-    warmup: int
-    steps: int
-    batch: int
-    models: int
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        counts = ("blocks", "width", "heads", "warmup", "steps", "batch", "models")
-        try:
-            for name in counts:
-                check_count(name, getattr(self, name))
-            check_count("positions", self.positions, smallest=2)  # one token predicts nothing
-            check_count("seed", self.seed, smallest=0)
-            for count in self.sentences:
-                check_count("sentences", count)
-        except (InputError, TypeError) as error:
-            raise RecipeError(f"{self.name}.{error}") from error
-        if len(self.sentences) != 2 or self.sentences[0] > self.sentences[1]:
-            raise RecipeError(f"{self.name}.sentences: expected fewest and most, got {list(self.sentences)}")
-        if self.width % self.heads:
-            raise RecipeError(f"{self.name}.heads: expected a divisor of width {self.width}, got {self.heads}")
-        if self.warmup >= self.steps:
-            raise RecipeError(f"{self.name}.warmup: expected fewer than {self.steps} steps, got {self.warmup}")
-        for name, lowest in (("learning_rate", 0.0), ("clip", 0.0), ("weight_decay", -1e-300)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not lowest < value < math.inf:
-                raise RecipeError(f"{self.name}.{name}: expected a positive number, got {value!r}")
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the canonical JSON of all entries but the name."""
-        entries = asdict(self)
-        del entries["name"]
-        return hashlib.sha256(json.dumps(entries, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-    @property
-    def address(self) -> str:
-        """`name-` and 12 hexadecimal digits of the digest."""
-        return f"{self.name}-{self.digest[:12]}"
-
-
-def read_language_recipe(path: Path) -> LanguageRecipe:
-    """Recipe from a TOML file; its name is the file's stem.
-
-    Raises:
-        RecipeError: unreadable, missing or unknown keys, values out of range.
-    """
-    entries = read_entries(path)
-    known = {field.name for field in fields(LanguageRecipe)} - {"name"}
-    unknown, missing = sorted(set(entries) - known), sorted(known - set(entries) - {"seed"})
-    if unknown or missing:
-        raise RecipeError(f"{path.stem}: unknown key(s) {unknown}, missing key(s) {missing}")
-    if not isinstance(entries["sentences"], list):
-        raise RecipeError(f"{path.stem}.sentences: expected fewest and most, got {entries['sentences']!r}")
-    return LanguageRecipe(path.stem, tuple(entries.pop("sentences")), **entries)
+UNIT = "step"
 
 
 @dataclass(frozen=True)
@@ -146,52 +63,44 @@ def untrained_model(recipe: LanguageRecipe, index: int) -> nn.Module:
         eos_token_id=tokenizer.eos_token_id,
     )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_seeds(recipe, index)[0])
+        torch.manual_seed(model_seeds(recipe.seed, index)[0])
         model: nn.Module = GPT2LMHeadModel(config)
     return model.eval()
 
 
-def _seeds(recipe: LanguageRecipe, index: int) -> tuple[int, int]:
-    """Seeds of one model's weights and of its text."""
-    first, second = np.random.SeedSequence(recipe.seed, spawn_key=(index,)).generate_state(2)
-    return int(first), int(second)
-
-
-class Corpus:
-    """Stories of the fragment, each after an end-of-text token, packed into sequences of full length."""
-
-    def __init__(self, recipe: LanguageRecipe, seed: int) -> None:
-        self._recipe, self._seed = recipe, seed
-        self._tokenizer = word_tokenizer(vocabulary(), sys.maxsize)  # stories are cut after encoding
-
-    def batch(self, step: int, sequences: int) -> Tensor:
-        """(sequences, positions) token ids of one step; the same step gives the same text."""
-        rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(step,)))
-        wanted = sequences * self._recipe.positions
-        fewest, most = self._recipe.sentences
-        ids: list[int] = []
-        while len(ids) < wanted:
-            texts = [story(rng, int(rng.integers(fewest, most + 1))) for _ in range(32)]
-            ids += [token for encoded in self._tokenizer(texts)["input_ids"] for token in encoded]
-        return torch.tensor(ids[:wanted]).view(sequences, self._recipe.positions)
-
-
 class LanguageTrainer:
-    """The state of one model's training: weights, optimiser moments, step, curve."""
+    """One model of a recipe in training: weights, optimiser, step and curve.
+
+    Attributes:
+        step: how many steps are done; seconds: how long they took.
+        loss: of the last step, in nats a token; NaN before the first.
+        curve: points with step and train_loss.
+    """
 
     def __init__(self, recipe: LanguageRecipe, index: int) -> None:
         self.recipe, self.index = recipe, index
         self.model = untrained_model(recipe, index).train()
         self.step = 0
         self.seconds = 0.0
-        self.curve: list[dict[str, float]] = []
-        self._corpus = Corpus(recipe, _seeds(recipe, index)[1])
+        self.loss = math.nan
+        self.curve: list[dict[str, Any]] = []
+        self._corpus = Corpus(recipe, model_seeds(recipe.seed, index)[1])
         self._optimiser = torch.optim.AdamW(
             self.model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
 
-    def advance(self) -> float:
-        """Take one optimiser step; return its loss in nats a token."""
+    @property
+    def done(self) -> int:
+        """How many steps are done."""
+        return self.step
+
+    @property
+    def status(self) -> str:
+        """The loss of the last step."""
+        return f"loss {self.loss:.3f}"
+
+    def advance(self) -> None:
+        """Take one optimiser step; add a point to the curve where one is due."""
         started = time.perf_counter()
         recipe = self.recipe
         rate = min((self.step + 1) / recipe.warmup, (recipe.steps - self.step) / (recipe.steps - recipe.warmup))
@@ -202,11 +111,11 @@ class LanguageTrainer:
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
         self._optimiser.step()
+        self.loss = float(loss.detach())
         self.step += 1
         if self.step % max(1, recipe.steps // CURVE_POINTS) == 0 or self.step == recipe.steps:
-            self.curve.append({"step": self.step, "train_loss": float(loss.detach())})
+            self.curve.append({"step": self.step, "train_loss": self.loss})
         self.seconds += time.perf_counter() - started
-        return float(loss.detach())
 
     @torch.no_grad()
     def test_loss(self) -> float:
@@ -219,30 +128,20 @@ class LanguageTrainer:
         for name, parameter in self.model.named_parameters():
             state = self._optimiser.state.get(parameter, {})
             tensors |= {f"{moment}/{name}": state[moment] for moment in MOMENTS if moment in state}
-        progress = {"step": self.step, "seconds": self.seconds, "curve": self.curve}
-        save_artifact(record, tensors, self._identity() | progress)
+        save_unfinished(record, tensors, self._identity(), UNIT, Progress(self.step, self.seconds, self.curve))
 
     def restore(self, record: Path) -> None:
-        """Continue a training that `save` stored.
+        """Go on from a training that `save` stored; what cannot be continued leaves this trainer as it was.
 
         Raises:
             ArtifactError: corrupt, or of another recipe, model or versions, so that the result could differ.
         """
-        tensors, stored = load_artifact(record)
-        for key, value in self._identity().items():
-            if stored.get(key) != value:
-                raise ArtifactError(f"{record}: expected {key} {value!r}, got {stored.get(key)!r}")
-        step = stored.get("step")
-        if not isinstance(step, int) or not 0 <= step <= self.recipe.steps or not {"seconds", "curve"} <= set(stored):
-            raise ArtifactError(
-                f"{record}: expected the progress of a training of {self.recipe.steps} steps, got {step!r}"
-            )
-        kinds = ("weights", *MOMENTS) if step else ("weights",)
+        tensors, progress = load_unfinished(record, self._identity(), UNIT, self.recipe.steps)
+        kinds = ("weights", *MOMENTS) if progress.done else ("weights",)
         named = dict(self.model.named_parameters())
-        expected = {f"{kind}/{name}": value.shape for kind in kinds for name, value in named.items()}
-        if {name: value.shape for name, value in tensors.items()} != expected:
-            raise ArtifactError(f"{record}: expected an unfinished training, got other tensors")
-        self.step, self.seconds, self.curve = step, stored["seconds"], stored["curve"]
+        require_shapes(record, tensors, {f"{kind}/{name}": v.shape for kind in kinds for name, v in named.items()})
+        self.step, self.seconds, self.curve = progress.done, progress.seconds, progress.curve
+        self._optimiser.state.clear()
         with torch.no_grad():
             for name, parameter in named.items():
                 parameter.copy_(tensors[f"weights/{name}"])
@@ -273,21 +172,9 @@ def train_language_model(
         InputError: the recipe has no such model.
     """
     trainer = LanguageTrainer(recipe, index)
-    if partial is not None and partial.exists():
-        try:
-            trainer.restore(partial)
-        except ArtifactError:
-            trainer = LanguageTrainer(recipe, index)  # what cannot go on to the same weights is worth nothing
-    resumed, stored = trainer.step, time.perf_counter()
-    name = f"{recipe.name}/{index}"
-    with tqdm(total=recipe.steps, initial=resumed, desc=name, unit="step", position=index, disable=not progress) as bar:
-        while trainer.step < recipe.steps:
-            loss = trainer.advance()
-            bar.update()
-            bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
-            if partial is not None and time.perf_counter() - stored > PARTIAL_SECONDS:
-                trainer.save(partial)
-                stored = time.perf_counter()
+    resumed = take_up(trainer, partial)
+    title = f"{recipe.name}/{index}"
+    advance_to(trainer, recipe.steps, partial=partial, title=title, unit=UNIT, progress=progress, line=index)
     provenance = {
         "name": recipe.name,
         "recipe": recipe.digest,
