@@ -185,13 +185,13 @@ def continue_text(
     cache, current = None, tokens
     if tokens.shape[1] > 1:
         with restricted_head(language, torch.tensor([0])):
-            cache = language.model(input_ids=tokens[:, :-1], use_cache=True).past_key_values
+            _, cache = language.run(tokens[:, :-1], store=True)
         current = tokens[:, -1:]
     tuples: list[bool] = []
     for _ in range(steps):
         if steering is None:
-            output = language.model(input_ids=current, past_key_values=cache, use_cache=True)
-            logits, cache = output.logits[:, -1], output.past_key_values
+            logits, cache = language.run(current, cache, store=True)
+            logits = logits[:, -1]
         else:
             logits, cache = _steered(language, current, cache, steering, tuples)
         current = sample_likeliest(logits, top_k, generator).to(tokens.device)
@@ -222,17 +222,17 @@ def _steered(
         reading(model, (steering.site,), states),
         returned_tuples(model, anatomy, [] if tuples else tuples),
     ):
-        output = model(input_ids=current, past_key_values=cache, use_cache=True)
-    clean = narrow.contrast(output.logits[:, -1])
+        logits, cache = language.run(current, cache, store=True)
+    clean = narrow.contrast(logits[:, -1])
     state = states[steering.site.index][:, -1]
     pushing = partial(_pushed_logits, language, steering.site, current[:, -1:], before, tuples)
     if steering.site.linear_tail:
         removed = steering.contrast(pushing(steering.scaled(state, torch.zeros(1, len(state)))))[0]
         gains = steering.mirroring(clean, removed.to(clean.device))
-        return pushing(steering.scaled(state, gains[None]))[0], output.past_key_values
+        return pushing(steering.scaled(state, gains[None]))[0], cache
     tried = pushing(steering.candidates(state))
     picked = steering.pick(clean, steering.contrast(tried))
-    return tried[picked, torch.arange(len(state), device=picked.device)], output.past_key_values
+    return tried[picked, torch.arange(len(state), device=picked.device)], cache
 
 
 def _among(steering: Steering, wanted: Tensor) -> Steering:
@@ -267,8 +267,8 @@ def _steered_at_once(
         hooked(model, site, join),
         reading(model, (top,), states),
     ):
-        output = model(input_ids=current.repeat(times, 1), past_key_values=cache, use_cache=True)
-    clean, *tried = steering.contrast(output.logits[:, -1]).split(rows)
+        logits, _ = language.run(current.repeat(times, 1), cache)
+    clean, *tried = steering.contrast(logits[:, -1]).split(rows)
     picked = steering.pick(clean, torch.stack(tried))
     edited = states[top.index][rows:, -1].unflatten(0, (-1, rows))
     chosen = edited[picked, torch.arange(rows, device=picked.device)]
@@ -286,6 +286,5 @@ def _pushed_logits(
         skipped_blocks(language.model, language.anatomy, site.index, tuples),
         hooked(language.model, site, lambda state: replacement.to(state.device)),
     ):
-        output = language.model(input_ids=current.repeat(count, 1), past_key_values=cache, use_cache=cache is not None)
-    found: Tensor = output.logits[:, -1]
-    return found.view(count, rows, -1)
+        logits, _ = language.run(current.repeat(count, 1), cache)
+    return logits[:, -1].view(count, rows, -1)

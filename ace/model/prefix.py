@@ -160,7 +160,7 @@ class PrefixRun:
         if prefix.shape[1] == 0:
             return None
         with torch.no_grad(), restricted_head(self._language, torch.tensor([0])):
-            cache = self._language.model(input_ids=prefix.to(self._language.device), use_cache=True).past_key_values
+            _, cache = self._language.run(prefix.to(self._language.device), store=True)
         if cache is None or not hasattr(cache, "layers"):
             raise SiteError(f"{self._language.name}: expected a model that stores keys and values, got {type(cache)}")
         return repeated_cache(cache, lambda stored: stored.repeat_interleave(tails, dim=0)) if tails > 1 else cache
@@ -175,8 +175,7 @@ class PrefixRun:
 
     def _logits(self, times: int, cache: Any) -> Tensor:
         tails = self._encoded.tails.flatten(0, 1).repeat(times, 1).to(self._language.device)
-        found: Tensor = self._language.model(input_ids=tails, past_key_values=cache, use_cache=cache is not None).logits
-        return found
+        return self._language.run(tails, cache)[0]
 
     @property
     def nbytes(self) -> int:

@@ -8,6 +8,7 @@ import json
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -928,10 +929,7 @@ for schema in (0, 2, "1", None):
     )
 
 # --- language models --------------------------------------------------------------------------------------------------
-GPT2 = families.language(families.family("gpt2"))
 SHORT = families.prompts(families.SINGLE, families.TEXTS[:2])
-GROUP = continuation.encode_prompts(GPT2, SHORT)[0]
-RUN = prefix.PrefixRun(GPT2, GROUP)
 TASK = agreement.AgreementTask()
 TINY_LANGUAGE = language_training.LanguageRecipe("tiny", (1, 2), 24, 1, 16, 2, 1e-2, 0.01, 1.0, 2, 6, 4, 2)
 
@@ -977,7 +975,23 @@ class Encoding(nn.Module):
     config = SimpleNamespace(is_encoder_decoder=True)
 
 
-BARE = replace(GROUP, prefix=GROUP.prefix[:, :0])
+def gpt2() -> language.LanguageModel:
+    return families.language(families.family("gpt2"))
+
+
+@cache
+def group() -> continuation.Encoded:
+    return continuation.encode_prompts(gpt2(), SHORT)[0]
+
+
+def bare() -> continuation.Encoded:
+    """The same prompts as if they had one token each."""
+    return replace(group(), prefix=group().prefix[:, :0])
+
+
+@cache
+def prefix_run() -> prefix.PrefixRun:
+    return prefix.PrefixRun(gpt2(), group())
 
 
 def prompts_of(*texts: str, labels: list[int] | None = None, **changes: Any) -> agreement.Prompts:
@@ -1010,13 +1024,13 @@ bad(
 )
 bad(
     "model.language.LanguageModel.encode: no token",
-    lambda _: replace(GPT2, tokenizer=Wordless()).encode("a"),
+    lambda _: replace(gpt2(), tokenizer=Wordless()).encode("a"),
     "prompt | at least one token | 'a'",
 )
-bad("model.language.LanguageModel.encode: too long", lambda _: GPT2.encode(40 * " key"), "prompt | at most | 32 | 41")
+bad("model.language.LanguageModel.encode: too long", lambda _: gpt2().encode(40 * " key"), "prompt | at most | 32 | 41")
 bad(
     "model.language.LanguageModel.encode_all: one of many",
-    lambda _: GPT2.encode_all(["the key", 40 * " key"]),
+    lambda _: gpt2().encode_all(["the key", 40 * " key"]),
     "prompt | at most | 32 | 41",
 )
 bad(
@@ -1042,46 +1056,50 @@ bad(
 )
 bad(
     "model.continuation.encode_prompts: the same tokens",
-    lambda _: continuation.encode_prompts(GPT2, SHORT.under(agreement.Contrast((" xyz",), (" zyx",)))),
+    lambda _: continuation.encode_prompts(gpt2(), SHORT.under(agreement.Contrast((" xyz",), (" zyx",)))),
     "continuation | different tokens | same",
 )
 bad(
     "model.continuation.encode_prompts: no token of its own",
-    lambda _: continuation.encode_prompts(GPT2, SHORT.under(agreement.Contrast(("s",), ("z",)))),
+    lambda _: continuation.encode_prompts(gpt2(), SHORT.under(agreement.Contrast(("s",), ("z",)))),
     "continuation | tokens of its own | 's'",
 )
 bad(
     "model.prefix.PrefixRun: no keys and values",
-    lambda _: prefix.PrefixRun(language.wrap_model(Silent(), families.tokenizer()), GROUP),
+    lambda _: prefix.PrefixRun(language.wrap_model(Silent(), families.tokenizer()), group()),
     "Silent | stores keys and values",
     SiteError,
 )
 bad(
     "model.prefix.PrefixRun: NaN",
-    lambda _: prefix.PrefixRun(language.wrap_model(Silent(NAN), families.tokenizer()), BARE),
+    lambda _: prefix.PrefixRun(language.wrap_model(Silent(NAN), families.tokenizer()), bare()),
     "contrast | finite | prompts [0, 1]",
 )
 bad(
     "model.prefix.PrefixRun.push: shape",
-    lambda _: RUN.push(GPT2.anatomy.site(0), torch.zeros(2, families.WIDTH)),
+    lambda _: prefix_run().push(gpt2().anatomy.site(0), torch.zeros(2, families.WIDTH)),
     "edited | (m, 2, 16) | (2, 16)",
 )
-bad("model.prefix.PrefixRun.push_all: no site", lambda _: RUN.push_all({}), "edited | one site or more | none")
+bad("model.prefix.PrefixRun.push_all: no site", lambda _: prefix_run().push_all({}), "edited | one site or more | none")
 bad(
     "model.prefix.PrefixRun.push_all: no such site",
-    lambda _: RUN.push_all({9: torch.zeros(1, 2, 16)}),
+    lambda _: prefix_run().push_all({9: torch.zeros(1, 2, 16)}),
     "0..4 | 9",
     SiteError,
 )
 bad(
     "model.prefix.PrefixRun.push_all: shape at one of two sites",
-    lambda _: RUN.push_all({0: torch.zeros(1, 2, families.WIDTH), 1: torch.zeros(1, 3, families.WIDTH)}),
+    lambda _: prefix_run().push_all({0: torch.zeros(1, 2, families.WIDTH), 1: torch.zeros(1, 3, families.WIDTH)}),
     "edited | (m, 2, 16) | (1, 3, 16)",
 )
-bad("model.prefix.PrefixRun.push_all: rows", lambda _: RUN.push_all({0: torch.zeros(1, 2, 16)}, rows=0), "rows | 1 | 0")
+bad(
+    "model.prefix.PrefixRun.push_all: rows",
+    lambda _: prefix_run().push_all({0: torch.zeros(1, 2, 16)}, rows=0),
+    "rows | 1 | 0",
+)
 bad(
     "model.prefix.PrefixRun.push_logits: width",
-    lambda _: RUN.push_logits(GPT2.anatomy.site(0), torch.zeros(1, 2, 3)),
+    lambda _: prefix_run().push_logits(gpt2().anatomy.site(0), torch.zeros(1, 2, 3)),
     "edited | (m, 2, 16) | (1, 2, 3)",
 )
 
@@ -1106,11 +1124,11 @@ bad("auc.estimate: NaN", lambda _: discrimination.estimate("auc", NAN, np.zeros(
 
 
 def steering(plural: tuple[int, ...] = (1,), singular: tuple[int, ...] = (2,), **options: Any) -> generate.Steering:
-    return generate.Steering(GPT2.anatomy.site(1), lambda states: states, plural, singular, **options)
+    return generate.Steering(gpt2().anatomy.site(1), lambda states: states, plural, singular, **options)
 
 
 def continued(prompts: Tensor, steps: int, **options: Any) -> Call:
-    return lambda _: generate.continue_text(GPT2, prompts, steps, GENERATOR, **options)
+    return lambda _: generate.continue_text(gpt2(), prompts, steps, GENERATOR, **options)
 
 
 bad("model.generate.Steering: no token", lambda _: steering(()), "tokens | disjoint | ()")
@@ -1119,7 +1137,7 @@ bad("model.generate.Steering: rising", lambda _: steering(strengths=(-2.0, -1.0)
 bad("model.generate.Steering: none", lambda _: steering(strengths=()), "strengths | ()")
 bad(
     "model.generate.first_tokens: the same",
-    lambda _: generate.first_tokens(GPT2, "the key", agreement.Contrast((" is old",), (" is very",))),
+    lambda _: generate.first_tokens(gpt2(), "the key", agreement.Contrast((" is old",), (" is very",))),
     "contrast | first token | is_old",
 )
 bad("model.generate.continue_text: no ids", continued(gaussian(0, 1, 2), 3), "inputs | integer | (1, 2)")
@@ -1261,6 +1279,9 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "report.record.write_document",
         "report.record.compare",
         "model.sites.state_place",
+        "model.stored_keys.cache_keyword",
+        "model.stored_keys.output_cache",
+        "model.language.LanguageModel.run",
         "model.late_rows.leading_rows",
         "model.late_rows.growing_batch",
         "auc.simple_auc",

@@ -18,7 +18,6 @@ from invariants.contracts.builders import gaussian
 from invariants.contracts.families import FAMILIES, SINGLE, WIDTH, Family
 
 STEPS, TOP_K = 8, 5
-PLURAL, SINGULAR = first_tokens(families.language(families.family("gpt2")), "the key", SINGLE)
 
 
 def core() -> Core:
@@ -30,7 +29,7 @@ def ids(language: LanguageModel, *texts: str) -> Tensor:
 
 
 def steering(language: LanguageModel, site: int) -> Steering:
-    return Steering(language.anatomy.site(site), core_component(core()), PLURAL, SINGULAR)
+    return Steering(language.anatomy.site(site), core_component(core()), *first_tokens(language, "the key", SINGLE))
 
 
 @torch.no_grad()
