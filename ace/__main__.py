@@ -47,8 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _steer(chosen: argparse.Namespace) -> str:
     import torch
 
-    from ace.model.generate import Steering, continue_text, core_component, first_tokens
+    from ace.model.generate import continue_text
     from ace.model.language import load_language_model
+    from ace.model.steer import Steering, core_component, first_tokens
     from ace.study.prompts import LanguageStudy, rank_of
     from ace.tasks.agreement import COPULA, TASKS, AgreementTask
     from ace.tasks.base import Split

@@ -42,19 +42,19 @@ class Encoded:
         return self.tails.shape[2] == 1
 
     @property
-    def wanted(self) -> Tensor | None:
+    def tokens(self) -> Tensor | None:
         """Token ids whose logits are needed; None for the whole vocabulary, where logits have to be normalised."""
         return torch.unique(self.targets) if self.single else None
 
-    def contrast(self, logits: Tensor, wanted: Tensor | None) -> Tensor:
-        """(m, n) contrasts in float32 from logits (m * n * q, s, v), v being the tokens `wanted` or the vocabulary."""
+    def contrast(self, logits: Tensor, tokens: Tensor | None) -> Tensor:
+        """(m, n) contrasts in float32 from logits (m * n * q, s, v), those of the token ids `tokens` (v) or of all."""
         n, q, s, c = self.targets.shape
         values = logits.float().view(-1, n, q, s, logits.shape[-1])
         targets = self.targets.to(logits.device)
-        if wanted is None:
+        if tokens is None:
             values = values.log_softmax(dim=-1)
         else:
-            targets = torch.searchsorted(wanted.to(logits.device), targets)
+            targets = torch.searchsorted(tokens.to(logits.device), targets)
         chosen = values.gather(-1, targets.expand(len(values), n, q, s, c))
         return (chosen * self.weights.to(logits.device)).sum(dim=(2, 3, 4))
 

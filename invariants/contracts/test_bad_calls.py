@@ -34,7 +34,7 @@ from ace.errors import (
 )
 from ace.extract import checked, extract_core, extract_factors, extract_stream, head_sensitivities
 from ace.measure import MEASURES, Measurement, Subject
-from ace.model import continuation, generate, language, observe, prefix, sites
+from ace.model import continuation, generate, language, observe, prefix, sites, steer
 from ace.model.intervene import Intervention, intervening, rank_scan
 from ace.moments import moments
 from ace.report import record
@@ -1123,21 +1123,21 @@ bad(
 bad("auc.estimate: NaN", lambda _: discrimination.estimate("auc", NAN, np.zeros(2), 4), "auc | finite")
 
 
-def steering(plural: tuple[int, ...] = (1,), singular: tuple[int, ...] = (2,), **options: Any) -> generate.Steering:
-    return generate.Steering(gpt2().anatomy.site(1), lambda states: states, plural, singular, **options)
+def steering(plural: tuple[int, ...] = (1,), singular: tuple[int, ...] = (2,), **options: Any) -> steer.Steering:
+    return steer.Steering(gpt2().anatomy.site(1), lambda states: states, plural, singular, **options)
 
 
 def continued(prompts: Tensor, steps: int, **options: Any) -> Call:
     return lambda _: generate.continue_text(gpt2(), prompts, steps, GENERATOR, **options)
 
 
-bad("model.generate.Steering: no token", lambda _: steering(()), "tokens | disjoint | ()")
-bad("model.generate.Steering: a shared token", lambda _: steering((2, 3)), "tokens | disjoint | (2, 3)")
-bad("model.generate.Steering: rising", lambda _: steering(strengths=(-2.0, -1.0)), "strengths | falling | (-2.0, -1.0)")
-bad("model.generate.Steering: none", lambda _: steering(strengths=()), "strengths | ()")
+bad("model.steer.Steering: no token", lambda _: steering(()), "tokens | disjoint | ()")
+bad("model.steer.Steering: a shared token", lambda _: steering((2, 3)), "tokens | disjoint | (2, 3)")
+bad("model.steer.Steering: rising", lambda _: steering(strengths=(-2.0, -1.0)), "strengths | falling | (-2.0, -1.0)")
+bad("model.steer.Steering: none", lambda _: steering(strengths=()), "strengths | ()")
 bad(
-    "model.generate.first_tokens: the same",
-    lambda _: generate.first_tokens(gpt2(), "the key", agreement.Contrast((" is old",), (" is very",))),
+    "model.steer.first_tokens: the same",
+    lambda _: steer.first_tokens(gpt2(), "the key", agreement.Contrast((" is old",), (" is very",))),
     "contrast | first token | is_old",
 )
 bad("model.generate.continue_text: no ids", continued(gaussian(0, 1, 2), 3), "inputs | integer | (1, 2)")
@@ -1254,8 +1254,8 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "core.Null.choose",
         "study.claim.Bound.place",
         "study.claim.Bound.margin",
-        "model.generate.Steering.scaled",
-        "model.generate.Steering.mirroring",
+        "model.steer.Steering.scaled",
+        "model.steer.Steering.mirroring",
         "tasks.base.stationary",
         "training.checkpoint.save_artifact",
         "training.result.save_ensemble",
@@ -1283,27 +1283,32 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "model.stored_keys.output_cache",
         "model.language.LanguageModel.run",
         "model.late_rows.leading_rows",
-        "model.late_rows.growing_batch",
+        "model.late_rows.rows_joining_late",
         "auc.simple_auc",
         "auc.chance_halfwidth",
-        "model.generate.Steering.contrast",
-        "model.generate.Steering.candidates",
-        "model.generate.Steering.pick",
-        "model.generate.core_component",
+        "model.steer.Steering.contrast",
+        "model.steer.Steering.candidates",
+        "model.steer.Steering.pick",
+        "model.steer.core_component",
         "model.generate.sample_likeliest",
         "linalg.weighted_frames",
         "model.continuation.Encoded.contrast",
         "model.continuation.scattered",
-        "model.prefix.HeadRows",
-        "model.prefix.HeadRows.forward",
-        "model.prefix.restricted_head",
-        "model.prefix.skipped_blocks",
+        "model.partial_runs.HeadRows",
+        "model.partial_runs.HeadRows.forward",
+        "model.partial_runs.restricted_head",
+        "model.partial_runs.skipped_blocks",
         "model.observe.reading",
-        "model.late_rows.replaced_forwards",
+        "model.partial_runs.replaced_forwards",
         "auc.cluster_sums",
-        "model.prefix.returned_tuples",
-        "model.prefix.repeated_cache",
-        "model.prefix.tiled_cache",
+        "model.partial_runs.returned_tuples",
+        "model.stored_keys.repeated_cache",
+        "model.stored_keys.tiled_cache",
+        "model.stored_keys.KeyMemory",
+        "model.stored_keys.KeyMemory.joined",
+        "model.stored_keys.layer_for_rows",
+        "model.steer.Steering.among",
+        "model.steer.steered_logits",
         "model.prefix.PrefixRun.states",
         "tasks.pairs.told_number",
         "training.language.trainer.Corpus",

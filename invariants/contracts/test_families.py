@@ -15,7 +15,8 @@ from ace.extract import extract_core
 from ace.model.continuation import encode_prompts, scattered
 from ace.model.intervene import MODES, Intervention, intervening
 from ace.model.language import LanguageModel, wrap_model
-from ace.model.prefix import PrefixRun, restricted_head
+from ace.model.partial_runs import restricted_head
+from ace.model.prefix import PrefixRun
 from ace.model.sites import Site, find_sites, hooked
 from ace.tasks.agreement import Contrast, Prompts
 from invariants.contracts import families

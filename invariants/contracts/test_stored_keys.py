@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+import transformers as hf
 from torch import Tensor, nn
 
 from ace.model.language import wrap_model
-from ace.model.stored_keys import CACHE_NAMES, cache_keyword, output_cache
+from ace.model.stored_keys import CACHE_NAMES, KeyMemory, cache_keyword, layer_for_rows, output_cache, tiled_cache
 from invariants.contracts import families
+from invariants.contracts.builders import gaussian
 from invariants.contracts.families import FAMILIES, Family
 
 
@@ -81,3 +83,49 @@ def test_the_name_of_every_family_is_one_that_its_forward_takes(family: Family) 
 def test_a_model_that_names_no_cache_has_the_older_name_and_an_output_without_one_has_none() -> None:
     assert cache_keyword(nn.Linear(1, 1)) == CACHE_NAMES[-1]
     assert output_cache(SimpleNamespace(logits=1)) is None
+
+
+# --- a block run for more rows than are stored ------------------------------------------------------------------------
+STORED, FRESH, TIMES = 2, 3, 3  # rows, new positions, and how often the rows are repeated
+
+
+class Interrupted(Exception):
+    """Raised in the midst of a block."""
+
+
+def filled() -> hf.DynamicCache:
+    """Two layers of two rows and four positions."""
+    cache = hf.DynamicCache()
+    for layer in range(2):
+        cache.update(gaussian(layer, STORED, 1, 4, 8), gaussian(layer + 2, STORED, 1, 4, 8), layer)
+    return cache
+
+
+def fresh() -> tuple[Tensor, Tensor]:
+    return gaussian(5, TIMES * STORED, 1, FRESH, 8), gaussian(6, TIMES * STORED, 1, FRESH, 8)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize("kept", [0, STORED])
+def test_a_layer_lent_for_more_rows_gives_all_keys_and_keeps_the_first_rows(layer: int, kept: int) -> None:
+    cache, before, wanted = filled(), filled(), tiled_cache(filled(), TIMES)
+    memory = KeyMemory(TIMES * STORED)
+    with layer_for_rows(cache, layer, TIMES * STORED, memory, kept):
+        given = [part.clone() for part in cache.update(*fresh(), layer)]
+    assert all(torch.equal(*pair) for pair in zip(given, wanted.update(*fresh(), layer), strict=True))
+    if kept:
+        before.update(*(part[:kept] for part in fresh()), layer)
+    if kept or layer:
+        assert torch.equal(cache.layers[layer].keys, before.layers[layer].keys)
+        assert torch.equal(cache.layers[layer].values, before.layers[layer].values)
+    assert cache.get_seq_length() == (4 if layer else 4 + FRESH)  # the first layer tells how many are stored
+    assert torch.equal(cache.layers[1 - layer].keys, filled().layers[1 - layer].keys)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_layer_lent_to_a_block_that_broke_off_is_put_back(layer: int) -> None:
+    cache = filled()
+    own = cache.layers[layer]
+    with pytest.raises(Interrupted), layer_for_rows(cache, layer, TIMES * STORED, KeyMemory(TIMES * STORED), STORED):
+        raise Interrupted
+    assert cache.layers[layer] is own

@@ -16,7 +16,8 @@ from ace.auc import Ints
 from ace.errors import Inapplicable
 from ace.families.agreement.subject import AgreementSubject, agreement_of
 from ace.linalg import random_frames
-from ace.model.generate import Steering, continue_text, core_component, first_tokens
+from ace.model.generate import continue_text
+from ace.model.steer import Steering, core_component, first_tokens
 from ace.stats import Array, Estimate, bootstrap
 from ace.study.measurement import Measurement
 from ace.study.prompts import LanguageStudy, rank_of
