@@ -22,7 +22,7 @@ from ace.model.observe import reading
 from ace.model.partial_runs import restricted_head, returned_tuples, skipped_blocks
 from ace.model.sites import Site, hooked
 from ace.model.stored_keys import tiled_cache
-from ace.tasks.agreement import Contrast
+from ace.tasks.prompt import Contrast
 
 STRENGTHS = (-0.75, -1.0, -1.5, -2.5)
 LIMIT = 10.0  # of a computed strength, so that a core that hardly moves the contrast is not magnified without end
@@ -123,7 +123,7 @@ def first_tokens(language: LanguageModel, text: str, contrast: Contrast) -> tupl
     start = len(language.encode(text))
     wanted, other = (
         {language.encode(text + continuation)[start] for continuation in texts}
-        for texts in (contrast.plural, contrast.singular)
+        for texts in (contrast.wanted, contrast.other)
     )
     if not wanted - other or not other - wanted:
         raise InputError(f"contrast: expected continuations that differ in their first token, got {contrast}")

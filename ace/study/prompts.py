@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -22,8 +21,8 @@ from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
 from ace.stats import Array
 from ace.study.memory import SHARED
-from ace.tasks.agreement import Contrast, Prompts
 from ace.tasks.base import Split
+from ace.tasks.prompt import Contrast, Prompts, PromptTask
 
 SIZES = {Split.EXTRACTION: 400, Split.SELECTION: 200, Split.EVALUATION: 400}
 MODES = ("keep", "remove", "flip")
@@ -31,14 +30,6 @@ RANKS = 8  # the largest rank looked at
 MARGIN = 0.02  # of sufficiency, and what counts as a tie between sites
 DEEP = 0.8  # "below the top": sites at this depth or less
 BEHAVES = 0.7  # AUC from which on a model agrees at all
-
-
-class PromptSource(Protocol):
-    """A task that gives prompts on disjoint splits."""
-
-    def prompts(self, split: Split, count: int, seed: int = 0) -> Prompts:
-        """At most `count` prompts of a split."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +68,7 @@ class LanguageStudy:
     def __init__(
         self,
         language: LanguageModel,
-        source: PromptSource,
+        source: PromptTask,
         *,
         contrast: Contrast | None = None,
         own_labels: bool = False,

@@ -22,8 +22,7 @@ from ace.model.sites import find_sites, hooked
 from ace.study.measurement import Measurement
 from ace.study.tokens import Study, Subject
 from ace.tasks import ModularAddition
-from ace.tasks.base import Batch, require_disjoint
-from ace.tasks.modular_addition import HELD_OUT
+from ace.tasks.base import HELD_OUT, Batch, require_disjoint
 from ace.training.course import Course
 from ace.training.result import TrainedEnsemble
 from ace.training.transformer import SmallTransformer

@@ -20,7 +20,7 @@ from ace.model.sites import Site, find_sites
 from ace.model.steer import Steering
 from ace.stats import RESAMPLES, Array
 from ace.tasks import ModularAddition
-from ace.tasks.modular_addition import HELD_OUT
+from ace.tasks.base import HELD_OUT
 from ace.training.recipe import Recipe
 from ace.training.transformer import SmallTransformer
 

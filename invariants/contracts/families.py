@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ace.model.language import LanguageModel, wrap_model
 from ace.model.stored_keys import cache_keyword
 from ace.tasks import Split
-from ace.tasks.agreement import Contrast, Prompts
+from ace.tasks.prompt import Contrast, Prompts
 from ace.training.language.tokenizer import word_tokenizer
 
 BLOCKS, WIDTH, HEADS, POSITIONS, WINDOW = 4, 16, 2, 32, 4
@@ -38,7 +38,7 @@ def tokenizer() -> Any:
 
 def prompts(contrast: Contrast = SINGLE, texts: tuple[str, ...] = TEXTS) -> Prompts:
     labels = torch.arange(len(texts)).numpy() % 2
-    return Prompts(texts, labels, texts, -torch.ones(len(texts)).long().numpy(), (contrast,), Split.EVALUATION)
+    return Prompts(texts, labels, ("singular", "plural"), texts, (contrast,), Split.EVALUATION)
 
 
 def randomised(model: nn.Module, seed: int = 5) -> nn.Module:

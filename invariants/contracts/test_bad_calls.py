@@ -51,6 +51,7 @@ from ace.tasks import (
     fragment,
     low_rank_chain,
     mess3,
+    prompt,
 )
 from ace.tasks import pairs as minimal_pairs
 from ace.training import checkpoint, ensemble, result, trainer
@@ -256,7 +257,7 @@ bad("extract.checked: float32", returned(basis=builders.core().basis.float()), "
 bad("extract.checked: no readers", returned(readers=gaussian(0, 0, 8)), "readers (3, 8) | (0, 8)", ExtractorError)
 bad("extract.checked: no mean", returned(mean=gaussian(0, 1)), "mean (8,) | (1,)", ExtractorError)
 
-# --- ace.model.sites --------------------------------------------------------------------------------------------------------
+# --- ace.model.sites --------------------------------------------------------------------------------------------------
 FOREIGN = sites.Site(0, 0.0, "layers.0", linear_tail=False)
 bad(
     "model.sites.Anatomy.site: above",
@@ -308,7 +309,7 @@ bad(
 )
 
 
-# --- ace.model.observe ------------------------------------------------------------------------------------------------------
+# --- ace.model.observe ------------------------------------------------------------------------------------------------
 def broken_model() -> SmallTransformer:
     """Token 4 has an infinite embedding, so the sequences that hold it have no finite states."""
     model = builders.model()
@@ -361,7 +362,7 @@ bad(
     "site 2 | finite sensitivities | rows [0, 1, 2, 3]",
 )
 
-# --- ace.model.intervene ----------------------------------------------------------------------------------------------------
+# --- ace.model.intervene ----------------------------------------------------------------------------------------------
 KEEP = Intervention(builders.core(), "keep")
 RESAMPLE = Intervention(builders.core(), "keep", reference="resample")
 
@@ -418,7 +419,7 @@ bad("model.intervene.rank_scan: projector", lambda _: scanned(projector="skew"),
 bad("model.intervene.rank_scan: chunk", lambda _: scanned(chunk=0), "chunk | at least 1 | 0")
 
 
-# --- ace.model.generate -----------------------------------------------------------------------------------------------------
+# --- ace.model.generate -----------------------------------------------------------------------------------------------
 def sampled(model: Any = None, start: Tensor = IDS[:, :1], steps: int = 3, **options: Any) -> object:
     return generate.sample_tokens(model or builders.model(), start, steps, torch.Generator(), **options)
 
@@ -994,16 +995,16 @@ def prefix_run() -> prefix.PrefixRun:
     return prefix.PrefixRun(gpt2(), group())
 
 
-def prompts_of(*texts: str, labels: list[int] | None = None, **changes: Any) -> agreement.Prompts:
+def prompts_of(*texts: str, labels: list[int] | None = None, **changes: Any) -> prompt.Prompts:
     fields: dict[str, Any] = {
         "texts": texts,
         "labels": np.zeros(len(texts), dtype=np.int64) if labels is None else np.array(labels),
-        "heads": texts,
-        "attractors": np.zeros(len(texts), dtype=np.int64),
+        "names": ("no", "yes"),
+        "groups": texts,
         "contrasts": (agreement.COPULA,),
         "split": Split.EVALUATION,
     }
-    return agreement.Prompts(**(fields | changes))
+    return prompt.Prompts(**(fields | changes))
 
 
 def pairs_in(content: str, name: str = "pairs.jsonl") -> Call:
@@ -1056,12 +1057,12 @@ bad(
 )
 bad(
     "model.continuation.encode_prompts: the same tokens",
-    lambda _: continuation.encode_prompts(gpt2(), SHORT.under(agreement.Contrast((" xyz",), (" zyx",)))),
+    lambda _: continuation.encode_prompts(gpt2(), SHORT.under(prompt.Contrast((" xyz",), (" zyx",)))),
     "continuation | different tokens | same",
 )
 bad(
     "model.continuation.encode_prompts: no token of its own",
-    lambda _: continuation.encode_prompts(gpt2(), SHORT.under(agreement.Contrast(("s",), ("z",)))),
+    lambda _: continuation.encode_prompts(gpt2(), SHORT.under(prompt.Contrast(("s",), ("z",)))),
     "continuation | tokens of its own | 's'",
 )
 bad(
@@ -1123,8 +1124,8 @@ bad(
 bad("auc.estimate: NaN", lambda _: discrimination.estimate("auc", NAN, np.zeros(2), 4), "auc | finite")
 
 
-def steering(plural: tuple[int, ...] = (1,), singular: tuple[int, ...] = (2,), **options: Any) -> steer.Steering:
-    return steer.Steering(gpt2().anatomy.site(1), lambda states: states, plural, singular, **options)
+def steering(wanted: tuple[int, ...] = (1,), other: tuple[int, ...] = (2,), **options: Any) -> steer.Steering:
+    return steer.Steering(gpt2().anatomy.site(1), lambda states: states, wanted, other, **options)
 
 
 def continued(prompts: Tensor, steps: int, **options: Any) -> Call:
@@ -1137,24 +1138,30 @@ bad("model.steer.Steering: rising", lambda _: steering(strengths=(-2.0, -1.0)), 
 bad("model.steer.Steering: none", lambda _: steering(strengths=()), "strengths | ()")
 bad(
     "model.steer.first_tokens: the same",
-    lambda _: steer.first_tokens(gpt2(), "the key", agreement.Contrast((" is old",), (" is very",))),
+    lambda _: steer.first_tokens(gpt2(), "the key", prompt.Contrast((" is old",), (" is very",))),
     "contrast | first token | is_old",
 )
 bad("model.generate.continue_text: no ids", continued(gaussian(0, 1, 2), 3), "inputs | integer | (1, 2)")
 bad("model.generate.continue_text: no steps", continued(IDS, 0), "steps | 1 | 0")
 bad("model.generate.continue_text: no candidates", continued(IDS, 1, top_k=0), "top_k | 1 | 0")
 
-bad("tasks.agreement.Contrast: empty", lambda _: agreement.Contrast((), (" is",)), "plural | at least one | ()")
-bad("tasks.agreement.Contrast: text", lambda _: agreement.Contrast((" are",), " is"), "singular | ' is'")  # type: ignore[arg-type]
+bad("tasks.prompt.Contrast: empty", lambda _: prompt.Contrast((), (" is",)), "wanted | at least one | ()")
+bad("tasks.prompt.Contrast: text", lambda _: prompt.Contrast((" are",), " is"), "other | ' is'")  # type: ignore[arg-type]
+bad("tasks.prompt.Contrast: no text", lambda _: prompt.Contrast((" are",), ("",)), "other | none of them empty")
+bad("tasks.prompt.Contrast: shared", lambda _: prompt.Contrast((" a", " b"), (" b",)), "different | [' b']")
+bad("tasks.prompt.Prompts: none", lambda _: prompts_of(), "prompts | some")
+bad("tasks.prompt.Prompts: few groups", lambda _: prompts_of("a", "b", groups=("a",)), "prompts | 2 | groups | 1")
 bad(
-    "tasks.agreement.Contrast: no text", lambda _: agreement.Contrast((" are",), ("",)), "singular | none of them empty"
+    "tasks.prompt.Prompts: attractors",
+    lambda _: prompts_of("a", "b", attractors=np.zeros(1)),
+    "prompts | 2 | attractors | 1",
 )
-bad("tasks.agreement.Contrast: shared", lambda _: agreement.Contrast((" a", " b"), (" b",)), "different | [' b']")
-bad("tasks.agreement.Prompts: none", lambda _: prompts_of(), "prompts | some")
-bad("tasks.agreement.Prompts: too few heads", lambda _: prompts_of("a", "b", heads=("a",)), "prompts | 2 | heads | 1")
-bad("tasks.agreement.Prompts: empty text", lambda _: prompts_of("a", " "), "texts | not empty")
-bad("tasks.agreement.Prompts: label", lambda _: prompts_of("a", "b", labels=[0, 2]), "labels | 0 | 1 | [0, 2]")
-bad("tasks.agreement.Prompts: contrasts", lambda _: prompts_of("a", contrasts=()), "prompts | 0")
+bad("tasks.prompt.Prompts: names", lambda _: prompts_of("a", names=("no", "no")), "names | different | 'no'")
+bad("tasks.prompt.Prompts: empty text", lambda _: prompts_of("a", " "), "texts | not empty")
+bad("tasks.prompt.Prompts: label", lambda _: prompts_of("a", "b", labels=[0, 2]), "labels | 0 (no) | 1 (yes) | [0, 2]")
+bad("tasks.prompt.Prompts: contrasts", lambda _: prompts_of("a", contrasts=()), "prompts | 0")
+bad("tasks.prompt.check_names: one", lambda _: prompt.check_names(("no",)), "names | two names | ('no',)")
+bad("tasks.prompt.check_names: empty", lambda _: prompt.check_names(("no", "")), "names | none of them empty")
 bad("tasks.agreement.AgreementTask.prompts: training", lambda _: TASK.prompts(Split.TRAINING, 3), "split | 'training'")
 bad("tasks.agreement.AgreementTask.prompts: none", lambda _: TASK.prompts(Split.SELECTION, 0), "count | 1 | 0")
 bad("tasks.fragment.story: no sentence", lambda _: fragment.story(RNG, 0), "sentences | 1 | 0")
@@ -1170,12 +1177,12 @@ bad("tasks.pairs.read_pairs: columns", pairs_in('{"text": "a"}'), "line 1 | prom
 bad("tasks.pairs.read_pairs: nothing", pairs_in(""), "pairs.jsonl | singular rows | 0 in all")
 bad(
     "tasks.pairs.read_pairs: label",
-    pairs_in("prompt,good,bad,label\nThe key,is,are,dual\n", "pairs.csv"),
-    "pairs.csv, line 2 | label | 'dual'",
+    pairs_in("prompt,good,bad,label\nA,is,are,one\nA,was,were,one\nB,are,is,two\nC,is,are,dual\n", "pairs.csv"),
+    "pairs.csv, line 5 | label one or two | 'dual'",
 )
 bad(
     "tasks.pairs.MinimalPairs.prompts: training",
-    lambda _: minimal_pairs.MinimalPairs("a", {}, 0).prompts(Split.TRAINING, 3),
+    lambda _: minimal_pairs.MinimalPairs("a", ("no", "yes"), {}, 0).prompts(Split.TRAINING, 3),
     "split | 'training'",
 )
 
@@ -1310,7 +1317,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "model.steer.Steering.among",
         "model.steer.steered_logits",
         "model.prefix.PrefixRun.states",
-        "tasks.pairs.told_number",
+        "tasks.verb_forms.told_number",
         "training.language.trainer.Corpus",
         "training.language.trainer.Corpus.batch",
         "training.language.trainer.token_loss",
@@ -1318,8 +1325,8 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
     ),
     "any token ids have a text; rows are NumPy's to refuse; a Contrast was checked when it was built": (
         "model.language.LanguageModel.decode",
-        "tasks.agreement.Prompts.take",
-        "tasks.agreement.Prompts.under",
+        "tasks.prompt.Prompts.take",
+        "tasks.prompt.Prompts.under",
     ),
     "a part of the transformer or its trainer, called with shapes that a checked Architecture fixes": (
         "training.ensemble.DropoutMasks.take",
@@ -1340,7 +1347,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "training.language.store.store_language_model",
         "training.trainer.remove_partial",
     ),
-    "abstract; its implementations stand in the table": ("tasks.base.Task.draw",),
+    "abstract; its implementations stand in the table": ("tasks.base.Task.draw", "tasks.prompt.PromptTask.prompts"),
 }
 # Claims' quantities and their helpers take a Study or Subject, which refuses what is wrong with it when it is built;
 # the parts of a Study take an index below its length.

@@ -13,7 +13,7 @@ from ace.model.generate import continue_text, sample_likeliest
 from ace.model.intervene import Intervention, intervening
 from ace.model.language import LanguageModel
 from ace.model.steer import LIMIT, Steering, core_component, first_tokens
-from ace.tasks.agreement import Contrast
+from ace.tasks.prompt import Contrast
 from invariants.contracts import families
 from invariants.contracts.builders import gaussian
 from invariants.contracts.families import FAMILIES, SINGLE, WIDTH, Family

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ace.auc import Ints
 from ace.errors import Inapplicable
-from ace.families.agreement.subject import AgreementSubject, agreement_of
+from ace.families.agreement.subject import agreement_of
 from ace.linalg import random_frames
 from ace.model.generate import continue_text
 from ace.model.steer import Steering, core_component, first_tokens
@@ -66,7 +66,7 @@ def generation(subject: object) -> Measurement:
     estimates, controls, details = [], [], []
     for k, study in enumerate(found.studies):
         texts = {kind: _texts(study, kind) for kind in ("clean", "flipped", "random")}
-        judged = {kind: _judged(found, study, kind, written) for kind, written in texts.items()}
+        judged = {kind: _judged(study, kind, written) for kind, written in texts.items()}
         for kind, result in judged.items():
             if result.copulas.sum() < ENOUGH:
                 raise Inapplicable(f"seed {k}: {int(result.copulas.sum())} copulas in {kind} text, too few to judge")
@@ -137,10 +137,10 @@ def _steering(study: LanguageStudy, rows: Ints, kind: str) -> Steering:
     return Steering(site, component, *tokens)
 
 
-def _judged(subject: AgreementSubject, study: LanguageStudy, kind: str, texts: Sequence[str]) -> Judged:
+def _judged(study: LanguageStudy, kind: str, texts: Sequence[str]) -> Judged:
     rows, _ = _prompts(study, kind)
     prompts = study.prompts(Split.EVALUATION).take(rows)
-    if subject.exact_judge:
+    if study.source.fragment:
         return _columns([_by_grammar(text) for text in texts])
     pairs = zip(texts, prompts.texts, prompts.labels, strict=True)
     return _columns([_first_copula(text[len(prompt) :], int(label)) for text, prompt, label in pairs])

@@ -23,9 +23,9 @@ from ace.model.sites import Site
 from ace.stats import Array
 from ace.study.controls import DRAWS, KINDS
 from ace.study.prompts import MODES, Choice, LanguageStudy, rank_of
-from ace.tasks.agreement import Contrast, Prompts
 from ace.tasks.base import Split
 from ace.tasks.fragment import vocabulary
+from ace.tasks.prompt import Contrast, Prompts
 
 CONTROL_PROMPTS = 16  # of the evaluation split, half of each number, that random subspaces are pushed through
 OTHERS = 3  # arbitrary contrasts
@@ -44,7 +44,6 @@ class AgreementSubject:
         transfers: contrasts of verbs that no core was extracted for, by name.
         rerun: the command that reruns one of its claims, with `{claim}` in the claim's place.
         attractors: whether prompts have a noun between head and verb.
-        exact_judge: whether generated text is the fragment's, which its grammar judges exactly.
     """
 
     name: str
@@ -53,7 +52,6 @@ class AgreementSubject:
     transfers: Mapping[str, Contrast] = field(default_factory=dict)
     rerun: str = ""
     attractors: bool = True
-    exact_judge: bool = False
 
     def __len__(self) -> int:
         return len(self.studies)
