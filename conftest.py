@@ -25,6 +25,7 @@ from ace.study.run_history import History, grokking_subject, one_thread
 from ace.study.tokens import ClaimSubject, Study, Subject
 from ace.tasks.agreement import TASKS, AgreementTask
 from ace.tasks.pairs import read_pairs
+from ace.tasks.prompt import PromptTask
 from ace.training.language.trainer import untrained_model
 from ace.training.result import TrainedEnsemble
 from fixtures.language_zoo import language_recipe, obtain_language_models
@@ -140,7 +141,7 @@ class Languages:
                 since=self._config.stash[SESSION].started,
                 progress=not hasattr(self._config, "workerinput"),
             )
-        task = AgreementTask()
+        task = AgreementTask(fragment=True)
         wrapped = [wrap_model(found.model, found.tokenizer, wanted.name) for found in models]
         return AgreementSubject(
             wanted.name,
@@ -148,7 +149,6 @@ class Languages:
             lambda k: wrap_model(untrained_model(wanted, k), wrapped[k].tokenizer, wanted.name),
             task.transfers,
             f'pytest invariants -k "{{claim}}-{size}"',
-            exact_judge=True,
         )
 
     def _users_model(self) -> ClaimSubject:
@@ -156,10 +156,10 @@ class Languages:
         name = option("--ace-model")
         rerun = f'pytest invariants --ace-model {name} -k "{{claim}}"'
         chosen = option("--ace-task") or "agreement"
-        task, source = TASKS.get(chosen), None
+        task: PromptTask | None = TASKS.get(chosen)
         if task is None:
             try:
-                source = read_pairs(Path(chosen))
+                task = read_pairs(Path(chosen))
             except AceError as error:
                 pytest.exit(f"--ace-task: one of {', '.join(TASKS)}, or a file: {error}", pytest.ExitCode.USAGE_ERROR)
         try:
@@ -176,11 +176,11 @@ class Languages:
             pytest.exit(f"--ace-model: {error}", pytest.ExitCode.USAGE_ERROR)
         return AgreementSubject(
             Path(name).name,
-            (LanguageStudy(language, task or source, extractor=self._extractor),),
+            (LanguageStudy(language, task, extractor=self._extractor),),
             lambda k: fresh_twin(language, k),
-            task.transfers if task else {},
+            task.transfers,
             rerun,
-            attractors=task is not None and task.attractors,
+            attractors=task.attractors,
         )
 
 

@@ -11,6 +11,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ace.errors import AceError
@@ -47,10 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _steer(chosen: argparse.Namespace) -> str:
     import torch
 
-    from ace.model.generate import Steering, continue_text, core_component, first_tokens
+    from ace.model.generate import continue_text
     from ace.model.language import load_language_model
-    from ace.study.prompts import LanguageStudy, rank_of
-    from ace.tasks.agreement import COPULA, TASKS, AgreementTask
+    from ace.model.steer import Steering, core_component, first_tokens
+    from ace.study.prompts import PromptStudy, rank_of
+    from ace.tasks.agreement import TASKS, AgreementTask
     from ace.tasks.base import Split
     from ace.tasks.pairs import read_pairs
 
@@ -59,7 +61,7 @@ def _steer(chosen: argparse.Namespace) -> str:
     )
     source = TASKS.get(chosen.task) or read_pairs(Path(chosen.task))
     if isinstance(source, AgreementTask) and chosen.prompt[:1].islower():
-        source = AgreementTask(source.attractors, capital=False, opening=source.opening)  # as the prompt is written
+        source = replace(source, capital=False)  # as the prompt is written
     prompt = torch.tensor([language.encode(chosen.prompt)])
 
     def written(steering: Steering | None) -> str:
@@ -68,11 +70,11 @@ def _steer(chosen: argparse.Namespace) -> str:
 
     if not chosen.flip:
         return f"{textwrap.fill(written(None), _width())}\n"
-    study = LanguageStudy(language, source)
+    study = PromptStudy(language, source)
     study.require_behaviour(language.name)
     site = study.top.site if chosen.site is None else language.anatomy.site(chosen.site)
     core = study.core(site, rank_of(study.top) if chosen.site is None else 1)
-    contrast = COPULA if isinstance(source, AgreementTask) else study.prompts(Split.EXTRACTION).contrasts[0]
+    contrast = source.contrast or study.prompts(Split.EXTRACTION).contrasts[0]
     steering = Steering(site, core_component(core), *first_tokens(language, chosen.prompt, contrast))
     heading = f"{language.name}, {site}, rank {core.dimension}, AUC {study.behaviour.auc[0]:.3f}\n\n"
     return heading + _side_by_side(("clean", written(None)), ("flipped", written(steering)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-
 from ace.measure import Subject
+
 from ace.verify import Verdict, verify_claim
 
 Settle = Callable[[Verdict], None]

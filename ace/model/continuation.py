@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ace.errors import InputError
 from ace.model.language import LanguageModel
-from ace.tasks.agreement import Contrast, Prompts
+from ace.tasks.prompt import Contrast, Prompts
 
 ROWS = 64  # prompts of a group: bounds the memory of stored keys and values
 
@@ -42,19 +42,19 @@ class Encoded:
         return self.tails.shape[2] == 1
 
     @property
-    def wanted(self) -> Tensor | None:
+    def tokens(self) -> Tensor | None:
         """Token ids whose logits are needed; None for the whole vocabulary, where logits have to be normalised."""
         return torch.unique(self.targets) if self.single else None
 
-    def contrast(self, logits: Tensor, wanted: Tensor | None) -> Tensor:
-        """(m, n) contrasts in float32 from logits (m * n * q, s, v), v being the tokens `wanted` or the vocabulary."""
+    def contrast(self, logits: Tensor, tokens: Tensor | None) -> Tensor:
+        """(m, n) contrasts in float32 from logits (m * n * q, s, v), those of the token ids `tokens` (v) or of all."""
         n, q, s, c = self.targets.shape
         values = logits.float().view(-1, n, q, s, logits.shape[-1])
         targets = self.targets.to(logits.device)
-        if wanted is None:
+        if tokens is None:
             values = values.log_softmax(dim=-1)
         else:
-            targets = torch.searchsorted(wanted.to(logits.device), targets)
+            targets = torch.searchsorted(tokens.to(logits.device), targets)
         chosen = values.gather(-1, targets.expand(len(values), n, q, s, c))
         return (chosen * self.weights.to(logits.device)).sum(dim=(2, 3, 4))
 
@@ -66,9 +66,9 @@ def encode_prompts(language: LanguageModel, prompts: Prompts, *, rows: int = ROW
         InputError: a prompt or continuation without tokens, or one that changes how the prompt before it is split.
     """
     groups: dict[tuple[int, int, int, int], list[tuple[int, list[int], list[tuple[list[int], float]]]]] = {}
-    contrasts = prompts.contrasts * len(prompts) if len(prompts.contrasts) == 1 else prompts.contrasts
+    contrasts = prompts.each_contrast
     texts = [
-        [text, *(text + continuation for continuation in (*contrast.plural, *contrast.singular))]
+        [text, *(text + continuation for continuation in (*contrast.wanted, *contrast.other))]
         for text, contrast in zip(prompts.texts, contrasts, strict=True)
     ]
     ids = iter(language.encode_all([text for row in texts for text in row]))
@@ -89,27 +89,23 @@ def encode_prompts(language: LanguageModel, prompts: Prompts, *, rows: int = ROW
 def _scored(
     text: str, prompt: list[int], wholes: Sequence[list[int]], contrast: Contrast
 ) -> list[tuple[list[int], float]]:
-    """Continuations as ids, each with its weight: the mean of the plural ones less that of the singular ones.
+    """Continuations as ids, each with its weight in the mean of the wanted ones less that of the others.
 
     Args:
-        wholes: ids of the text with each continuation, plural ones first.
+        wholes: ids of the text with each continuation, the wanted ones first.
     """
-    found = []
-    signs = [1.0 / len(contrast.plural)] * len(contrast.plural) + [-1.0 / len(contrast.singular)] * len(
-        contrast.singular
-    )
-    for whole, continuation, weight in zip(wholes, (*contrast.plural, *contrast.singular), signs, strict=True):
+    scored = []
+    wanted, other = len(contrast.wanted), len(contrast.other)
+    weights = [1.0 / wanted] * wanted + [-1.0 / other] * other
+    for whole, continuation, weight in zip(wholes, (*contrast.wanted, *contrast.other), weights, strict=True):
         if whole[: len(prompt)] != prompt or len(whole) == len(prompt):
             raise InputError(
                 f"continuation: expected tokens of its own after the prompt, got {continuation!r} after {text!r}"
             )
-        found.append((whole[len(prompt) :], weight))
-    ids = [tuple(found_ids) for found_ids, _ in found]
-    if len(set(ids)) < len(ids):
-        raise InputError(
-            f"continuation: expected different tokens for plural and singular, got the same after {text!r}"
-        )
-    return found
+        scored.append((whole[len(prompt) :], weight))
+    if len({tuple(ids) for ids, _ in scored}) < len(scored):
+        raise InputError(f"continuation: expected different tokens for each, got the same of two after {text!r}")
+    return scored
 
 
 def _encoded(

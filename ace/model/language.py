@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from ace.check import check_choice
 from ace.errors import ArtifactError, InputError, SiteError, TokenizerError
 from ace.model.sites import Anatomy, find_sites, hooked
+from ace.model.stored_keys import cache_keyword, output_cache
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 PRECISE = torch.float32  # of contrasts, whatever the weights
@@ -24,7 +26,7 @@ class LanguageModel:
     """A causal language model in evaluation mode.
 
     Attributes:
-        model: called as model(input_ids=..., past_key_values=..., use_cache=...), gives an output with `logits`.
+        model: takes `input_ids`, `use_cache` and what it stored before, and gives an output with `logits`: see `run`.
         tokenizer: of the Hugging Face convention.
         anatomy: blocks, final norm, head and sites.
         name: what it was loaded from.
@@ -45,6 +47,21 @@ class LanguageModel:
     def vocabulary(self) -> int:
         """How many tokens the head gives logits of."""
         return int(self.model.get_submodule(self.anatomy.head).out_features)  # type: ignore[arg-type]
+
+    @cached_property
+    def _cache_name(self) -> str:
+        return cache_keyword(self.model)
+
+    def run(self, ids: Tensor, cache: Any = None, *, store: bool = False) -> tuple[Tensor, Any]:
+        """Logits (n, s, v) of token ids (n, s), and what is stored then: keys and values of all positions so far.
+
+        Args:
+            cache: what was stored of the positions before; the model adds to it.
+            store: begin to store where there is no cache; without, None is returned in its place.
+        """
+        before = {} if cache is None else {self._cache_name: cache}
+        output = self.model(input_ids=ids, use_cache=store or cache is not None, **before)
+        return output.logits, output_cache(output)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a prompt, with the special tokens that the tokenizer puts in front.

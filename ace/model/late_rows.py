@@ -1,18 +1,19 @@
-"""A run whose batch grows from block to block: rows that belong to a higher site wait until it is reached.
+"""A run whose rows join late: the rows of a higher site wait until the run reaches it.
 
-Edits at all sites of a model so share one run: every block's weights are read once, for as many rows as are there.
+Edits at all sites of a model so share one run, in which every block's weights are read once.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from torch import Tensor, cat, nn
 
+from ace.model.partial_runs import replaced_forwards
 from ace.model.sites import Anatomy, state_place
+from ace.model.stored_keys import KeyMemory, layer_for_rows
 
 
 def leading_rows(value: Any, count: int, total: int) -> Any:
@@ -32,7 +33,7 @@ def leading_rows(value: Any, count: int, total: int) -> Any:
 
 
 @contextmanager
-def growing_batch(
+def rows_joining_late(
     model: nn.Module,
     anatomy: Anatomy,
     counts: Sequence[int],
@@ -44,123 +45,33 @@ def growing_batch(
     """Inside, block l works on the first counts[l] of `total` rows and hands on the others unchanged.
 
     Args:
-        counts: for every block, never falling.
+        counts: for every block, never falling, each a multiple of the rows that the cache has.
         tuples: for every block, whether it returns a tuple that begins with the state, or the state itself.
-        cache: what the model is run with, or None; its layers hold the keys and values of the prefix for fewer rows,
-            which are repeated.
-        kept: of that many rows, the first, the cache also stores the new keys and values, as if they were run alone.
+        cache: what the model is run with, or None; the rows of its layers, fewer than a block's, are repeated for it.
+        kept: afterwards the cache also has the new keys and values of that many rows, the first: all that it has rows
+            for, or none.
     """
-    rooms = _Rooms(total)
+    memory = KeyMemory(total)
 
-    def partly(layer: int, real: Callable[..., Any]) -> Callable[..., Any]:
-        return _partly(real, counts[layer], total, tuples[layer], cache, layer, rooms, kept)
+    def late(block: int, real: Callable[..., Any]) -> Callable[..., Any]:
+        count, as_tuple = counts[block], tuples[block]
 
-    with replaced_forwards(model, anatomy.blocks, partly):
+        def forward(*arguments: Any, **named: Any) -> Any:
+            place = state_place(arguments, named)
+            state = arguments[0] if place is None else named[place]
+            if count == 0:
+                return (state,) if as_tuple else state
+            if count < total:
+                arguments, named = leading_rows((arguments, named), count, total)
+            with nullcontext() if cache is None else layer_for_rows(cache, block, count, memory, kept):
+                output = real(*arguments, **named)
+            if count == total:
+                return output
+            done = output[0] if as_tuple else output
+            joined = cat([done, state[count:].to(done.device)])
+            return (joined, *output[1:]) if as_tuple else joined
+
+        return forward
+
+    with replaced_forwards(model, anatomy.blocks, late):
         yield
-
-
-@contextmanager
-def replaced_forwards(
-    model: nn.Module, paths: Sequence[str], make: Callable[[int, Callable[..., Any]], Callable[..., Any]]
-) -> Iterator[None]:
-    """Inside, modules run what `make` gives for their place and their own forward; afterwards they are as they were."""
-    saved = []
-    try:
-        for place, path in enumerate(paths):
-            module = model.get_submodule(path)
-            saved.append((module, module.__dict__.get("forward")))  # accelerate puts one of its own on the instance
-            module.forward = make(place, module.forward)
-        yield
-    finally:
-        for module, own in saved:
-            if own is None:
-                del module.forward
-            else:
-                module.forward = own
-
-
-class _Rooms:
-    """Memory for keys and values that one block after another uses: fresh memory costs more than what is put there."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._found: dict[object, Tensor] = {}
-
-    def joined(self, name: str, stored: Tensor, fresh: Tensor) -> Tensor:
-        """Stored keys or values (rows, heads, t, d), repeated, with fresh ones (times * rows, heads, s, d) after."""
-        count, heads, length, width = fresh.shape
-        before = stored.shape[2]
-        shape = (self._total, heads, before + length, width)
-        key = (name, shape, fresh.dtype, fresh.device)
-        if key not in self._found:
-            self._found[key] = fresh.new_empty(shape)
-        room = self._found[key][:count]
-        room.unflatten(0, (-1, len(stored)))[:, :, :, :before] = stored
-        room[:, :, before:] = fresh
-        return room
-
-
-def _repeated(stored: Any, count: int, rooms: _Rooms | None, kept: int) -> Any:
-    """A layer of a cache for `count` rows; with `rooms`, for one call of `update`.
-
-    The stored one stays as it is, but for what it gains with `rooms` of the first `kept` rows.
-    """
-    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
-
-    found = copy.copy(stored)
-    if rooms is not None and type(stored) in (DynamicLayer, DynamicSlidingWindowLayer):
-
-        def update(keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-            joined = rooms.joined("keys", stored.keys, keys), rooms.joined("values", stored.values, values)
-            if kept:
-                stored.update(keys[:kept], values[:kept])
-            return joined
-
-        found.update = update
-        return found
-    times = count // len(stored.keys)
-    found.keys, found.values = (part.repeat(times, 1, 1, 1) for part in (stored.keys, stored.values))
-    return found
-
-
-def _afterwards(stored: Any, used: Any, kept: int, *, first: bool) -> Any:
-    """The layer that a cache goes on with, after a block was run with another in its place."""
-    if used is stored or "update" in vars(used):  # what is kept was stored meanwhile
-        return stored
-    if not kept:
-        return used if first else stored  # the first tells the length, and is the smallest
-    used.keys, used.values = used.keys[:kept], used.values[:kept]
-    return used
-
-
-def _partly(
-    real: Callable[..., Any],
-    count: int,
-    total: int,
-    as_tuple: bool,
-    cache: Any,
-    layer: int,
-    rooms: _Rooms,
-    kept: int,
-) -> Callable[..., Any]:
-    def forward(*arguments: Any, **named: Any) -> Any:
-        place = state_place(arguments, named)
-        state = arguments[0] if place is None else named[place]
-        if count == 0:
-            return (state,) if as_tuple else state
-        stored = None if cache is None else cache.layers[layer]
-        if stored is not None and stored.is_initialized:
-            # For this block only: all layers at once would take far more memory.
-            cache.layers[layer] = _repeated(stored, count, None if layer == 0 else rooms, kept)
-        if count < total:
-            arguments, named = leading_rows((arguments, named), count, total)
-        output = real(*arguments, **named)
-        if stored is not None:
-            cache.layers[layer] = _afterwards(stored, cache.layers[layer], kept, first=layer == 0)
-        if count == total:
-            return output
-        done = output[0] if as_tuple else output
-        joined = cat([done, state[count:].to(done.device)])
-        return (joined, *output[1:]) if as_tuple else joined
-
-    return forward

@@ -7,107 +7,25 @@ Cost of one mode at site l: (L - l) blocks at one position, instead of L blocks 
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ace.check import check_count
 from ace.errors import InputError, SiteError
 from ace.model.continuation import Encoded
 from ace.model.language import LanguageModel
-from ace.model.late_rows import growing_batch, replaced_forwards
+from ace.model.late_rows import rows_joining_late
 from ace.model.observe import reading
-from ace.model.sites import Anatomy, Site, hooked, state_place
+from ace.model.partial_runs import restricted_head, returned_tuples, skipped_blocks
+from ace.model.sites import Site, hooked
+from ace.model.stored_keys import repeated_cache, tiled_cache
 
 ROWS = 4096  # tokens of one run of many edits
 KEYS = 2**24  # entries of one block's keys in such a run
 LOGITS = 2**26  # entries of logits, where those of the whole vocabulary are formed
-
-
-class HeadRows(nn.Module):
-    """Some rows of a linear head, or all, applied in float32 whatever the model's dtype."""
-
-    def __init__(self, head: nn.Linear, wanted: Tensor | None) -> None:
-        super().__init__()
-        rows = slice(None) if wanted is None else wanted.to(head.weight.device)
-        self.weight = head.weight[rows].detach().float()
-        self.bias = None if head.bias is None else head.bias[rows].detach().float()
-
-    def forward(self, states: Tensor) -> Tensor:
-        """(..., d) -> (..., rows) float32."""
-        return nn.functional.linear(states.to(self.weight.device).float(), self.weight, self.bias)
-
-
-@contextmanager
-def restricted_head(language: LanguageModel, wanted: Tensor | None) -> Iterator[None]:
-    """Inside, the model's head gives float32 logits, of the tokens `wanted` only; all its other arithmetic stays."""
-    path = language.anatomy.head
-    owner, _, name = path.rpartition(".")
-    parent = language.model.get_submodule(owner)
-    head = getattr(parent, name)
-    setattr(parent, name, HeadRows(head, wanted))
-    try:
-        yield
-    finally:
-        setattr(parent, name, head)
-
-
-@contextmanager
-def skipped_blocks(model: nn.Module, anatomy: Anatomy, count: int, tuples: Sequence[bool]) -> Iterator[None]:
-    """Inside, the first `count` blocks hand on what they get, unchanged.
-
-    Args:
-        tuples: for every block, whether it returns a tuple that begins with the state, or the state itself.
-    """
-
-    def passing(place: int, real: Callable[..., Any]) -> Callable[..., Any]:
-        def forward(*arguments: Any, **named: Any) -> Any:
-            where = state_place(arguments, named)
-            state = arguments[0] if where is None else named[where]
-            return (state,) if tuples[place] else state
-
-        return forward
-
-    with replaced_forwards(model, anatomy.blocks[:count], passing):
-        yield
-
-
-def returned_tuples(model: nn.Module, anatomy: Anatomy, found: list[bool]) -> ExitStack:
-    """Hooks that add to `found`, block by block, whether it returns a tuple."""
-    stack = ExitStack()
-    for path in anatomy.blocks:
-
-        def after(module: nn.Module, arguments: Any, output: Any) -> None:
-            found.append(isinstance(output, tuple))
-
-        stack.callback(model.get_submodule(path).register_forward_hook(after).remove)
-    return stack
-
-
-def repeated_cache(cache: Any, repeat: Callable[[Tensor], Tensor], first: int = 0) -> Any:
-    """A cache whose keys and values (rows, heads, t, d / heads) are repeated from layer `first` on.
-
-    The given one stays as it is. Layers below `first` keep their rows: they tell the length, and no block reads them.
-    """
-    found = copy.copy(cache)
-    found.layers = [copy.copy(layer) for layer in cache.layers]
-    for layer in found.layers[first:]:
-        if layer.is_initialized:
-            layer.keys, layer.values = repeat(layer.keys), repeat(layer.values)
-    return found
-
-
-def tiled_cache(cache: Any, times: int, first: int = 0) -> Any:
-    """A cache with all rows again and again, for a run that must not change the given one."""
-
-    def tile(stored: Tensor) -> Tensor:
-        return stored.expand(times, *stored.shape).reshape(-1, *stored.shape[1:])
-
-    return repeated_cache(cache, tile if times > 1 else lambda stored: stored, first)
 
 
 class PrefixRun:
@@ -130,23 +48,23 @@ class PrefixRun:
         self, language: LanguageModel, encoded: Encoded, *, gradients: bool = False, vocabulary: bool = False
     ) -> None:
         self._language, self._encoded = language, encoded
-        self._wanted = None if vocabulary else encoded.wanted
+        self._tokens = None if vocabulary else encoded.tokens
         self._tuples: list[bool] = []
         self._states: dict[int, Tensor] = {}
         n, q, s = encoded.tails.shape
         self._cache = self._prefix_cache()
         sites = language.anatomy.sites
         with (
-            restricted_head(language, self._wanted),
+            restricted_head(language, self._tokens),
             reading(language.model, sites, self._states, leaves=gradients),
             returned_tuples(language.model, language.anatomy, self._tuples),
             torch.set_grad_enabled(gradients),
         ):
-            base = encoded.contrast(self._run(), self._wanted)[0]
+            base = encoded.contrast(self._run(), self._tokens)[0]
         self.gradients: dict[int, Tensor] = {}
         if gradients:
-            found = torch.autograd.grad(base.sum(), [self._states[site.index] for site in sites])
-            for site, gradient in zip(sites, found, strict=True):
+            every = torch.autograd.grad(base.sum(), [self._states[site.index] for site in sites])
+            for site, gradient in zip(sites, every, strict=True):
                 self.gradients[site.index] = gradient.view(n, q, s, -1)[:, :, 0].sum(dim=1)
             self._states = {index: state.detach() for index, state in self._states.items()}
         self.base = base.detach().cpu()
@@ -160,34 +78,33 @@ class PrefixRun:
         if prefix.shape[1] == 0:
             return None
         with torch.no_grad(), restricted_head(self._language, torch.tensor([0])):
-            cache = self._language.model(input_ids=prefix.to(self._language.device), use_cache=True).past_key_values
+            _, cache = self._language.run(prefix.to(self._language.device), store=True)
         if cache is None or not hasattr(cache, "layers"):
             raise SiteError(f"{self._language.name}: expected a model that stores keys and values, got {type(cache)}")
         return repeated_cache(cache, lambda stored: stored.repeat_interleave(tails, dim=0)) if tails > 1 else cache
 
     def _run(self, times: int = 1, first: int = 0) -> Tensor:
-        """Logits (times * n * q, s, v) of all tails, again and again, with what is stored of the prefix.
+        """Logits (times * n * q, s, v) of all tails, `times` times over, after what is stored of the prefix.
 
         Args:
-            first: block from which on the model is really run.
+            first: the first block that is run and not skipped: below it, no keys are needed.
         """
         return self._logits(times, None if self._cache is None else tiled_cache(self._cache, times, first))
 
     def _logits(self, times: int, cache: Any) -> Tensor:
         tails = self._encoded.tails.flatten(0, 1).repeat(times, 1).to(self._language.device)
-        found: Tensor = self._language.model(input_ids=tails, past_key_values=cache, use_cache=cache is not None).logits
-        return found
+        return self._language.run(tails, cache)[0]
 
     @property
     def nbytes(self) -> int:
-        """Memory that states, gradients, keys and values take."""
+        """Bytes that states, gradients, keys and values take."""
         layers = () if self._cache is None else self._cache.layers
         stored = [part for layer in layers for part in (layer.keys, layer.values) if isinstance(part, Tensor)]
         return sum(part.nbytes for part in (*stored, *self._states.values(), *self.gradients.values()))
 
     @property
     def tails(self) -> int:
-        """Rows that are run for one prompt: tails, times their length."""
+        """Tokens that are run for one prompt and one edit: the number of tails, times their length."""
         return self._encoded.tails.shape[1] * self._encoded.tails.shape[2]
 
     def states(self, site: Site) -> Tensor:
@@ -201,7 +118,7 @@ class PrefixRun:
         Raises:
             InputError: edited states of another shape.
         """
-        return self._encoded.contrast(self.push_logits(site, edited), self._wanted).cpu()
+        return self._encoded.contrast(self.push_logits(site, edited), self._tokens).cpu()
 
     @torch.no_grad()
     def push_all(self, edited: Mapping[int, Tensor], *, rows: int = ROWS) -> dict[int, Tensor]:
@@ -220,57 +137,47 @@ class PrefixRun:
         if not edited:
             raise InputError("edited: expected states at one site or more, got none")
         states = {self._language.anatomy.site(index).index: edited[index] for index in edited}
-        found: dict[int, Tensor] = {}
-        for group in self._share(sorted(states), states, rows):
-            for index, contrasts in self._push_group({index: states[index] for index in group}).items():
-                found[index] = contrasts.cpu()
-        return found
+        contrasts: dict[int, Tensor] = {}
+        for group in self._shared_runs(sorted(states), states, rows):
+            contrasts |= self._push_together({index: states[index] for index in group})
+        return contrasts
 
-    def _share(self, ordered: Sequence[int], edited: Mapping[int, Tensor], rows: int) -> list[list[int]]:
-        """Sites in groups of at most `rows` tokens, fewer where prefixes are long or all logits are formed."""
+    def _shared_runs(self, ordered: Sequence[int], edited: Mapping[int, Tensor], rows: int) -> list[list[int]]:
+        """Sites in groups that share a run of at most `rows` tokens, fewer with long prefixes or all logits formed."""
         width = self._states[ordered[0]].shape[-1]
         rows = min(rows, max(1, KEYS // (width * (1 + self._encoded.prefix.shape[1]))))
-        if self._wanted is None:
+        if self._tokens is None:
             rows = min(rows, max(1, LOGITS // self._language.vocabulary))
         groups: list[list[int]] = []
         filled = rows + 1
         for index in ordered:
-            its = len(edited[index]) * self._encoded.tails.numel()
-            if filled + its > rows:
+            tokens = len(edited[index]) * self._encoded.tails.numel()
+            if filled + tokens > rows:
                 groups.append([])
                 filled = 0
             groups[-1].append(index)
-            filled += its
+            filled += tokens
         return groups
 
-    def _push_group(self, edited: Mapping[int, Tensor]) -> dict[int, Tensor]:
+    def _push_together(self, edited: Mapping[int, Tensor]) -> dict[int, Tensor]:
         """`push` at a few sites, given in rising order, in one run."""
-        sites = [self._language.anatomy.site(index) for index in edited]
+        language, anatomy = self._language, self._language.anatomy
+        sites = [anatomy.site(index) for index in edited]
         states = [self._replaced(site, edited[site.index]) for site in sites]
-        each = len(self._encoded.tails.flatten(0, 1))
-        ends = [
+        counts = [
             sum(len(part) for site, part in zip(sites, states, strict=True) if site.index <= block)
-            for block in range(len(self._language.anatomy.blocks))
+            for block in range(len(anatomy.blocks))
         ]
         replacement = torch.cat([part.to(states[0].device) for part in states])
-        cache = None if self._cache is None else repeated_cache(self._cache, lambda stored: stored)
-        language = self._language
+        cache = None if self._cache is None else tiled_cache(self._cache)
         with (
-            restricted_head(language, self._wanted),
-            growing_batch(
-                language.model,
-                language.anatomy,
-                ends,
-                len(replacement),
-                self._tuples,
-                cache,
-            ),
+            restricted_head(language, self._tokens),
+            rows_joining_late(language.model, anatomy, counts, len(replacement), self._tuples, cache),
             hooked(language.model, sites[0], lambda state: replacement.to(state.device)),
         ):
-            logits = self._logits(len(replacement) // each, cache)
-        contrasts = self._encoded.contrast(logits, self._wanted)
-        parts = contrasts.split([len(edited[site.index]) for site in sites])
-        return {site.index: part for site, part in zip(sites, parts, strict=True)}
+            logits = self._logits(sum(map(len, edited.values())), cache)
+        parts = self._encoded.contrast(logits, self._tokens).cpu().split([len(states) for states in edited.values()])
+        return dict(zip(edited, parts, strict=True))
 
     @torch.no_grad()
     def push_logits(self, site: Site, edited: Tensor) -> Tensor:
@@ -282,7 +189,7 @@ class PrefixRun:
         replacement = self._replaced(site, edited)
         language = self._language
         with (
-            restricted_head(language, self._wanted),
+            restricted_head(language, self._tokens),
             skipped_blocks(language.model, language.anatomy, site.index, self._tuples),
             hooked(language.model, site, lambda state: replacement.to(state.device)),
         ):

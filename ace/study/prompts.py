@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -22,8 +21,8 @@ from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
 from ace.study.memory import Memory, remembered
 from ace.study.subject import Subject
-from ace.tasks.agreement import Contrast, Prompts
 from ace.tasks.base import Split
+from ace.tasks.prompt import Contrast, Prompts, PromptTask
 
 SIZES = {Split.EXTRACTION: 400, Split.SELECTION: 200, Split.EVALUATION: 400}
 OTHER_SIZES = {
@@ -36,21 +35,6 @@ RANKS = 8  # the largest rank looked at
 MARGIN = 0.02  # of sufficiency, and what counts as a tie between sites
 DEEP = 0.8  # "below the top": sites at this depth or less
 BEHAVES = 0.7  # AUC from which on a model agrees at all
-
-
-class PromptTask(Protocol):
-    """A task that gives prompts on disjoint splits."""
-
-    @property
-    def transfers(self) -> Mapping[str, Contrast]: ...
-    @property
-    def attractors(self) -> bool: ...
-    @property
-    def fragment(self) -> bool: ...
-
-    def prompts(self, split: Split, count: int, seed: int = 0) -> Prompts:
-        """At most `count` prompts of a split."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from ace.tasks.base import Batch, Split, Task
 from ace.tasks.hidden_markov import HiddenMarkov, mess3
 from ace.tasks.markov import MarkovChain, circulant_chain, low_rank_chain
 from ace.tasks.modular_addition import ModularAddition
+from ace.tasks.prompt import Contrast, Prompts, PromptTask
 
 BUILDERS: dict[str, Callable[..., Task]] = {
     "circulant": circulant_chain,
@@ -19,9 +20,12 @@ BUILDERS: dict[str, Callable[..., Task]] = {
 
 __all__ = [
     "Batch",
+    "Contrast",
     "HiddenMarkov",
     "MarkovChain",
     "ModularAddition",
+    "PromptTask",
+    "Prompts",
     "Split",
     "Task",
     "build_task",

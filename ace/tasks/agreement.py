@@ -6,109 +6,22 @@ combinations are equally often. Nouns, prepositions, verbs and sentence frames o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 
 from ace.arrays import Ints
 from ace.check import check_choice, check_count
-from ace.errors import InputError
-from ace.tasks.base import Split
-from ace.tasks.fragment.words import ADJECTIVES, ADVERBS, FRONTS, NOUNS, PLURAL, PREPOSITIONS, SINGULAR, VERBS
+from ace.tasks.base import HELD_OUT, Split
+from ace.tasks.fragment.words import ADJECTIVES, ADVERBS, FRONTS, NOUNS, PREPOSITIONS, VERBS
+from ace.tasks.prompt import Contrast, Prompts, PromptTask
 
-HELD = (Split.EXTRACTION, Split.SELECTION, Split.EVALUATION)
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """Two sets of continuations: what a plural subject wants, and what a singular one wants.
-
-    The contrast of a prompt is the mean log-probability, in nats, of the plural continuations minus that of the
-    singular ones. Where all are single tokens this is a difference of mean logits.
-
-    Raises:
-        InputError: a set is empty, a continuation is, or the sets share one.
-    """
-
-    plural: tuple[str, ...]
-    singular: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        for name in ("plural", "singular"):
-            texts = getattr(self, name)
-            if isinstance(texts, str) or not texts or not all(isinstance(text, str) and text for text in texts):
-                raise InputError(f"{name}: expected at least one continuation, none of them empty, got {texts!r}")
-        shared = sorted(set(self.plural) & set(self.singular))
-        if shared:
-            raise InputError(f"continuations: expected different ones for plural and singular, got {shared} in both")
-
-    def __str__(self) -> str:
-        return f"{'+'.join(self.plural)} against {'+'.join(self.singular)}".replace(" ", "_").replace(
-            "_against_", " - "
-        )
-
-
+NUMBERS = ("singular", "plural")
 COPULA = Contrast((" are", " were"), (" is", " was"))
 HAVE = Contrast((" have",), (" has",))
 REGULAR = Contrast(tuple(f" {verb[1]}" for verb in VERBS[::2]), tuple(f" {verb[0]}" for verb in VERBS[::2]))
-
-
-@dataclass(frozen=True, eq=False)
-class Prompts:
-    """Texts that end where a verb comes.
-
-    Attributes:
-        texts: (n) prompts, without a space at the end.
-        labels: (n) number of the head, 0 singular, 1 plural.
-        heads: (n) head nouns, singular form: clusters that are not independent. The prompt itself where unknown.
-        attractors: (n) number of the noun between head and verb, -1 where there is none or it is unknown.
-        contrasts: (n) continuations of each prompt, or (1) shared by all.
-        split: what they are for.
-    """
-
-    texts: tuple[str, ...]
-    labels: Ints
-    heads: tuple[str, ...]
-    attractors: Ints
-    contrasts: tuple[Contrast, ...]
-    split: Split
-
-    def __post_init__(self) -> None:
-        count = len(self.texts)
-        lengths = {"labels": len(self.labels), "heads": len(self.heads), "attractors": len(self.attractors)}
-        wrong = {name: length for name, length in lengths.items() if length != count}
-        if not count or wrong or len(self.contrasts) not in (1, count):
-            raise InputError(f"prompts: expected {count or 'some'} of each, got {wrong or len(self.contrasts)}")
-        if not all(isinstance(text, str) and text.strip() for text in self.texts):
-            raise InputError("texts: expected prompts that are not empty")
-        if not set(np.unique(self.labels)) <= {SINGULAR, PLURAL}:
-            raise InputError(f"labels: expected 0 (singular) or 1 (plural), got {np.unique(self.labels)[:5].tolist()}")
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    @property
-    def clusters(self) -> Ints:
-        """(n) index of each prompt's head noun."""
-        return np.unique(np.array(self.heads), return_inverse=True)[1].astype(np.int64)
-
-    def under(self, contrast: Contrast) -> Prompts:
-        """The same prompts with other continuations."""
-        return replace(self, contrasts=(contrast,))
-
-    def take(self, rows: Sequence[int] | Ints) -> Prompts:
-        """Some of the prompts, in the order given."""
-        chosen = np.asarray(rows, dtype=np.int64)
-        return replace(
-            self,
-            texts=tuple(self.texts[row] for row in chosen),
-            labels=self.labels[chosen],
-            heads=tuple(self.heads[row] for row in chosen),
-            attractors=self.attractors[chosen],
-            contrasts=self.contrasts if len(self.contrasts) == 1 else tuple(self.contrasts[row] for row in chosen),
-        )
 
 
 @dataclass(frozen=True)
@@ -138,14 +51,14 @@ SIMPLE = {
 
 
 @dataclass(frozen=True)
-class AgreementTask:
-    """A source of prompts on disjoint splits.
+class AgreementTask(PromptTask):
+    """Prompts whose class is the number of the head noun.
 
     Attributes:
         attractors: whether another noun stands between head and verb; without, prompts are as simple as can be.
         capital: whether prompts begin with a capital letter, as text for general models does.
         opening: text before every prompt, such as a first sentence.
-        fragment: whether models write the generated fragment, whose grammar judges their text exactly.
+        fragment: whether the model was trained on the fragment, so that its grammar judges what the model generates.
     """
 
     attractors: bool = True
@@ -153,20 +66,14 @@ class AgreementTask:
     opening: str = ""
     fragment: bool = False
 
+    names = NUMBERS
+    contrast = COPULA
+    transfers = MappingProxyType({"have": HAVE, "regular verbs": REGULAR})
+
     @property
-    def name(self) -> str:
+    def name(self) -> str:  # type: ignore[override]
         """Name of the task."""
         return "agreement" if self.attractors else "agreement-simple"
-
-    @property
-    def contrast(self) -> Contrast:
-        """The contrast that cores are extracted for."""
-        return COPULA
-
-    @property
-    def transfers(self) -> dict[str, Contrast]:
-        """Contrasts of other verbs, by name."""
-        return {"have": HAVE, "regular verbs": REGULAR}
 
     def prompts(self, split: Split, count: int, seed: int = 0) -> Prompts:
         """`count` prompts of a split, as evenly as can be over frames and numbers.
@@ -174,31 +81,39 @@ class AgreementTask:
         Raises:
             InputError: the training split, which language models fill with other text, or no prompts.
         """
-        check_choice("split", split, HELD)
+        check_choice("split", split, HELD_OUT)
         check_count("count", count)
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(HELD.index(split), int(self.attractors))))
+        key = (HELD_OUT.index(split), int(self.attractors))
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
         frames = (FRAMES if self.attractors else SIMPLE)[split]
-        words = {name: found[frames.share] for name, found in _WORDS.items()}
+        words = {place: choices[frames.share] for place, choices in _WORDS.items()}
         nouns = [NOUNS[index] for index in self._nouns[split]]
         texts, labels, heads, others = [], [], [], []
         for row in range(count):
             number, other = row % 2, row // 2 % 2
             head, attractor = (nouns[int(k)] for k in rng.choice(len(nouns), 2, replace=False))
-            filling = {name: found[int(rng.integers(len(found)))] for name, found in words.items()}
+            filling = {place: choices[int(rng.integers(len(choices)))] for place, choices in words.items()}
             frame = frames.frames[row // 4 % len(frames.frames)]
             text = frame.format(head=head[number], other=attractor[other], **filling)
             texts.append(self.opening + (text[0].upper() + text[1:] if self.capital else text))
             labels.append(number)
             heads.append(head[0])
-            others.append(other if self.attractors else -1)
-        order = rng.permutation(count)
-        found = Prompts(tuple(texts), np.array(labels), tuple(heads), np.array(others), (COPULA,), split)
-        return found.take(order)
+            others.append(other)
+        prompts = Prompts(
+            tuple(texts),
+            np.array(labels),
+            NUMBERS,
+            tuple(heads),
+            (COPULA,),
+            split,
+            np.array(others) if self.attractors else None,
+        )
+        return prompts.take(rng.permutation(count))
 
     @cached_property
     def _nouns(self) -> dict[Split, Ints]:
         order = np.random.default_rng(0).permutation(len(NOUNS))
-        return {split: order[place :: len(HELD)] for place, split in enumerate(HELD)}
+        return {split: order[place :: len(HELD_OUT)] for place, split in enumerate(HELD_OUT)}
 
 
 _WORDS = {

@@ -23,6 +23,9 @@ class Split(StrEnum):
     EVALUATION = "evaluation"
 
 
+HELD_OUT = (Split.EXTRACTION, Split.SELECTION, Split.EVALUATION)  # what nothing is trained on
+
+
 @dataclass(frozen=True)
 class Batch:
     """Sequences of one split.

@@ -13,9 +13,7 @@ import numpy as np
 from ace.arrays import Ints
 from ace.check import check_choice, check_count, check_fraction
 from ace.errors import InputError
-from ace.tasks.base import Batch, Split, Task
-
-HELD_OUT = (Split.EXTRACTION, Split.SELECTION, Split.EVALUATION)
+from ace.tasks.base import HELD_OUT, Batch, Split, Task
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,10 +13,11 @@ from ace.extract import Extractor, extract_core
 from ace.families.agreement.subjects import GROUP, language_subject
 from ace.model.language import load_language_model
 from ace.study.memory import Memory
-from ace.study.prompts import PromptSubject, PromptTask
+from ace.study.prompts import PromptSubject
 from ace.study.subject import LazySubject, Subject
 from ace.tasks.agreement import TASKS
 from ace.tasks.pairs import read_pairs
+from ace.tasks.prompt import PromptTask
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from filelock import FileLock
 
 from ace.errors import ArtifactError, NotTrained
 from ace.files import read_provenance, remove_artifact
-from ace.training.language.store import load_language_folder, read_folder_provenance, train_side_by_side
 from ace.training.language.recipe import LanguageRecipe
+from ace.training.language.store import load_language_folder, read_folder_provenance, train_side_by_side
 from ace.training.language.trainer import TrainedLanguageModel
 from ace.training.recipe import Recipe
 from ace.training.result import TrainedEnsemble, load_ensemble, save_ensemble

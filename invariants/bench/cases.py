@@ -9,20 +9,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from ace.families.markov.kinds import small_model
 from torch import Tensor
 
 from ace.arrays import Array
 from ace.core import Fixed, Full
 from ace.extract import extract_core, extract_stream, head_sensitivities
-from ace.families.markov.kinds import small_model
 from ace.model.continuation import Encoded
-from ace.model.generate import STRENGTHS as DEFAULT_STRENGTHS
-from ace.model.generate import TOP_K, Steering, continue_text, core_component
+from ace.model.generate import TOP_K, continue_text
 from ace.model.intervene import Intervention, rank_scan
 from ace.model.language import LanguageModel, wrap_model
 from ace.model.observe import states_at
 from ace.model.prefix import PrefixRun
 from ace.model.sites import find_sites
+from ace.model.steer import STRENGTHS as DEFAULT_STRENGTHS
+from ace.model.steer import Steering, core_component
 from ace.stats import bootstrap
 from ace.study.run_history import History, scan_checkpoint
 from ace.training.recipe import Recipe

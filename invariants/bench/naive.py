@@ -14,13 +14,14 @@ from ace.arrays import Array
 from ace.core import Core, Full
 from ace.extract import extract_core, head_sensitivities
 from ace.linalg import random_frames
-from ace.model.generate import Steering, sample_likeliest
+from ace.model.generate import sample_likeliest
 from ace.model.intervene import Intervention, intervening
 from ace.model.observe import states_at
 from ace.model.sites import Site, find_sites
+from ace.model.steer import Steering
 from ace.stats import RESAMPLES
 from ace.tasks import ModularAddition
-from ace.tasks.modular_addition import HELD_OUT
+from ace.tasks.base import HELD_OUT
 from ace.training.recipe import Recipe
 from ace.training.transformer import SmallTransformer
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ace.claims import REGISTRY
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from ace.claims import REGISTRY
 from ace.verify import verify_claim
 
 pytestmark = pytest.mark.bench

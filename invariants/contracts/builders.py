@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from ace.claims import claim
+from ace.measure import Measurement
 from torch import Tensor, nn
 
-from ace.claims import claim
 from ace.core import Core, Fixed
 from ace.extract import extract_core
-from ace.measure import Measurement
 from ace.model.sites import Site, find_sites
 from ace.stats import Estimate, exact
 from ace.training.recipe import Recipe, parse_recipe

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -12,8 +13,9 @@ import transformers as hf
 from torch import Tensor, nn
 
 from ace.model.language import LanguageModel, wrap_model
+from ace.model.stored_keys import cache_keyword
 from ace.tasks import Split
-from ace.tasks.agreement import Contrast, Prompts
+from ace.tasks.prompt import Contrast, Prompts
 from ace.training.language.tokenizer import word_tokenizer
 
 BLOCKS, WIDTH, HEADS, POSITIONS, WINDOW = 4, 16, 2, 32, 4
@@ -36,7 +38,7 @@ def tokenizer() -> Any:
 
 def prompts(contrast: Contrast = SINGLE, texts: tuple[str, ...] = TEXTS) -> Prompts:
     labels = torch.arange(len(texts)).numpy() % 2
-    return Prompts(texts, labels, texts, -torch.ones(len(texts)).long().numpy(), (contrast,), Split.EVALUATION)
+    return Prompts(texts, labels, ("singular", "plural"), texts, (contrast,), Split.EVALUATION)
 
 
 def randomised(model: nn.Module, seed: int = 5) -> nn.Module:
@@ -103,11 +105,9 @@ class Wrapper(nn.Module):
         mask = torch.zeros(length, before + length).masked_fill(~seen, -torch.inf)[None, None]
         turned = self.rotary(states, places)
         for cell in self.stack.cells:
-            states = cell(
-                x=states, attention_mask=mask, position_embeddings=turned, past_key_values=cache, position_ids=places
-            )
-        logits = self.to_words(self.stack.scaling(states))
-        return hf.modeling_outputs.CausalLMOutputWithPast(logits=logits, past_key_values=cache)
+            stored = {cache_keyword(cell): cache}
+            states = cell(x=states, attention_mask=mask, position_embeddings=turned, position_ids=places, **stored)
+        return SimpleNamespace(logits=self.to_words(self.stack.scaling(states)), past_key_values=cache)
 
 
 def llama_sizes(config: Callable[..., Any], **more: Any) -> Any:

@@ -8,6 +8,7 @@ import json
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,6 +16,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from ace.measure import MEASURES, Measurement, Subject
 from torch import Tensor, nn
 
 import ace
@@ -32,8 +34,7 @@ from ace.errors import (
     SplitError,
 )
 from ace.extract import checked, extract_core, extract_factors, extract_stream, head_sensitivities
-from ace.measure import MEASURES, Measurement, Subject
-from ace.model import continuation, generate, language, observe, prefix, sites
+from ace.model import continuation, generate, language, observe, prefix, sites, steer
 from ace.model.intervene import Intervention, intervening, rank_scan
 from ace.moments import moments
 from ace.report import record
@@ -49,6 +50,7 @@ from ace.tasks import (
     circulant_chain,
     low_rank_chain,
     mess3,
+    prompt,
 )
 from ace.tasks import pairs as minimal_pairs
 from ace.tasks.fragment.judge import judge as judge_agreement
@@ -262,7 +264,7 @@ bad("extract.checked: float32", returned(basis=builders.core().basis.float()), "
 bad("extract.checked: no readers", returned(readers=gaussian(0, 0, 8)), "readers (3, 8) | (0, 8)", ExtractorError)
 bad("extract.checked: no mean", returned(mean=gaussian(0, 1)), "mean (8,) | (1,)", ExtractorError)
 
-# --- ace.model.sites --------------------------------------------------------------------------------------------------------
+# --- ace.model.sites --------------------------------------------------------------------------------------------------
 FOREIGN = sites.Site(0, 0.0, "layers.0", linear_tail=False)
 bad(
     "model.sites.Anatomy.site: above",
@@ -314,7 +316,7 @@ bad(
 )
 
 
-# --- ace.model.observe ------------------------------------------------------------------------------------------------------
+# --- ace.model.observe ------------------------------------------------------------------------------------------------
 def broken_model() -> SmallTransformer:
     """Token 4 has an infinite embedding, so the sequences that hold it have no finite states."""
     model = builders.model()
@@ -367,7 +369,7 @@ bad(
     "site 2 | finite sensitivities | rows [0, 1, 2, 3]",
 )
 
-# --- ace.model.intervene ----------------------------------------------------------------------------------------------------
+# --- ace.model.intervene ----------------------------------------------------------------------------------------------
 KEEP = Intervention(builders.core(), "keep")
 RESAMPLE = Intervention(builders.core(), "keep", reference="resample")
 
@@ -424,7 +426,7 @@ bad("model.intervene.rank_scan: projector", lambda _: scanned(projector="skew"),
 bad("model.intervene.rank_scan: chunk", lambda _: scanned(chunk=0), "chunk | at least 1 | 0")
 
 
-# --- ace.model.generate -----------------------------------------------------------------------------------------------------
+# --- ace.model.generate -----------------------------------------------------------------------------------------------
 def sampled(model: Any = None, start: Tensor = IDS[:, :1], steps: int = 3, **options: Any) -> object:
     return generate.sample_tokens(model or builders.model(), start, steps, torch.Generator(), **options)
 
@@ -992,10 +994,7 @@ for schema in (0, 2, "1", None):
     )
 
 # --- language models --------------------------------------------------------------------------------------------------
-GPT2 = families.language(families.family("gpt2"))
 SHORT = families.prompts(families.SINGLE, families.TEXTS[:2])
-GROUP = continuation.encode_prompts(GPT2, SHORT)[0]
-RUN = prefix.PrefixRun(GPT2, GROUP)
 TASK = agreement.AgreementTask()
 TINY_LANGUAGE = LanguageRecipe("tiny", (1, 2), 24, 1, 16, 2, 1e-2, 0.01, 1.0, 2, 6, 4, 2)
 
@@ -1041,19 +1040,35 @@ class Encoding(nn.Module):
     config = SimpleNamespace(is_encoder_decoder=True)
 
 
-BARE = replace(GROUP, prefix=GROUP.prefix[:, :0])
+def gpt2() -> language.LanguageModel:
+    return families.language(families.family("gpt2"))
 
 
-def prompts_of(*texts: str, labels: list[int] | None = None, **changes: Any) -> agreement.Prompts:
+@cache
+def group() -> continuation.Encoded:
+    return continuation.encode_prompts(gpt2(), SHORT)[0]
+
+
+def bare() -> continuation.Encoded:
+    """The same prompts as if they had one token each."""
+    return replace(group(), prefix=group().prefix[:, :0])
+
+
+@cache
+def prefix_run() -> prefix.PrefixRun:
+    return prefix.PrefixRun(gpt2(), group())
+
+
+def prompts_of(*texts: str, labels: list[int] | None = None, **changes: Any) -> prompt.Prompts:
     fields: dict[str, Any] = {
         "texts": texts,
         "labels": np.zeros(len(texts), dtype=np.int64) if labels is None else np.array(labels),
-        "heads": texts,
-        "attractors": np.zeros(len(texts), dtype=np.int64),
+        "names": ("no", "yes"),
+        "groups": texts,
         "contrasts": (agreement.COPULA,),
         "split": Split.EVALUATION,
     }
-    return agreement.Prompts(**(fields | changes))
+    return prompt.Prompts(**(fields | changes))
 
 
 def pairs_in(content: str, name: str = "pairs.jsonl") -> Call:
@@ -1074,13 +1089,13 @@ bad(
 )
 bad(
     "model.language.LanguageModel.encode: no token",
-    lambda _: replace(GPT2, tokenizer=Wordless()).encode("a"),
+    lambda _: replace(gpt2(), tokenizer=Wordless()).encode("a"),
     "prompt | at least one token | 'a'",
 )
-bad("model.language.LanguageModel.encode: too long", lambda _: GPT2.encode(40 * " key"), "prompt | at most | 32 | 41")
+bad("model.language.LanguageModel.encode: too long", lambda _: gpt2().encode(40 * " key"), "prompt | at most | 32 | 41")
 bad(
     "model.language.LanguageModel.encode_all: one of many",
-    lambda _: GPT2.encode_all(["the key", 40 * " key"]),
+    lambda _: gpt2().encode_all(["the key", 40 * " key"]),
     "prompt | at most | 32 | 41",
 )
 bad(
@@ -1106,46 +1121,50 @@ bad(
 )
 bad(
     "model.continuation.encode_prompts: the same tokens",
-    lambda _: continuation.encode_prompts(GPT2, SHORT.under(agreement.Contrast((" xyz",), (" zyx",)))),
+    lambda _: continuation.encode_prompts(gpt2(), SHORT.under(prompt.Contrast((" xyz",), (" zyx",)))),
     "continuation | different tokens | same",
 )
 bad(
     "model.continuation.encode_prompts: no token of its own",
-    lambda _: continuation.encode_prompts(GPT2, SHORT.under(agreement.Contrast(("s",), ("z",)))),
+    lambda _: continuation.encode_prompts(gpt2(), SHORT.under(prompt.Contrast(("s",), ("z",)))),
     "continuation | tokens of its own | 's'",
 )
 bad(
     "model.prefix.PrefixRun: no keys and values",
-    lambda _: prefix.PrefixRun(language.wrap_model(Silent(), families.tokenizer()), GROUP),
+    lambda _: prefix.PrefixRun(language.wrap_model(Silent(), families.tokenizer()), group()),
     "Silent | stores keys and values",
     SiteError,
 )
 bad(
     "model.prefix.PrefixRun: NaN",
-    lambda _: prefix.PrefixRun(language.wrap_model(Silent(NAN), families.tokenizer()), BARE),
+    lambda _: prefix.PrefixRun(language.wrap_model(Silent(NAN), families.tokenizer()), bare()),
     "contrast | finite | prompts [0, 1]",
 )
 bad(
     "model.prefix.PrefixRun.push: shape",
-    lambda _: RUN.push(GPT2.anatomy.site(0), torch.zeros(2, families.WIDTH)),
+    lambda _: prefix_run().push(gpt2().anatomy.site(0), torch.zeros(2, families.WIDTH)),
     "edited | (m, 2, 16) | (2, 16)",
 )
-bad("model.prefix.PrefixRun.push_all: no site", lambda _: RUN.push_all({}), "edited | one site or more | none")
+bad("model.prefix.PrefixRun.push_all: no site", lambda _: prefix_run().push_all({}), "edited | one site or more | none")
 bad(
     "model.prefix.PrefixRun.push_all: no such site",
-    lambda _: RUN.push_all({9: torch.zeros(1, 2, 16)}),
+    lambda _: prefix_run().push_all({9: torch.zeros(1, 2, 16)}),
     "0..4 | 9",
     SiteError,
 )
 bad(
     "model.prefix.PrefixRun.push_all: shape at one of two sites",
-    lambda _: RUN.push_all({0: torch.zeros(1, 2, families.WIDTH), 1: torch.zeros(1, 3, families.WIDTH)}),
+    lambda _: prefix_run().push_all({0: torch.zeros(1, 2, families.WIDTH), 1: torch.zeros(1, 3, families.WIDTH)}),
     "edited | (m, 2, 16) | (1, 3, 16)",
 )
-bad("model.prefix.PrefixRun.push_all: rows", lambda _: RUN.push_all({0: torch.zeros(1, 2, 16)}, rows=0), "rows | 1 | 0")
+bad(
+    "model.prefix.PrefixRun.push_all: rows",
+    lambda _: prefix_run().push_all({0: torch.zeros(1, 2, 16)}, rows=0),
+    "rows | 1 | 0",
+)
 bad(
     "model.prefix.PrefixRun.push_logits: width",
-    lambda _: RUN.push_logits(GPT2.anatomy.site(0), torch.zeros(1, 2, 3)),
+    lambda _: prefix_run().push_logits(gpt2().anatomy.site(0), torch.zeros(1, 2, 3)),
     "edited | (m, 2, 16) | (1, 2, 3)",
 )
 
@@ -1169,38 +1188,44 @@ bad(
 bad("auc.estimate: NaN", lambda _: discrimination.estimate("auc", NAN, np.zeros(2), 4), "auc | finite")
 
 
-def steering(plural: tuple[int, ...] = (1,), singular: tuple[int, ...] = (2,), **options: Any) -> generate.Steering:
-    return generate.Steering(GPT2.anatomy.site(1), lambda states: states, plural, singular, **options)
+def steering(wanted: tuple[int, ...] = (1,), other: tuple[int, ...] = (2,), **options: Any) -> steer.Steering:
+    return steer.Steering(gpt2().anatomy.site(1), lambda states: states, wanted, other, **options)
 
 
 def continued(prompts: Tensor, steps: int, **options: Any) -> Call:
-    return lambda _: generate.continue_text(GPT2, prompts, steps, GENERATOR, **options)
+    return lambda _: generate.continue_text(gpt2(), prompts, steps, GENERATOR, **options)
 
 
-bad("model.generate.Steering: no token", lambda _: steering(()), "tokens | disjoint | ()")
-bad("model.generate.Steering: a shared token", lambda _: steering((2, 3)), "tokens | disjoint | (2, 3)")
-bad("model.generate.Steering: rising", lambda _: steering(strengths=(-2.0, -1.0)), "strengths | falling | (-2.0, -1.0)")
-bad("model.generate.Steering: none", lambda _: steering(strengths=()), "strengths | ()")
+bad("model.steer.Steering: no token", lambda _: steering(()), "tokens | disjoint | ()")
+bad("model.steer.Steering: a shared token", lambda _: steering((2, 3)), "tokens | disjoint | (2, 3)")
+bad("model.steer.Steering: rising", lambda _: steering(strengths=(-2.0, -1.0)), "strengths | falling | (-2.0, -1.0)")
+bad("model.steer.Steering: none", lambda _: steering(strengths=()), "strengths | ()")
 bad(
-    "model.generate.first_tokens: the same",
-    lambda _: generate.first_tokens(GPT2, "the key", agreement.Contrast((" is old",), (" is very",))),
+    "model.steer.first_tokens: the same",
+    lambda _: steer.first_tokens(gpt2(), "the key", prompt.Contrast((" is old",), (" is very",))),
     "contrast | first token | is_old",
 )
 bad("model.generate.continue_text: no ids", continued(gaussian(0, 1, 2), 3), "inputs | integer | (1, 2)")
 bad("model.generate.continue_text: no steps", continued(IDS, 0), "steps | 1 | 0")
 bad("model.generate.continue_text: no candidates", continued(IDS, 1, top_k=0), "top_k | 1 | 0")
 
-bad("tasks.agreement.Contrast: empty", lambda _: agreement.Contrast((), (" is",)), "plural | at least one | ()")
-bad("tasks.agreement.Contrast: text", lambda _: agreement.Contrast((" are",), " is"), "singular | ' is'")  # type: ignore[arg-type]
+bad("tasks.prompt.Contrast: empty", lambda _: prompt.Contrast((), (" is",)), "wanted | at least one | ()")
+bad("tasks.prompt.Contrast: text", lambda _: prompt.Contrast((" are",), " is"), "other | ' is'")  # type: ignore[arg-type]
+bad("tasks.prompt.Contrast: no text", lambda _: prompt.Contrast((" are",), ("",)), "other | none of them empty")
+bad("tasks.prompt.Contrast: shared", lambda _: prompt.Contrast((" a", " b"), (" b",)), "different | [' b']")
+bad("tasks.prompt.Prompts: none", lambda _: prompts_of(), "prompts | some")
+bad("tasks.prompt.Prompts: few groups", lambda _: prompts_of("a", "b", groups=("a",)), "prompts | 2 | groups | 1")
 bad(
-    "tasks.agreement.Contrast: no text", lambda _: agreement.Contrast((" are",), ("",)), "singular | none of them empty"
+    "tasks.prompt.Prompts: attractors",
+    lambda _: prompts_of("a", "b", attractors=np.zeros(1)),
+    "prompts | 2 | attractors | 1",
 )
-bad("tasks.agreement.Contrast: shared", lambda _: agreement.Contrast((" a", " b"), (" b",)), "different | [' b']")
-bad("tasks.agreement.Prompts: none", lambda _: prompts_of(), "prompts | some")
-bad("tasks.agreement.Prompts: too few heads", lambda _: prompts_of("a", "b", heads=("a",)), "prompts | 2 | heads | 1")
-bad("tasks.agreement.Prompts: empty text", lambda _: prompts_of("a", " "), "texts | not empty")
-bad("tasks.agreement.Prompts: label", lambda _: prompts_of("a", "b", labels=[0, 2]), "labels | 0 | 1 | [0, 2]")
-bad("tasks.agreement.Prompts: contrasts", lambda _: prompts_of("a", contrasts=()), "prompts | 0")
+bad("tasks.prompt.Prompts: names", lambda _: prompts_of("a", names=("no", "no")), "names | different | 'no'")
+bad("tasks.prompt.Prompts: empty text", lambda _: prompts_of("a", " "), "texts | not empty")
+bad("tasks.prompt.Prompts: label", lambda _: prompts_of("a", "b", labels=[0, 2]), "labels | 0 (no) | 1 (yes) | [0, 2]")
+bad("tasks.prompt.Prompts: contrasts", lambda _: prompts_of("a", contrasts=()), "prompts | 0")
+bad("tasks.prompt.check_names: one", lambda _: prompt.check_names(("no",)), "names | two names | ('no',)")
+bad("tasks.prompt.check_names: empty", lambda _: prompt.check_names(("no", "")), "names | none of them empty")
 bad("tasks.agreement.AgreementTask.prompts: training", lambda _: TASK.prompts(Split.TRAINING, 3), "split | 'training'")
 bad("tasks.agreement.AgreementTask.prompts: none", lambda _: TASK.prompts(Split.SELECTION, 0), "count | 1 | 0")
 bad("tasks.fragment.story.story: no sentence", lambda _: story(RNG, 0), "sentences | 1 | 0")
@@ -1216,12 +1241,12 @@ bad("tasks.pairs.read_pairs: columns", pairs_in('{"text": "a"}'), "line 1 | prom
 bad("tasks.pairs.read_pairs: nothing", pairs_in(""), "pairs.jsonl | singular rows | 0 in all")
 bad(
     "tasks.pairs.read_pairs: label",
-    pairs_in("prompt,good,bad,label\nThe key,is,are,dual\n", "pairs.csv"),
-    "pairs.csv, line 2 | label | 'dual'",
+    pairs_in("prompt,good,bad,label\nA,is,are,one\nA,was,were,one\nB,are,is,two\nC,is,are,dual\n", "pairs.csv"),
+    "pairs.csv, line 5 | label one or two | 'dual'",
 )
 bad(
     "tasks.pairs.MinimalPairs.prompts: training",
-    lambda _: minimal_pairs.MinimalPairs("a", {}, 0).prompts(Split.TRAINING, 3),
+    lambda _: minimal_pairs.MinimalPairs("a", ("no", "yes"), {}, 0).prompts(Split.TRAINING, 3),
     "split | 'training'",
 )
 
@@ -1300,8 +1325,8 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "core.Null.choose",
         "study.claim.Bound.place",
         "study.claim.Bound.margin",
-        "model.generate.Steering.scaled",
-        "model.generate.Steering.mirroring",
+        "model.steer.Steering.scaled",
+        "model.steer.Steering.mirroring",
         "tasks.base.stationary",
         "files.save_artifact",
         "training.checkpoint.save_unfinished",
@@ -1338,30 +1363,38 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "report.record.write_document",
         "report.record.compare",
         "model.sites.state_place",
+        "model.stored_keys.cache_keyword",
+        "model.stored_keys.output_cache",
+        "model.language.LanguageModel.run",
         "model.late_rows.leading_rows",
-        "model.late_rows.growing_batch",
+        "model.late_rows.rows_joining_late",
         "auc.simple_auc",
         "auc.chance_halfwidth",
-        "model.generate.Steering.contrast",
-        "model.generate.Steering.candidates",
-        "model.generate.Steering.pick",
-        "model.generate.core_component",
+        "model.steer.Steering.contrast",
+        "model.steer.Steering.candidates",
+        "model.steer.Steering.pick",
+        "model.steer.core_component",
         "model.generate.sample_likeliest",
         "linalg.weighted_frames",
         "model.continuation.Encoded.contrast",
         "model.continuation.scattered",
-        "model.prefix.HeadRows",
-        "model.prefix.HeadRows.forward",
-        "model.prefix.restricted_head",
-        "model.prefix.skipped_blocks",
+        "model.partial_runs.HeadRows",
+        "model.partial_runs.HeadRows.forward",
+        "model.partial_runs.restricted_head",
+        "model.partial_runs.skipped_blocks",
         "model.observe.reading",
-        "model.late_rows.replaced_forwards",
+        "model.partial_runs.replaced_forwards",
         "auc.cluster_sums",
-        "model.prefix.returned_tuples",
-        "model.prefix.repeated_cache",
-        "model.prefix.tiled_cache",
+        "model.partial_runs.returned_tuples",
+        "model.stored_keys.repeated_cache",
+        "model.stored_keys.tiled_cache",
+        "model.stored_keys.KeyMemory",
+        "model.stored_keys.KeyMemory.joined",
+        "model.stored_keys.layer_for_rows",
+        "model.steer.Steering.among",
+        "model.steer.steered_logits",
         "model.prefix.PrefixRun.states",
-        "tasks.pairs.told_number",
+        "tasks.verb_forms.told_number",
         "training.language.corpus.Corpus",
         "training.language.corpus.Corpus.batch",
         "training.language.trainer.token_loss",
@@ -1369,8 +1402,8 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
     ),
     "any token ids have a text; rows are NumPy's to refuse; a Contrast was checked when it was built": (
         "model.language.LanguageModel.decode",
-        "tasks.agreement.Prompts.take",
-        "tasks.agreement.Prompts.under",
+        "tasks.prompt.Prompts.take",
+        "tasks.prompt.Prompts.under",
     ),
     "a part of the transformer or its trainer, called with shapes that a checked Architecture fixes": (
         "training.ensemble.DropoutMasks.take",
@@ -1393,7 +1426,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "training.language.trainer.LanguageTrainer.save",
         "training.language.store.store_language_model",
     ),
-    "abstract; its implementations stand in the table": ("tasks.base.Task.draw",),
+    "abstract; its implementations stand in the table": ("tasks.base.Task.draw", "tasks.prompt.PromptTask.prompts"),
 }
 # Claims' quantities and their helpers take a Study or Subject, which refuses what is wrong with it when it is built;
 # the parts of a Study take an index below its length.

@@ -15,9 +15,10 @@ from ace.extract import extract_core
 from ace.model.continuation import encode_prompts, scattered
 from ace.model.intervene import MODES, Intervention, intervening
 from ace.model.language import LanguageModel, wrap_model
-from ace.model.prefix import PrefixRun, restricted_head
+from ace.model.partial_runs import restricted_head
+from ace.model.prefix import PrefixRun
 from ace.model.sites import Site, find_sites, hooked
-from ace.tasks.agreement import Contrast, Prompts
+from ace.tasks.prompt import Contrast, Prompts
 from invariants.contracts import families
 from invariants.contracts.builders import gaussian
 from invariants.contracts.families import BLOCKS, FAMILIES, SEVERAL, SINGLE, WIDTH, Family
@@ -49,7 +50,7 @@ def plain(language: LanguageModel, prompts: Prompts, site: Site | None = None, *
     lengths = [len(language.encode(text)) for text in prompts.texts]
     for length in sorted(set(lengths)):
         rows = [row for row, its in enumerate(lengths) if its == length]
-        for texts, sign in ((prompts.contrasts[0].plural, 1.0), (prompts.contrasts[0].singular, -1.0)):
+        for texts, sign in ((prompts.contrasts[0].wanted, 1.0), (prompts.contrasts[0].other, -1.0)):
             for text in texts:
                 ids = torch.tensor([language.encode(prompts.texts[row] + text) for row in rows])
                 logits = _logits(language.model, ids, length - 1, site, edits)[:, :, length - 1 : -1]

@@ -7,12 +7,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ace.errors import InputError
 from ace.tasks import Split
-from ace.tasks.agreement import HELD, Contrast, Prompts
-from ace.tasks.pairs import MinimalPairs, read_pairs, told_number
+from ace.tasks.base import HELD_OUT
+from ace.tasks.pairs import MinimalPairs, read_pairs
+from ace.tasks.prompt import Contrast, Prompts, PromptTask
+from ace.tasks.verb_forms import told_number
 
 BLIMP = Path(__file__).parents[3] / "shared" / "data" / "blimp"
 NOUNS = ("key", "cat", "dog", "car", "cup", "tree", "boy", "ring")
@@ -46,7 +49,7 @@ def comma_separated(folder: Path, entries: list[dict[str, Any]]) -> Path:
 
 
 def everything(pairs: MinimalPairs) -> dict[Split, Prompts]:
-    return {split: pairs.prompts(split, 10_000) for split in HELD}
+    return {split: pairs.prompts(split, 10_000) for split in HELD_OUT}
 
 
 @pytest.mark.parametrize("write", [json_lines, comma_separated])
@@ -59,8 +62,9 @@ def test_a_row_becomes_a_prompt_with_its_contrast(tmp_path: Path, write: Any) ->
         assert prompts.split == split
         assert set(prompts.contrasts) == {Contrast((" are",), (" is",))}
         assert prompts.labels.tolist() == [int(text.endswith("s")) for text in prompts.texts]
-        assert prompts.heads == prompts.texts
-        assert set(prompts.attractors) == {-1}
+        assert prompts.groups == prompts.texts
+        assert prompts.names == ("singular", "plural")
+        assert prompts.attractors is None
 
 
 @pytest.mark.parametrize("label", ["plural", "Plural", "1", 1])
@@ -68,6 +72,31 @@ def test_labels_are_words_or_numbers(tmp_path: Path, label: object) -> None:
     entries = [entry | ({"label": label} if entry["label"] == "plural" else {"label": 0}) for entry in rows()]
     found = everything(read_pairs(json_lines(tmp_path, entries)))
     assert Counter(int(label) for prompts in found.values() for label in prompts.labels) == {0: 8, 1: 8}
+    for prompts in found.values():
+        assert prompts.labels.tolist() == [int(text.endswith("s")) for text in prompts.texts]
+
+
+@pytest.mark.parametrize(("one", "other"), [("masculine", "feminine"), ("present", "past"), ("dual", "plural"), (7, 3)])
+def test_labels_are_any_two_names(tmp_path: Path, one: object, other: object) -> None:
+    entries = [entry | {"label": other if entry["label"] == "plural" else one} for entry in rows()]
+    pairs = read_pairs(json_lines(tmp_path, entries))
+    assert set(pairs.names) == {str(one), str(other)}
+    assert read_pairs(json_lines(tmp_path, entries[::-1])).names == pairs.names
+    for prompts in everything(pairs).values():
+        names = [prompts.names[label] for label in prompts.labels]
+        assert names == [str(other if text.endswith("s") else one) for text in prompts.texts]
+        wanted = [prompts.each_contrast[row].wanted for row in np.flatnonzero(prompts.labels)]
+        assert set(wanted) == {(" are",) if prompts.names[1] == str(other) else (" is",)}
+
+
+def test_pairs_are_a_task_of_prompts(tmp_path: Path) -> None:
+    pairs = read_pairs(json_lines(tmp_path, rows()))
+    assert isinstance(pairs, PromptTask)
+    assert pairs.contrast == Contrast((" are",), (" is",))
+    assert (dict(pairs.transfers), pairs.attractors, pairs.fragment) == ({}, False, False)
+    entries = rows()
+    entries[0] |= {"good": "was", "bad": "were"}
+    assert read_pairs(json_lines(tmp_path, entries)).contrast is None
 
 
 def test_splits_share_no_prompt_and_do_not_depend_on_the_order_of_rows(tmp_path: Path) -> None:
@@ -88,7 +117,7 @@ def test_rows_of_one_head_stay_together(tmp_path: Path) -> None:
         for entry in rows()
     ]
     found = everything(read_pairs(json_lines(tmp_path, entries)))
-    heads = [set(prompts.heads) for prompts in found.values()]
+    heads = [set(prompts.groups) for prompts in found.values()]
     assert sum(map(len, heads)) == len(set.union(*heads)) == 16
 
 
@@ -135,8 +164,10 @@ def test_other_forms_do_not(good: str, bad: str) -> None:
         ({"good": ""}, "line 3 | good | not empty"),
         ({"bad": None}, "line 3 | bad | None"),
         ({"bad": " is"}, "line 3 | different continuations | 'is' twice"),
-        ({"label": "dual"}, "line 3 | singular, plural, 0 or 1 | 'dual'"),
+        ({"label": "dual"}, "line 3 | label plural or singular | 'dual'"),
         ({"label": True}, "line 3 | label | True"),
+        ({"label": " "}, "line 3 | label | name | ' '"),
+        ({"label": 1.5}, "line 3 | label | 1.5"),
         ({"note": "x"}, "line 3 | expected columns prompt, good, bad, label | note"),
     ],
 )
@@ -175,6 +206,7 @@ def test_too_few_rows_of_a_number_are_refused(tmp_path: Path) -> None:
     refused("at least 2 singular rows | 0 in all", json_lines(tmp_path, rows()[8:]))
     refused("at least 2 plural rows | 5 in all", json_lines(tmp_path, rows()[:13]))
     refused("0 in all", json_lines(tmp_path, []))
+    refused("pairs.jsonl | two classes | 'past' alone", json_lines(tmp_path, [own(label="past")]))
 
 
 # --- real files -------------------------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ace.claims import claim
+
 from invariants.contracts import builders
 
 pytest_plugins = ["pytester"]

@@ -9,16 +9,16 @@ from torch import Tensor
 from ace.core import Core, Fixed
 from ace.errors import InputError
 from ace.extract import extract_core
-from ace.model.generate import LIMIT, Steering, continue_text, core_component, first_tokens, sample_likeliest
+from ace.model.generate import continue_text, sample_likeliest
 from ace.model.intervene import Intervention, intervening
 from ace.model.language import LanguageModel
-from ace.tasks.agreement import Contrast
+from ace.model.steer import LIMIT, Steering, core_component, first_tokens
+from ace.tasks.prompt import Contrast
 from invariants.contracts import families
 from invariants.contracts.builders import gaussian
 from invariants.contracts.families import FAMILIES, SINGLE, WIDTH, Family
 
 STEPS, TOP_K = 8, 5
-PLURAL, SINGULAR = first_tokens(families.language(families.family("gpt2")), "the key", SINGLE)
 
 
 def core() -> Core:
@@ -30,7 +30,7 @@ def ids(language: LanguageModel, *texts: str) -> Tensor:
 
 
 def steering(language: LanguageModel, site: int) -> Steering:
-    return Steering(language.anatomy.site(site), core_component(core()), PLURAL, SINGULAR)
+    return Steering(language.anatomy.site(site), core_component(core()), *first_tokens(language, "the key", SINGLE))
 
 
 @torch.no_grad()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from ace.measure import Measurement
+
 from ace.report.record import result
 from ace.report.table import explain, markdown, terminal
 from ace.stats import exact

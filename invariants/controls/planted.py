@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from ace.families.agreement.subject import AgreementSubject
 from torch import Tensor
 
 from ace.arrays import Array
 from ace.core import Core, RankRule
 from ace.extract import extract_core
-from ace.families.agreement.subject import AgreementSubject
 from ace.linalg import random_frames
 from ace.study.prompts import LanguageStudy, rank_of
 from ace.study.tokens import Study, Subject

@@ -8,8 +8,8 @@ from functools import cache
 from typing import Any
 
 import pytest
-
 from ace.claims import REGISTRY
+
 from ace.verify import Status, verify_claim
 from invariants.controls.planted import with_complements, with_permuted_seeds, with_random_axes, with_random_cores
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from ace.claims import Bound, Claim
-from ace.errors import ClaimError
 from ace.measure import Measurement
+
+from ace.errors import ClaimError
 from ace.stats import Estimate, exact
 from ace.verify import Status, judge
 

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from ace.errors import InputError
 from ace.tasks import ModularAddition, Split, build_task
+from ace.tasks.base import HELD_OUT
 from invariants.properties.strategies import seeds
-
-HELD = (Split.EXTRACTION, Split.SELECTION, Split.EVALUATION)
 
 
 @st.composite
@@ -37,14 +36,14 @@ def test_all_pairs_are_dealt_to_the_splits_and_none_to_two(task: ModularAddition
     dealt = {split: pairs(task, split) for split in Split}
     assert all(not dealt[one] & dealt[two] for one, two in combinations(Split, 2))
     assert sum(map(len, dealt.values())) == task.modulus**2 == len(set().union(*dealt.values()))
-    sizes = [len(dealt[split]) for split in HELD]
+    sizes = [len(dealt[split]) for split in HELD_OUT]
     assert max(sizes) - min(sizes) <= 1
     assert len(dealt[Split.TRAINING]) == round(task.share * task.modulus**2)
 
 
 @given(task=additions())
 def test_every_held_out_split_has_every_sum(task: ModularAddition) -> None:
-    for split in HELD:
+    for split in HELD_OUT:
         sums = np.bincount(task.draw(split, task.size(split)).targets[:, 0], minlength=task.modulus)
         assert (sums > 0).all()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -14,8 +15,10 @@ from ace.model.continuation import Encoded, encode_prompts, scattered
 from ace.model.language import LanguageModel, wrap_model
 from ace.model.prefix import PrefixRun
 from ace.tasks import Split
-from ace.tasks.agreement import COPULA, HELD, REGULAR, AgreementTask, Contrast, Prompts
+from ace.tasks.agreement import COPULA, REGULAR, AgreementTask
+from ace.tasks.base import HELD_OUT
 from ace.tasks.fragment.words import vocabulary
+from ace.tasks.prompt import Contrast, Prompts
 from ace.training.language.recipe import LanguageRecipe
 from ace.training.language.tokenizer import word_tokenizer
 from ace.training.language.trainer import untrained_model
@@ -41,7 +44,7 @@ def language() -> LanguageModel:
 @st.composite
 def some_prompts(draw: st.DrawFn) -> Prompts:
     """Prompts of several lengths."""
-    split, seed = draw(st.sampled_from(HELD)), draw(st.integers(0, 999))
+    split, seed = draw(st.sampled_from(HELD_OUT)), draw(st.integers(0, 999))
     found = AgreementTask(attractors=draw(st.booleans())).prompts(split, draw(st.integers(1, 8)), seed)
     return found.under(draw(contrasts))
 
@@ -54,7 +57,7 @@ def base(prompts: Prompts, *, rows: int = 64) -> Tensor:
 @given(prompts=some_prompts())
 def test_exchanging_the_sets_negates_the_contrast(prompts: Prompts) -> None:
     (contrast,) = prompts.contrasts
-    there, back = base(prompts), base(prompts.under(Contrast(contrast.singular, contrast.plural)))
+    there, back = base(prompts), base(prompts.under(Contrast(contrast.other, contrast.wanted)))
     assert float((there + back).abs().max()) <= TOLERANCE
     assert float(there.abs().max()) > 100 * TOLERANCE  # otherwise the line above could not fail
 
@@ -71,7 +74,7 @@ def test_a_contrast_does_not_depend_on_what_is_run_beside_it(prompts: Prompts, d
 @given(prompts=some_prompts(), data=st.data())
 def test_the_order_within_a_set_does_not_matter(prompts: Prompts, data: st.DataObject) -> None:
     (contrast,) = prompts.contrasts
-    turned = Contrast(*(tuple(data.draw(st.permutations(s))) for s in (contrast.plural, contrast.singular)))
+    turned = Contrast(*(tuple(data.draw(st.permutations(s))) for s in (contrast.wanted, contrast.other)))
     assert float((base(prompts.under(turned)) - base(prompts)).abs().max()) <= TOLERANCE
 
 
@@ -80,7 +83,7 @@ def test_one_contrast_for_all_is_that_contrast_for_each(prompts: Prompts, severa
     own = tuple(prompts.contrasts * len(prompts))
     if several and len(own) > 1:
         own = (SEVERAL, *own[1:])
-    each = Prompts(prompts.texts, prompts.labels, prompts.heads, prompts.attractors, own, Split.EVALUATION)
+    each = replace(prompts, contrasts=own)
     wanted = base(prompts)
     if own[0] is SEVERAL:
         wanted[0] = base(prompts.take([0]).under(SEVERAL))[0]
@@ -110,7 +113,7 @@ def test_a_contrast_is_a_difference_of_log_probabilities(seed: int) -> None:
     prompts = AgreementTask().prompts(Split.EVALUATION, 2, seed).under(SEVERAL)
     for text, found in zip(prompts.texts, base(prompts), strict=True):
         total = 0.0
-        for texts, sign in ((SEVERAL.plural, 1), (SEVERAL.singular, -1)):
+        for texts, sign in ((SEVERAL.wanted, 1), (SEVERAL.other, -1)):
             for continuation in texts:
                 start, ids = len(language().encode(text)), language().encode(text + continuation)
                 with torch.no_grad():

@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ace.tasks import Split
-from ace.tasks.agreement import COPULA, FRAMES, HAVE, HELD, REGULAR, SIMPLE, AgreementTask, Contrast
+from ace.tasks.agreement import COPULA, FRAMES, HAVE, REGULAR, SIMPLE, AgreementTask
+from ace.tasks.base import HELD_OUT
 from ace.tasks.fragment.judge import judge
 from ace.tasks.fragment.story import story
 from ace.tasks.fragment.words import COPULAS, NOUNS, VERBS, vocabulary
+from ace.tasks.prompt import Contrast
 from ace.training.language.tokenizer import END, word_tokenizer
 from invariants.properties.strategies import seeds
 
@@ -28,7 +30,7 @@ stories = st.builds(
     lambda seed, sentences: story(np.random.default_rng(seed), sentences), seed=seeds, sentences=st.integers(1, 6)
 )
 tasks = st.builds(AgreementTask, attractors=st.booleans(), capital=st.booleans())
-splits = st.sampled_from(HELD)
+splits = st.sampled_from(HELD_OUT)
 
 
 @cache
@@ -117,12 +119,12 @@ def test_a_text_cut_at_a_word_is_a_prefix_in_tokens(text: str, data: st.DataObje
 # --- prompts ----------------------------------------------------------------------------------------------------------
 @given(task=tasks, seed=seeds, count=st.integers(1, 60))
 def test_splits_share_no_noun_and_no_frame(task: AgreementTask, seed: int, count: int) -> None:
-    found = {split: task.prompts(split, count, seed % 1000) for split in HELD}
+    found = {split: task.prompts(split, count, seed % 1000) for split in HELD_OUT}
     nouns = {form: pair[0] for pair in NOUNS for form in pair}
     used = [{nouns[word] for text in p.texts for word in re.findall(r"\w+", text.lower()) if word in nouns}
             for p in found.values()]  # fmt: skip
     assert sum(map(len, used)) == len(set.union(*used))
-    frames = [frame for table in (FRAMES, SIMPLE) for split in HELD for frame in table[split].frames]
+    frames = [frame for table in (FRAMES, SIMPLE) for split in HELD_OUT for frame in table[split].frames]
     assert len(set(frames)) == len(frames)
 
 
@@ -131,8 +133,10 @@ def test_numbers_of_head_and_attractor_are_crossed_evenly(
     task: AgreementTask, split: Split, seed: int, quarter: int
 ) -> None:
     prompts = task.prompts(split, 4 * quarter, seed)
-    cells = Counter(zip(prompts.labels.tolist(), prompts.attractors.tolist(), strict=True))
-    wanted = {(0, 0), (0, 1), (1, 0), (1, 1)} if task.attractors else {(0, -1), (1, -1)}
+    assert (prompts.attractors is not None) == task.attractors
+    others = [None] * len(prompts) if prompts.attractors is None else prompts.attractors.tolist()
+    cells = Counter(zip(prompts.labels.tolist(), others, strict=True))
+    wanted = {(0, 0), (0, 1), (1, 0), (1, 1)} if task.attractors else {(0, None), (1, None)}
     assert set(cells) == wanted
     assert len(set(cells.values())) == 1
 
@@ -155,7 +159,7 @@ def test_a_label_is_the_number_that_the_judge_finds(
     rest = {COPULA: " old.", HAVE: " seen the key.", REGULAR: " the key."}[contrast]
     prompts = task.prompts(split, 8, seed)
     for text, label in zip(prompts.texts, prompts.labels, strict=True):
-        for number, continuations in enumerate((contrast.singular, contrast.plural)):
+        for number, continuations in enumerate((contrast.other, contrast.wanted)):
             for continuation in continuations:
                 (found,) = judge(text[0].lower() + text[1:] + continuation + rest)
                 assert found is not None

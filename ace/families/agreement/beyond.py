@@ -24,8 +24,8 @@ from ace.stats import Estimate, bootstrap, bootstrap_mean, exact, quantile
 from ace.study.controls import DRAWS, LEVEL
 from ace.study.measurement import Measurement, measures
 from ace.study.prompts import BEHAVES, PromptStudy, PromptSubject, rank_of
-from ace.tasks.agreement import Contrast, Prompts
 from ace.tasks.base import Split
+from ace.tasks.prompt import Contrast, Prompts
 
 NEUTRAL = 60  # prompts on which number should not matter
 DIRECTIONS = 200  # norm-matched random directions
@@ -66,6 +66,8 @@ def _coefficients(moments: Array) -> Array:
 def _moments(study: PromptStudy, site: Site) -> Array:
     """(k, 3, 4) by head noun: products of (head, attractor, 1) with themselves and the first core coordinate."""
     prompts = study.prompts(Split.EVALUATION)
+    if prompts.attractors is None:
+        raise Inapplicable("the prompts have no attractor to cross with the head")
     coordinate = study.core(site, 1).coordinates(study.states(Split.EVALUATION, site))[:, 0].numpy()
     design = np.column_stack([prompts.labels - 0.5, prompts.attractors - 0.5, np.ones(len(prompts))])
     return cluster_sums(design[:, :, None] * np.column_stack([design, coordinate])[:, None, :], prompts.clusters)
@@ -149,16 +151,12 @@ def _neutral(study: PromptStudy) -> Prompts:
     """Prompts continued past the verb, to a place where a noun of either number may come."""
     prompts = study.prompts(Split.EVALUATION).take(range(NEUTRAL))
     verbs = [
-        contrast.plural[-1] if label else contrast.singular[-1]
-        for contrast, label in zip(_each(prompts), prompts.labels, strict=True)
+        contrast.wanted[-1] if label else contrast.other[-1]
+        for contrast, label in zip(prompts.each_contrast, prompts.labels, strict=True)
     ]
     return replace(
         prompts, texts=tuple(f"{text}{verb} near the" for text, verb in zip(prompts.texts, verbs, strict=True))
     )
-
-
-def _each(prompts: Prompts) -> tuple[Contrast, ...]:
-    return prompts.contrasts * len(prompts) if len(prompts.contrasts) == 1 else prompts.contrasts
 
 
 def _damage(study: PromptStudy, prompts: Prompts, directions: int = DIRECTIONS) -> _Damage:

@@ -20,9 +20,9 @@ from ace.study.controls import DRAWS
 from ace.study.memory import remembered
 from ace.study.prompts import MODES, OTHER_SIZES, Choice, PromptStudy, rank_of
 from ace.study.subspaces import KINDS, random_subspaces
-from ace.tasks.agreement import Contrast, Prompts
 from ace.tasks.base import Split
 from ace.tasks.fragment.words import vocabulary
+from ace.tasks.prompt import Contrast, Prompts
 
 CONTROL_PROMPTS = 16  # of the evaluation split, half of each number, that random subspaces are pushed through
 OTHERS = 3  # arbitrary contrasts

@@ -12,11 +12,12 @@ from torch import Tensor
 from ace.arrays import Array, Ints
 from ace.errors import Inapplicable
 from ace.linalg import random_frames
-from ace.model.generate import Steering, continue_text, core_component, first_tokens
+from ace.model.generate import continue_text
+from ace.model.steer import Steering, core_component, first_tokens
 from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
-from ace.study.prompts import PromptStudies, PromptStudy, PromptSubject, rank_of
+from ace.study.prompts import PromptStudy, PromptSubject, rank_of
 from ace.tasks.base import Split
 from ace.tasks.fragment.judge import judge
 from ace.tasks.fragment.words import COPULAS
@@ -64,7 +65,7 @@ def generation(subject: PromptSubject) -> Measurement:
     estimates, controls, details = [], [], []
     for k, study in enumerate(models.studies):
         texts = {kind: _texts(study, kind) for kind in ("clean", "flipped", "random")}
-        judged = {kind: _judged(models, study, kind, written) for kind, written in texts.items()}
+        judged = {kind: _judged(study, kind, written) for kind, written in texts.items()}
         for kind, result in judged.items():
             if result.copulas.sum() < ENOUGH:
                 raise Inapplicable(f"seed {k}: {int(result.copulas.sum())} copulas in {kind} text, too few to judge")
@@ -135,10 +136,10 @@ def _steering(study: PromptStudy, rows: Ints, kind: str) -> Steering:
     return Steering(site, component, *tokens)
 
 
-def _judged(models: PromptStudies, study: PromptStudy, kind: str, texts: Sequence[str]) -> Judged:
+def _judged(study: PromptStudy, kind: str, texts: Sequence[str]) -> Judged:
     rows, _ = _prompts(study, kind)
     prompts = study.prompts(Split.EVALUATION).take(rows)
-    if models.source.fragment:
+    if study.source.fragment:
         return _columns([_by_grammar(text) for text in texts])
     pairs = zip(texts, prompts.texts, prompts.labels, strict=True)
     return _columns([_first_copula(text[len(prompt) :], int(label)) for text, prompt, label in pairs])

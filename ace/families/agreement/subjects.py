@@ -13,9 +13,10 @@ from ace.families.agreement.scales import Scales
 from ace.families.family import Fixtures
 from ace.model.language import LanguageModel, wrap_model
 from ace.study.memory import Memory
-from ace.study.prompts import PromptStudies, PromptSubject, PromptTask
+from ace.study.prompts import PromptStudies, PromptSubject
 from ace.study.subject import LazySubject, Subject
 from ace.tasks.agreement import AgreementTask
+from ace.tasks.prompt import PromptTask
 from ace.training.language.trainer import untrained_model
 
 GROUP = "agreement"

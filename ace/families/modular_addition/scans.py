@@ -19,8 +19,7 @@ from ace.study.memory import remembered
 from ace.study.run_history import RunHistory
 from ace.study.threads import one_thread
 from ace.tasks import ModularAddition
-from ace.tasks.base import Batch, require_disjoint
-from ace.tasks.modular_addition import HELD_OUT
+from ace.tasks.base import HELD_OUT, Batch, require_disjoint
 from ace.training.transformer import SmallTransformer
 
 TOLERANCE = 1e-3  # published, of r_suf

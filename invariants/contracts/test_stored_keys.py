@@ -1,0 +1,131 @@
+"""Stored keys and values are handed to a model and taken from it under the name that its own code has for them."""
+
+from __future__ import annotations
+
+import inspect
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+from torch import Tensor, nn
+
+from ace.model.language import wrap_model
+from ace.model.stored_keys import CACHE_NAMES, KeyMemory, cache_keyword, layer_for_rows, output_cache, tiled_cache
+from invariants.contracts import families
+from invariants.contracts.builders import gaussian
+from invariants.contracts.families import FAMILIES, Family
+
+
+class Newer(nn.Module):
+    """A model of the newer convention: the older keyword is unknown to it."""
+
+    def __init__(self, engine: nn.Module) -> None:
+        super().__init__()
+        self.engine, self.given = engine, []
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.engine.get_input_embeddings()
+
+    def forward(self, input_ids: Tensor, cache: Any = None, use_cache: bool = False) -> Any:
+        self.given.append(cache)
+        named = {} if cache is None else {cache_keyword(self.engine): cache}
+        output = self.engine(input_ids=input_ids, use_cache=use_cache, **named)
+        return SimpleNamespace(logits=output.logits, cache=output_cache(output))
+
+
+class Older(Newer):
+    """The same with the older keyword alone."""
+
+    def forward(self, input_ids: Tensor, past_key_values: Any = None, use_cache: bool = False) -> Any:
+        output = super().forward(input_ids, past_key_values, use_cache)
+        return SimpleNamespace(logits=output.logits, past_key_values=output.cache)
+
+
+class Around(nn.Module):
+    """A wrapper that hands on whatever it is given, as that of a compiled model does."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.inner.get_input_embeddings()
+
+    def forward(self, *arguments: Any, **named: Any) -> Any:
+        return self.inner(*arguments, **named)
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, Around], ids=["itself", "wrapped"])
+@pytest.mark.parametrize(("kind", "name"), [(Newer, "cache"), (Older, "past_key_values")])
+def test_a_model_is_handed_its_cache_under_its_own_name(kind: Any, name: str, wrap: Any) -> None:
+    model = kind(families.language(families.family("llama")).model)
+    language = wrap_model(wrap(model), families.tokenizer())
+    assert cache_keyword(language.model) == name
+    ids = torch.tensor([language.encode("the keys near the cabinet")])
+    with torch.no_grad():
+        whole, nothing = language.run(ids)
+        _, cache = language.run(ids[:, :-1], store=True)
+        last, after = language.run(ids[:, -1:], cache)
+    assert nothing is None
+    assert after is cache is model.given[-1]
+    assert cache.get_seq_length() == ids.shape[1]
+    assert float((last[:, 0] - whole[:, -1]).abs().max()) <= 1e-4
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.id)
+def test_the_name_of_every_family_is_one_that_its_forward_takes(family: Family) -> None:
+    model = families.language(family).model
+    assert cache_keyword(model) in inspect.signature(model.forward).parameters
+
+
+def test_a_model_that_names_no_cache_has_the_older_name_and_an_output_without_one_has_none() -> None:
+    assert cache_keyword(nn.Linear(1, 1)) == CACHE_NAMES[-1]
+    assert output_cache(SimpleNamespace(logits=1)) is None
+
+
+# --- a block run for more rows than are stored ------------------------------------------------------------------------
+STORED, FRESH, TIMES = 2, 3, 3  # rows, new positions, and how often the rows are repeated
+
+
+class Interrupted(Exception):
+    """Raised in the midst of a block."""
+
+
+def filled() -> hf.DynamicCache:
+    """Two layers of two rows and four positions."""
+    cache = hf.DynamicCache()
+    for layer in range(2):
+        cache.update(gaussian(layer, STORED, 1, 4, 8), gaussian(layer + 2, STORED, 1, 4, 8), layer)
+    return cache
+
+
+def fresh() -> tuple[Tensor, Tensor]:
+    return gaussian(5, TIMES * STORED, 1, FRESH, 8), gaussian(6, TIMES * STORED, 1, FRESH, 8)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize("kept", [0, STORED])
+def test_a_layer_lent_for_more_rows_gives_all_keys_and_keeps_the_first_rows(layer: int, kept: int) -> None:
+    cache, before, wanted = filled(), filled(), tiled_cache(filled(), TIMES)
+    memory = KeyMemory(TIMES * STORED)
+    with layer_for_rows(cache, layer, TIMES * STORED, memory, kept):
+        given = [part.clone() for part in cache.update(*fresh(), layer)]
+    assert all(torch.equal(*pair) for pair in zip(given, wanted.update(*fresh(), layer), strict=True))
+    if kept:
+        before.update(*(part[:kept] for part in fresh()), layer)
+    if kept or layer:
+        assert torch.equal(cache.layers[layer].keys, before.layers[layer].keys)
+        assert torch.equal(cache.layers[layer].values, before.layers[layer].values)
+    assert cache.get_seq_length() == (4 if layer else 4 + FRESH)  # the first layer tells how many are stored
+    assert torch.equal(cache.layers[1 - layer].keys, filled().layers[1 - layer].keys)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_layer_lent_to_a_block_that_broke_off_is_put_back(layer: int) -> None:
+    cache = filled()
+    own = cache.layers[layer]
+    with pytest.raises(Interrupted), layer_for_rows(cache, layer, TIMES * STORED, KeyMemory(TIMES * STORED), STORED):
+        raise Interrupted
+    assert cache.layers[layer] is own
