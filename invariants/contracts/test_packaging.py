@@ -1,0 +1,138 @@
+"""What is installed and how: pins, ranges, what a wheel and a source archive hold, the linters' three lists."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[2]
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+OF_THE_BUILD = [Requirement(line) for line in PYPROJECT["build-system"]["requires"]]
+OF_THE_PROJECT = [
+    Requirement(line)
+    for lines in (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
+    for line in lines
+    if canonicalize_name(Requirement(line).name) != PROJECT["name"]
+]
+PINS = [
+    Requirement(line) for line in (ROOT / ".ci/constraints.txt").read_text().splitlines() if not line.startswith("#")
+]
+PINNED = {canonicalize_name(pin.name): Version(next(iter(pin.specifier)).version) for pin in PINS}
+LINTERS = ["ruff check .", "ruff format --check .", "mypy", "lint-imports"]
+
+
+def labelled(requirement: Requirement) -> list[str]:
+    """The versions of a requirement that carry a local label, such as 2.13.0+cpu, which no public index offers."""
+    return [part.version for part in requirement.specifier if "+" in part.version]
+
+
+@pytest.mark.parametrize("requirement", [*PINS, *OF_THE_BUILD, *OF_THE_PROJECT], ids=str)
+def test_no_version_carries_a_local_label_or_an_address(requirement: Requirement) -> None:
+    assert labelled(requirement) == []
+    assert requirement.url is None
+
+
+def test_a_local_label_would_be_seen_and_a_pin_without_one_accepts_labelled_builds() -> None:
+    assert labelled(Requirement("torch==2.13.0+cpu")) == ["2.13.0+cpu"]
+    assert not Requirement("torch==2.13.0+cpu").specifier.contains("2.13.0")
+    assert Requirement("torch==2.13.0").specifier.contains("2.13.0+cpu")
+
+
+@pytest.mark.parametrize("pin", PINS, ids=str)
+def test_a_constraint_is_one_exact_version_and_is_named_once(pin: Requirement) -> None:
+    assert [part.operator for part in pin.specifier] == ["=="]
+    assert [other.name for other in PINS if canonicalize_name(other.name) == canonicalize_name(pin.name)] == [pin.name]
+
+
+@pytest.mark.parametrize("requirement", OF_THE_PROJECT, ids=str)
+def test_every_dependency_is_pinned_within_its_range(requirement: Requirement) -> None:
+    assert requirement.specifier.contains(PINNED[canonicalize_name(requirement.name)])
+
+
+def needs_of_installed() -> Iterator[tuple[str, Requirement]]:
+    """What those pinned distributions need that are installed in the pinned version, public part of it."""
+    for name, version in PINNED.items():
+        try:
+            found = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue
+        if Version(found.version).public == version.public:
+            for need in map(Requirement, found.requires or ()):
+                if need.marker is None or need.marker.evaluate({"extra": ""}):
+                    yield name, need
+
+
+def test_what_the_pinned_distributions_need_is_pinned_too_and_fits() -> None:
+    misfits = [
+        f"{name} needs {need}"
+        for name, need in needs_of_installed()
+        # PyTorch's CUDA build needs libraries that its CPU build does not; they come in the versions that it names.
+        if name != "torch" or canonicalize_name(need.name) in PINNED
+        if canonicalize_name(need.name) not in PINNED
+        or not need.specifier.contains(PINNED[canonicalize_name(need.name)], prereleases=True)
+    ]
+    assert misfits == []
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], set[str]]:
+    """The paths in a wheel and in a source archive, built from a copy with what the environment has."""
+    copy = tmp_path_factory.mktemp("archives") / "copy"
+    copytree(ROOT, copy, ignore=ignore_patterns(".*", "weights", "__pycache__", "*.egg-info", "build", "dist"))
+    code = "from setuptools import build_meta as b; print('built', b.build_wheel('out'), b.build_sdist('out'))"
+    (copy / "out").mkdir()
+    done = subprocess.run([sys.executable, "-c", code], cwd=copy, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    wheel, source = done.stdout.splitlines()[-1].split()[1:]
+    with zipfile.ZipFile(copy / "out" / wheel) as of_wheel, tarfile.open(copy / "out" / source) as of_source:
+        names = {Path(member.name) for member in of_source.getmembers() if member.isfile()}
+        return set(of_wheel.namelist()), {Path(*name.parts[1:]).as_posix() for name in names}
+
+
+def packaged() -> set[str]:
+    """The files of the library, as paths from the root."""
+    files = (path for path in (ROOT / "ace").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {path.relative_to(ROOT).as_posix() for path in files}
+
+
+def test_the_wheel_holds_the_library_with_its_marker_of_types_and_nothing_else(
+    archives: tuple[set[str], set[str]],
+) -> None:
+    wheel, _ = archives
+    information = {name for name in wheel if re.fullmatch(r"ace_invariants-[^/]+\.dist-info/.+", name)}
+    assert wheel - information == packaged()
+    assert "ace/py.typed" in wheel
+
+
+def test_the_source_archive_holds_the_library_and_no_stray_folder(archives: tuple[set[str], set[str]]) -> None:
+    _, source = archives
+    assert packaged() <= source
+    assert {Path(name).parts[0] for name in source if "/" in name} == {"ace", "ace_invariants.egg-info"}
+    assert {"README.md", "LICENSE", "pyproject.toml"} <= source
+
+
+def test_every_command_is_one_that_can_be_loaded() -> None:
+    for value in PROJECT["scripts"].values():
+        assert callable(metadata.EntryPoint("command", value, "console_scripts").load())
+
+
+def test_hooks_gate_and_tox_run_the_same_linters() -> None:
+    hooks = re.findall(r"^ +entry: (.+)$", (ROOT / ".pre-commit-config.yaml").read_text(), re.MULTILINE)
+    gate = re.findall(r"^\.venv/bin/(.+)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    tox = re.findall(r"^ +lint: (.+)$", (ROOT / "tox.ini").read_text(), re.MULTILINE)
+    assert hooks == gate == tox == LINTERS
