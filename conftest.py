@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, settings
 from ace.errors import AceError, NotTrained, TokenizerError
 from ace.extract import Extractor
 from ace.families.agreement.scales import FamilySubject
-from ace.families.agreement.subject import AgreementSubject, UnusableSubject, fresh_twin
+from ace.families.agreement.subject import AgreementSubject, fresh_twin
 from ace.model.language import load_language_model, wrap_model
-from ace.plugin import SESSION, parametrize_claims
+from ace.plugin import SESSION, options, parametrize_claims, refuse
 from ace.study.prompts import LanguageStudy
 from ace.study.run_history import History, grokking_subject, one_thread
 from ace.study.tokens import ClaimSubject, Study, Subject
@@ -47,21 +47,39 @@ MODEL = {"agreement": ("model",), "agreement_family": ("model",)}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    parametrize_claims(metafunc, SUBJECTS | (MODEL if metafunc.config.getoption("--ace-model") else {}))
+    subjects = SUBJECTS | (MODEL if options(metafunc.config).models else {})
+    parametrize_claims(metafunc, subjects, {"paper": [pytest.mark.paper_scale]})
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With a model to verify, the project's other tests say nothing about it."""
+    if options(config).models:
+        others = [item for item in items if not item.get_closest_marker("ace_claim")]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item.get_closest_marker("ace_claim")]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip gpu tests, with the reason, where there is no CUDA device."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA device; torch sees none")
 
 
 @pytest.fixture(scope="session")
 def zoo(request: pytest.FixtureRequest) -> Zoo:
-    config = request.config
+    config, chosen = request.config, options(request.config)
     return Zoo(
-        cache=Path(config.getoption("--ace-cache") or CACHE),
-        retrain=config.getoption("--ace-retrain"),
-        seed=int(config.getoption("--ace-seed")) if config.getoption("--ace-seed") else None,
+        cache=chosen.cache or CACHE,
+        retrain=chosen.retrain,
+        seed=chosen.seed,
         since=config.stash[SESSION].started,
-        device=config.getoption("--ace-device") or "cpu",
+        device=chosen.device or "cpu",
         progress=not hasattr(config, "workerinput"),
         # Hours of training are meant only where the published setting alone is asked for anew.
-        patient=config.getoption("--ace-retrain") and config.getoption("--ace-scale") == "paper",
+        patient=chosen.retrain and chosen.scale == "paper",
     )
 
 
@@ -130,13 +148,13 @@ class Languages:
         return FamilySubject(name, scales, 'pytest invariants -k "{claim}"')
 
     def _embedded(self, size: str) -> AgreementSubject:
-        wanted, option = language_recipe(f"agreement-{size}"), self._config.getoption
+        wanted, chosen = language_recipe(f"agreement-{size}"), options(self._config)
         with self._uncaptured():
             models = obtain_language_models(
                 wanted,
-                cache=Path(option("--ace-cache") or CACHE),
-                retrain=option("--ace-retrain"),
-                seed=int(option("--ace-seed")) if option("--ace-seed") else None,
+                cache=chosen.cache or CACHE,
+                retrain=chosen.retrain,
+                seed=chosen.seed,
                 since=self._config.stash[SESSION].started,
                 progress=not hasattr(self._config, "workerinput"),
             )
@@ -152,49 +170,47 @@ class Languages:
         )
 
     def _users_model(self) -> ClaimSubject:
-        option = self._config.getoption
-        name = option("--ace-model")
-        rerun = f'pytest invariants --ace-model {name} -k "{{claim}}"'
-        chosen = option("--ace-task") or "agreement"
-        task, source = TASKS.get(chosen), None
+        chosen = options(self._config)
+        name = chosen.models[0]
+        task, source = TASKS.get(chosen.task or "agreement"), None
         if task is None:
             try:
-                source = read_pairs(Path(chosen))
+                source = read_pairs(Path(chosen.task or ""))
             except AceError as error:
-                pytest.exit(f"--ace-task: one of {', '.join(TASKS)}, or a file: {error}", pytest.ExitCode.USAGE_ERROR)
+                refuse(self._config, f"{chosen.given['task']}: one of {', '.join(TASKS)}, or a file: {error}")
         try:
             language = load_language_model(
                 name,
-                revision=option("--ace-revision"),
-                dtype=option("--ace-dtype") or "auto",
-                device=option("--ace-device"),
-                tokenizer=option("--ace-tokenizer"),
+                revision=chosen.revision,
+                dtype=chosen.dtype or "auto",
+                device=chosen.device,
+                tokenizer=chosen.tokenizer,
             )
         except TokenizerError as error:
-            return UnusableSubject(Path(name).name, f"{error}; name one with --ace-tokenizer", rerun)
+            refuse(self._config, f"{chosen.given['models']}: {error}; name one with --ace-tokenizer")
         except AceError as error:
-            pytest.exit(f"--ace-model: {error}", pytest.ExitCode.USAGE_ERROR)
+            refuse(self._config, f"{chosen.given['models']}: {error}")
         return AgreementSubject(
             Path(name).name,
             (LanguageStudy(language, task or source, extractor=self._extractor),),
             lambda k: fresh_twin(language, k),
             task.transfers if task else {},
-            rerun,
+            chosen.rerun("{claim}"),
             attractors=task is not None and task.attractors,
         )
 
 
 @pytest.fixture(scope="session")
-def languages(extractor: Extractor, request: pytest.FixtureRequest) -> Languages:
+def languages(ace_extractor: Extractor, request: pytest.FixtureRequest) -> Languages:
     capture = request.config.pluginmanager.getplugin("capturemanager")
     uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
-    return Languages(request.config, extractor, uncaptured)
+    return Languages(request.config, ace_extractor, uncaptured)
 
 
 @pytest.fixture
 def few_threads(request: pytest.FixtureRequest) -> Iterator[None]:
     """Matrices of the embedded models are too small to share out: a second thread makes them slower by a quarter."""
-    with nullcontext() if request.config.getoption("--ace-model") else one_thread():
+    with nullcontext() if options(request.config).models else one_thread():
         yield
 
 
@@ -209,9 +225,9 @@ def agreement_family(request: pytest.FixtureRequest, languages: Languages, few_t
 
 
 @pytest.fixture(scope="session")
-def subjects(zoo: Zoo, extractor: Extractor, request: pytest.FixtureRequest) -> Subjects:
+def subjects(zoo: Zoo, ace_extractor: Extractor, request: pytest.FixtureRequest) -> Subjects:
     capture = request.config.pluginmanager.getplugin("capturemanager")
-    return Subjects(zoo, extractor, capture.global_and_fixture_disabled if capture else nullcontext)
+    return Subjects(zoo, ace_extractor, capture.global_and_fixture_disabled if capture else nullcontext)
 
 
 @pytest.fixture(scope="session")

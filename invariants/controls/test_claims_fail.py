@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ace.claims import REGISTRY
+from ace.plugin import options
 from ace.verify import Status, verify_claim
 from invariants.controls.planted import with_complements, with_permuted_seeds, with_random_axes, with_random_cores
 
@@ -56,7 +57,7 @@ def subject_of(request: pytest.FixtureRequest, claim: str) -> Any:
         return subjects.subject("low-rank", None)
     if claim.startswith("hidden_markov."):
         return subjects.subject("hidden-markov", None)
-    scale = request.config.getoption("--ace-scale") or "compact"
+    scale = options(request.config).scale or "compact"
     if claim.startswith("modadd."):
         return subjects.grokking("modadd", scale)
     return subjects.subject("markov", scale, **{"low-rank chain": "low-rank"})

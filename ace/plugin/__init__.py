@@ -1,0 +1,55 @@
+"""The pytest plugin: options, marker, fixtures, outcomes, terminal table.
+
+It leaves tests alone that are not about claims: their selection, order, distribution and outcome are pytest's. At
+start-up it imports the standard library and pytest only.
+"""
+
+from __future__ import annotations
+
+from ace.plugin.hooks import (
+    ace_claim,
+    ace_extractor,
+    ace_settle,
+    pytest_addoption,
+    pytest_collection_finish,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_load_initial_conftests,
+    pytest_report_collectionfinish,
+    pytest_report_header,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+)
+from ace.plugin.options import Options
+from ace.plugin.parametrise import parametrize_claims
+from ace.plugin.session import SESSION, options, refuse
+from ace.plugin.workers import (
+    group_items,
+    pytest_configure_node,
+    pytest_testnodedown,
+    pytest_xdist_make_scheduler,
+)
+
+__all__ = [
+    "SESSION",
+    "Options",
+    "ace_claim",
+    "ace_extractor",
+    "ace_settle",
+    "group_items",
+    "options",
+    "parametrize_claims",
+    "pytest_addoption",
+    "pytest_collection_finish",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_configure_node",
+    "pytest_load_initial_conftests",
+    "pytest_report_collectionfinish",
+    "pytest_report_header",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+    "pytest_testnodedown",
+    "pytest_xdist_make_scheduler",
+    "refuse",
+]
