@@ -1,4 +1,7 @@
-"""Verdicts as plain values, documents of them, and comparison with a baseline document."""
+"""Verdicts as plain values, documents of them, and comparison with a baseline document.
+
+Reading and comparing import neither numpy nor torch: the pytest plugin reads a baseline before anything is measured.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ace.errors import ArtifactError
 from ace.files import read_json, write_json
-from ace.verify import Verdict
+
+if TYPE_CHECKING:
+    from ace.verify import Verdict
 
 SCHEMA = 1
 ORDER = ("HOLDS", "VACUOUS", "UNDECIDED", "INAPPLICABLE", "FAILS")
@@ -64,7 +67,7 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(inner) for inner in value]
-    if isinstance(value, np.ndarray | np.generic):
+    if hasattr(value, "tolist"):  # arrays and scalars of numpy
         return _plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
@@ -123,28 +126,54 @@ class Change:
     worse: bool
 
 
-def compare(found: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[Change]:
-    """Changes of verdict, and values whose intervals left those of the baseline, for what both documents hold.
+@dataclass(frozen=True)
+class Comparison:
+    """A run beside its baseline; results are matched by (claim, subject).
 
-    A result of the baseline that was not measured now is no change: a run may select claims.
+    Attributes:
+        common: how many results both have.
+        changes: changes of verdict, and values whose intervals left those of the baseline.
+        added: (claim, subject) of results that the baseline lacks.
+        missing: (claim, subject) of results that the run lacks: it may have selected claims.
     """
+
+    common: int
+    changes: tuple[Change, ...]
+    added: tuple[tuple[str, str], ...]
+    missing: tuple[tuple[str, str], ...]
+
+    @property
+    def worse(self) -> bool:
+        """Whether anything is worse than in the baseline."""
+        return any(change.worse for change in self.changes)
+
+
+def compare(run: Mapping[str, Any], baseline: Mapping[str, Any]) -> Comparison:
+    """Compare the results of two documents."""
     before = {(old["claim"], old["subject"]): old for old in baseline["results"]}
-    changes = []
-    for new in found["results"]:
-        key = (new["claim"], new["subject"])
-        if key not in before:
-            continue
-        old = before[key]
-        if new["verdict"] != old["verdict"]:
-            worse = ORDER.index(new["verdict"]) > ORDER.index(old["verdict"])
-            changes.append(Change(*key, f"verdict {old['verdict']} -> {new['verdict']}", worse))
-        elif None not in (new["low"], new["high"], old["low"], old["high"]):
-            apart = new["low"] > old["high"] or new["high"] < old["low"]
-            if apart:
-                moved = f"value {old['estimate']:.4g} [{old['low']:.4g}, {old['high']:.4g}] -> "
-                moved += f"{new['estimate']:.4g} [{new['low']:.4g}, {new['high']:.4g}]"
-                changes.append(Change(*key, moved, _worse(new, old)))
-    return changes
+    after = {(new["claim"], new["subject"]): new for new in run["results"]}
+    common = [key for key in after if key in before]
+    changes = [_change(after[key], before[key]) for key in common]
+    return Comparison(
+        len(common),
+        tuple(change for change in changes if change is not None),
+        tuple(key for key in after if key not in before),
+        tuple(key for key in before if key not in after),
+    )
+
+
+def _change(new: Mapping[str, Any], old: Mapping[str, Any]) -> Change | None:
+    key = (new["claim"], new["subject"])
+    if new["verdict"] != old["verdict"]:
+        worse = ORDER.index(new["verdict"]) > ORDER.index(old["verdict"])
+        return Change(*key, f"verdict {old['verdict']} -> {new['verdict']}", worse)
+    if None in (new["low"], new["high"], old["low"], old["high"]):
+        return None
+    if new["low"] <= old["high"] and new["high"] >= old["low"]:
+        return None
+    moved = f"value {old['estimate']:.4g} [{old['low']:.4g}, {old['high']:.4g}] -> "
+    moved += f"{new['estimate']:.4g} [{new['low']:.4g}, {new['high']:.4g}]"
+    return Change(*key, moved, _worse(new, old))
 
 
 def _worse(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from ace.claims import claim
-from ace.measure import Measurement
 from torch import Tensor, nn
 
 from ace.core import Core, Fixed
 from ace.extract import extract_core
+from ace.families.family import find_claim as claim
 from ace.model.sites import Site, find_sites
 from ace.stats import Estimate, exact
+from ace.study.measurement import Measurement
 from ace.training.recipe import Recipe, parse_recipe
 from ace.training.transformer import Architecture, SmallTransformer, initialise
 from ace.verify import Status, Verdict, judge

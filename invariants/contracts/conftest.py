@@ -7,6 +7,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from invariants.contracts.runs import run, suite
+
+__all__ = ["run", "suite"]  # fixtures
+
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:

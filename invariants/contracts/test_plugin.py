@@ -6,28 +6,18 @@ Each test runs pytest on a few generated tests that settle ready-made verdicts, 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ace.claims import claim
 
+from ace.families.family import find_claim as claim
 from invariants.contracts import builders
+from invariants.contracts.runs import SUFFICIENCY, TRANSPLANT, Run, documented, expected, read
 
 pytest_plugins = ["pytester"]
 
-SUFFICIENCY, TRANSPLANT = "markov.sufficiency", "markov.transplant"
-SUITE = """
-import pytest
-from invariants.contracts.builders import verdict
-"""
-TEST = """
-@pytest.mark.claim("{identifier}")
-def test_{status}_{number}(claim, settle):
-    settle(verdict("{status}", identifier=claim, subject="{subject}"))
-"""
 # What DESIGN promises of every entry, beside what the project adds.
 FIELDS = {
     "claim": str,
@@ -44,58 +34,6 @@ FIELDS = {
     "reason": str,
     "seconds": float,
 }
-
-Run = Callable[..., pytest.RunResult]
-
-
-@pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run pytest in this process, shielded from the options of the run around it."""
-    for name in [name for name in os.environ if name.startswith("ACE_")]:
-        monkeypatch.delenv(name)
-    # What the outer run loads or not is nothing to the inner one: the plugin comes as it does for a user.
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-
-    def call(*arguments: str | Path) -> pytest.RunResult:
-        # The warning is about running pytest within pytest, of no interest here.
-        quiet = "-Wignore::pytest.PytestAssertRewriteWarning"
-        options = ["-p", "no:cacheprovider", "-rA", quiet, *map(str, arguments)]
-        return pytester.runpytest_inprocess(*options)
-
-    return call
-
-
-@pytest.fixture
-def suite(pytester: pytest.Pytester) -> Callable[..., None]:
-    """Write a test for each status, or (status, claim), or (status, claim, subject)."""
-
-    def write(*statuses: str | tuple[str, ...]) -> None:
-        tests = []
-        for number, given in enumerate(statuses):
-            parts = (given,) if isinstance(given, str) else given
-            status, identifier, subject = (*parts, *("", SUFFICIENCY, "tiny")[len(parts) :])
-            tests.append(TEST.format(status=status, number=number, identifier=identifier, subject=subject))
-        pytester.makepyfile(test_claims=SUITE + "".join(tests))
-
-    return write
-
-
-def expected(folder: Path, text: str) -> Path:
-    path = folder / "expected.toml"
-    path.write_text(text)
-    return path
-
-
-def documented(
-    claim: str = SUFFICIENCY, verdicts: str = '["FAILS"]', reason: str | None = "seen", extra: str = ""
-) -> str:
-    lines = ["[[expected]]", f'claim = "{claim}"', f"verdicts = {verdicts}", extra]
-    return "\n".join([*lines, f'reason = "{reason}"' if reason is not None else ""]) + "\n"
-
-
-def read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    return found
 
 
 # --- outcomes ---------------------------------------------------------------------------------------------------------
@@ -207,14 +145,14 @@ def test_what_is_documented_for_one_subject_does_not_excuse_another(
     run: Run, suite: Callable[..., None], tmp_path: Path
 ) -> None:
     suite(("FAILS", SUFFICIENCY, "one"), ("FAILS", SUFFICIENCY, "two"))
-    found = run("--ace-expected", expected(tmp_path, documented(extra='subject = "one"')))
+    found = run("--ace-expected", expected(tmp_path, documented(subject='"one"')))
     assert found.parseoutcomes() == {"xfailed": 1, "failed": 1}
 
 
-def test_an_entry_for_a_subject_goes_before_one_for_all(run: Run, suite: Callable[..., None], tmp_path: Path) -> None:
-    suite(("FAILS", SUFFICIENCY, "one"), ("HOLDS", SUFFICIENCY, "two"))
-    entries = documented() + documented(verdicts='["HOLDS"]', extra='subject = "two"')
-    assert run("--ace-expected", expected(tmp_path, entries)).parseoutcomes() == {"xfailed": 1, "passed": 1}
+def test_an_entry_may_name_several_subjects(run: Run, suite: Callable[..., None], tmp_path: Path) -> None:
+    suite(("FAILS", SUFFICIENCY, "one"), ("FAILS", SUFFICIENCY, "two"), ("HOLDS", SUFFICIENCY, "three"))
+    entries = documented(subject='["one", "two"]') + documented(verdicts='["HOLDS"]', subject='"three"')
+    assert run("--ace-expected", expected(tmp_path, entries)).parseoutcomes() == {"xfailed": 2, "passed": 1}
 
 
 def test_documented_verdicts_of_claims_that_do_not_run_do_no_harm(
@@ -239,6 +177,10 @@ UNUSABLE = {
     "an unknown verdict": (documented(verdicts='["BREAKS"]'), "BREAKS"),
     "no verdict": (documented(verdicts="[]"), "verdicts"),
     "a verdict that is no list": (documented(verdicts='"FAILS"'), "verdicts"),
+    "no subject": (documented(subject=None), "subject"),
+    "a subject of no words": (documented(subject='" "'), "subject"),
+    "no subjects": (documented(subject="[]"), "subject"),
+    "two entries for one subject": (documented() + documented(subject='["one", "tiny"]'), "tiny"),
     "an unknown key": (documented(extra="because = 1"), "because"),
     "a reason of no words": (documented(reason=" "), "reason"),
     "a misspelt table": (documented().replace("[[expected]]", "[[expcted]]"), "expcted"),
@@ -303,7 +245,7 @@ def test_two_worker_processes_write_one_document_and_one_table_as_one_process_do
     run: Run, suite: Callable[..., None], tmp_path: Path
 ) -> None:
     suite(*((status, SUFFICIENCY, f"subject-{status}") for status in ALL))
-    options = ("--ace-expected", expected(tmp_path, documented(extra='subject = "subject-FAILS"')))
+    options = ("--ace-expected", expected(tmp_path, documented(subject='"subject-FAILS"')))
     shared = run("-n", "2", "--ace-json", tmp_path / "two.json", *options)
     alone = run("--ace-json", tmp_path / "one.json", *options)
     check_document(read(tmp_path / "two.json"), list(ALL))
@@ -393,13 +335,42 @@ def test_a_value_that_moved_within_the_intervals_is_no_change(run: Run, baseline
     run("--ace-compare", baseline).stdout.fnmatch_lines(["no change"])
 
 
-def test_claims_that_the_baseline_or_the_run_lacks_are_no_change(
+def test_results_that_the_baseline_or_the_run_lacks_are_named(
     run: Run, suite: Callable[..., None], baseline: Path
 ) -> None:
-    suite("HOLDS", ("FAILS", SUFFICIENCY, "new"))
+    suite("HOLDS", ("VACUOUS", SUFFICIENCY, "new"))
     found = run("--ace-compare", baseline)
-    found.stdout.fnmatch_lines(["no change"])
-    assert found.parseoutcomes() == {"passed": 1, "failed": 1}
+    assert found.ret == pytest.ExitCode.OK
+    found.stdout.fnmatch_lines(
+        ["no change", f"not in the baseline: new: {SUFFICIENCY}", f"not in this run: tiny: {TRANSPLANT}"]
+    )
+
+
+def test_a_comparison_with_nothing_in_common_is_an_error(run: Run, suite: Callable[..., None], baseline: Path) -> None:
+    suite(("HOLDS", SUFFICIENCY, "/models/ckpt-200"))
+    found = run("--ace-compare", baseline)
+    assert found.parseoutcomes() == {"passed": 1}
+    assert found.ret == pytest.ExitCode.TESTS_FAILED
+    found.stdout.fnmatch_lines(
+        [
+            f"not in the baseline: /models/ckpt-200: {SUFFICIENCY}",
+            f"not in this run: tiny: {SUFFICIENCY}, {TRANSPLANT}",
+            "ERROR: nothing to compare*",
+        ]
+    )
+    found.stdout.no_fnmatch_line("no change")
+
+
+def test_a_comparison_of_a_run_that_measures_nothing_is_an_error(
+    run: Run, pytester: pytest.Pytester, baseline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(test_claims="def test_nothing(): pass")
+    found = run("--ace-compare", baseline)
+    assert found.ret == pytest.ExitCode.TESTS_FAILED
+    found.stdout.fnmatch_lines(["ERROR: nothing to compare*"])
+    assert run("--ace-compare", baseline, "--collect-only").ret == pytest.ExitCode.OK
+    monkeypatch.setenv("ACE_COMPARE", str(baseline))  # of the environment, and maybe meant for another run
+    assert run().ret == pytest.ExitCode.OK
 
 
 def test_a_run_may_be_compared_with_the_baseline_that_it_replaces(run: Run, baseline: Path) -> None:
@@ -431,204 +402,3 @@ def test_a_baseline_that_cannot_be_used_is_a_usage_error(run: Run, baseline: Pat
     found = run("--ace-compare", baseline)
     assert found.ret == pytest.ExitCode.USAGE_ERROR
     found.stderr.fnmatch_lines(["ERROR: --ace-compare: *baseline.json*"])
-
-
-# --- options and header -----------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    "name", ["ace.extract:nothing", "no.such.module:extract", "ace.extract", ":", "ace.extract:EPS"]
-)
-def test_an_extractor_that_cannot_be_found_is_a_usage_error_before_anything_runs(
-    run: Run, suite: Callable[..., None], name: str
-) -> None:
-    suite("HOLDS")
-    found = run("--ace-extractor", name)
-    assert found.ret == pytest.ExitCode.USAGE_ERROR
-    found.stderr.fnmatch_lines(["ERROR: --ace-extractor: expected *"])
-
-
-def test_a_users_extractor_is_the_one_under_test_and_is_checked(run: Run, pytester: pytest.Pytester) -> None:
-    pytester.syspathinsert()
-    pytester.makepyfile(
-        mine="""
-        from dataclasses import replace
-        from ace.extract import extract_core
-        def good(states, sensitivities, *, rank):
-            return replace(extract_core(states, sensitivities, rank=rank), task="mine")
-        def skewed(states, sensitivities, *, rank):
-            core = extract_core(states, sensitivities, rank=rank)
-            return replace(core, basis=core.basis * 2)
-        """,
-        test_it="""
-        import torch
-        from ace.core import Fixed
-        def test_extractor(extractor):
-            rows = torch.randn(9, 4, generator=torch.Generator(), dtype=torch.float64)
-            assert extractor(rows, rows, rank=Fixed(2)).task == "mine"
-        """,
-    )
-    assert run().parseoutcomes() == {"failed": 1}  # the project's own names no task
-    assert run("--ace-extractor", "mine:good").parseoutcomes() == {"passed": 1}
-    found = run("--ace-extractor", "mine:skewed")
-    assert found.parseoutcomes() == {"failed": 1}
-    found.stdout.fnmatch_lines(["*ExtractorError: extractor: expected an orthonormal basis*"])
-
-
-def test_an_unknown_scale_is_a_usage_error_from_the_command_line_and_from_the_environment(
-    run: Run, suite: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    suite("HOLDS")
-    assert run("--ace-scale", "huge").ret == pytest.ExitCode.USAGE_ERROR
-    monkeypatch.setenv("ACE_SCALE", "huge")
-    found = run()
-    assert found.ret == pytest.ExitCode.USAGE_ERROR
-    found.stderr.fnmatch_lines(["ERROR: ACE_SCALE: expected one of compact, paper, got 'huge'"])
-
-
-@pytest.mark.parametrize("option", ["--ace-json", "--ace-save-baseline"])
-def test_a_document_in_a_folder_that_does_not_exist_is_a_usage_error(
-    run: Run, suite: Callable[..., None], tmp_path: Path, option: str
-) -> None:
-    suite("HOLDS")
-    found = run(option, tmp_path / "none" / "a.json")
-    assert found.ret == pytest.ExitCode.USAGE_ERROR
-    found.stderr.fnmatch_lines([f"ERROR: {option}: *none*"])
-
-
-def test_every_option_has_a_twin_in_the_environment(
-    run: Run, suite: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    suite("FAILS")
-    monkeypatch.setenv("ACE_JSON", str(tmp_path / "a.json"))
-    monkeypatch.setenv("ACE_EXPECTED", str(expected(tmp_path, documented())))
-    monkeypatch.setenv("ACE_SCALE", "paper")
-    monkeypatch.setenv("ACE_RETRAIN", "1")
-    found = run()
-    found.stdout.fnmatch_lines(["ace: scale paper, weights trained anew,*"])
-    assert found.parseoutcomes() == {"xfailed": 1}
-    assert len(read(tmp_path / "a.json")["results"]) == 1
-
-
-@pytest.mark.parametrize("value", ["", "0"])
-def test_an_empty_or_zero_switch_in_the_environment_is_off(
-    run: Run, suite: Callable[..., None], monkeypatch: pytest.MonkeyPatch, value: str
-) -> None:
-    suite("HOLDS")
-    monkeypatch.setenv("ACE_RETRAIN", value)
-    run().stdout.fnmatch_lines(["ace: * weights stored,*"])
-
-
-def test_the_header_names_scale_weights_device_extractor_and_versions(run: Run, suite: Callable[..., None]) -> None:
-    suite("HOLDS")
-    run().stdout.fnmatch_lines(
-        [
-            "ace: scale compact and paper, weights stored, device cpu, extractor ace.extract:extract_core",
-            "ace: torch *, numpy *, scipy *",
-        ]
-    )
-    options = (
-        "--ace-scale",
-        "compact",
-        "--ace-device",
-        "cuda",
-        "--ace-retrain",
-        "--ace-extractor",
-        "ace.extract:extract_core",
-    )
-    run(*options).stdout.fnmatch_lines(["ace: scale compact, weights trained anew, device cuda, *"])
-
-
-def test_the_options_stand_in_the_help_with_their_twins(run: Run) -> None:
-    text = run("--help").stdout.str()
-    for option in (
-        "scale",
-        "retrain",
-        "device",
-        "cache",
-        "extractor",
-        "json",
-        "report",
-        "save-baseline",
-        "compare",
-        "expected",
-    ):
-        assert f"--ace-{option}" in text
-        assert f"ACE_{option.replace('-', '_').upper()}]" in text.replace("\n", "").replace(" ", "")
-
-
-# --- selection --------------------------------------------------------------------------------------------------------
-PARAMETRISED = """
-import pytest
-from ace.plugin import parametrize_claims
-def pytest_generate_tests(metafunc):
-    parametrize_claims(metafunc, {"subject": ("compact", "paper"), "single": ()})
-@pytest.fixture
-def subject(request):
-    return request.param
-@pytest.fixture
-def single(request):
-    return request.param
-"""
-CLAIM_TESTS = """
-import pytest
-@pytest.mark.claim("markov.spectrum")
-def test_a(subject, claim): assert claim == "markov.spectrum"
-@pytest.mark.claim("markov.rank")
-def test_b(subject, claim): assert claim == "markov.rank"
-@pytest.mark.claim("markov.low_rank")
-def test_c(single, claim): assert claim == "markov.low_rank"
-def test_d(): pass
-"""
-
-
-@pytest.mark.parametrize(
-    ("options", "selected"),
-    [
-        (
-            (),
-            [
-                "markov.spectrum-compact",
-                "markov.spectrum-paper",
-                "markov.rank-compact",
-                "markov.rank-paper",
-                "markov.low_rank",
-                "",
-            ],
-        ),
-        (("-k", "markov.spectrum"), ["markov.spectrum-compact", "markov.spectrum-paper"]),
-        (("-k", "markov.spectrum-paper"), ["markov.spectrum-paper"]),
-        (
-            ("-k", "markov"),
-            [
-                "markov.spectrum-compact",
-                "markov.spectrum-paper",
-                "markov.rank-compact",
-                "markov.rank-paper",
-                "markov.low_rank",
-            ],
-        ),
-        (("--ace-scale", "compact"), ["markov.spectrum-compact", "markov.rank-compact", "markov.low_rank", ""]),
-        (("-m", "paper_scale"), ["markov.spectrum-paper", "markov.rank-paper"]),
-    ],
-    ids=str,
-)
-def test_claims_are_selected_by_id_and_scale(
-    run: Run, pytester: pytest.Pytester, options: tuple[str, ...], selected: list[str]
-) -> None:
-    pytester.makeconftest(PARAMETRISED)
-    pytester.makepyfile(test_claims=CLAIM_TESTS)
-    found = run("--strict-markers", *options)
-    assert found.ret == pytest.ExitCode.OK
-    passed = [line for line in found.outlines if line.startswith("PASSED")]
-    assert sorted(line.partition("[")[2].rstrip("]") for line in passed) == sorted(selected)
-
-
-def test_gpu_tests_are_skipped_with_a_reason_where_there_is_none(
-    run: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytester.makepyfile("import pytest\n@pytest.mark.gpu\ndef test_gpu(): pass\ndef test_cpu(): pass\n")
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    found = run("--strict-markers")
-    assert found.parseoutcomes() == {"passed": 1, "skipped": 1}
-    found.stdout.fnmatch_lines(["SKIPPED*needs a CUDA device; torch sees none"])
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert run("--strict-markers").parseoutcomes() == {"passed": 2}

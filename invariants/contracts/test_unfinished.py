@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from ace.measure import Measurement
 
 from ace.report.record import result
 from ace.report.table import explain, markdown, terminal
 from ace.stats import exact
+from ace.study.measurement import Measurement
 from ace.study.run_history import GrokkingSubject, History, with_progress
 from ace.training.train import train
 from ace.verify import judge

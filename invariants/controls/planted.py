@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from ace.families.agreement.subject import AgreementSubject
 from torch import Tensor
 
 from ace.arrays import Array
 from ace.core import Core, RankRule
 from ace.extract import extract_core
 from ace.linalg import random_frames
-from ace.study.prompts import LanguageStudy, rank_of
-from ace.study.tokens import Study, Subject
+from ace.study.memory import Memory
+from ace.study.prompts import PromptStudies, PromptSubject, rank_of
+from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split
 
 
@@ -53,23 +53,23 @@ SMALL = {Split.EXTRACTION: 500, Split.SELECTION: 500, Split.EVALUATION: 500}  # 
 MODELS = 3
 
 
-def _smaller(study: Study, kind: type[Study] = Study) -> Study:
+def _smaller(study: TokenStudy, kind: type[TokenStudy] = TokenStudy) -> TokenStudy:
     models = study.models[:MODELS]
     return kind(models, study.task, rank=study.rank, extractor=study.extractor, sizes=SMALL)
 
 
-def _planted(subject: Subject, name: str, study: Study) -> Subject:
-    return replace(subject, name=name, trained=study, untrained=_smaller(subject.untrained))
+def _planted(subject: TokenSubject, name: str, study: TokenStudy) -> TokenSubject:
+    return replace(subject, name=name, trained=study, untrained=_smaller(subject.twins()))
 
 
-def _with_cores(subject: Subject, name: str, change: Callable[[Core, int], Core]) -> Subject:
+def _with_cores(subject: TokenSubject, name: str, change: Callable[[Core, int], Core]) -> TokenSubject:
     study = _smaller(subject.trained)
     for index in range(len(study)):
         study.replace_core(index, change(study.core(index), index))
     return _planted(subject, name, study)
 
 
-def with_random_cores(subject: Subject) -> Subject:
+def with_random_cores(subject: TokenSubject) -> TokenSubject:
     """Every core replaced by a random subspace of its rank."""
 
     def change(core: Core, index: int) -> Core:
@@ -79,7 +79,7 @@ def with_random_cores(subject: Subject) -> Subject:
     return _with_cores(subject, "random cores", change)
 
 
-def with_complements(subject: Subject) -> Subject:
+def with_complements(subject: TokenSubject) -> TokenSubject:
     """Keep and remove swapped: every core replaced by its orthogonal complement."""
 
     def change(core: Core, index: int) -> Core:
@@ -89,7 +89,7 @@ def with_complements(subject: Subject) -> Subject:
     return _with_cores(subject, "complements", change)
 
 
-class Permuted(Study):
+class Permuted(TokenStudy):
     """Seeds that no longer see the same sequences: coordinates of all but the first are permuted over sequences."""
 
     def coordinates(self, index: int, split: Split) -> Array:
@@ -98,19 +98,18 @@ class Permuted(Study):
         return values if index == 0 else values[np.random.default_rng(index).permutation(len(values))]
 
 
-def with_permuted_seeds(subject: Subject) -> Subject:
+def with_permuted_seeds(subject: TokenSubject) -> TokenSubject:
     """Every model is compared with the others on other sequences than they saw."""
     return _planted(subject, "permuted seeds", _smaller(subject.trained, Permuted))
 
 
-def with_random_axes(subject: AgreementSubject) -> AgreementSubject:
+def with_random_axes(subject: PromptSubject) -> PromptSubject:
     """Every axis of number replaced by a random one at the same site."""
-    studies = []
-    for index, study in enumerate(subject.studies):
-        fresh = LanguageStudy(study.language, study.source, extractor=study.extractor)
-        site = fresh.top.site  # chosen with the true core: the fault is in the axis, not in the place
-        core = fresh.core(site, rank_of(fresh.top))
+    models, memory = subject.trained, Memory()
+    planted = PromptStudies(models.language, len(models), models.source, extractor=models.extractor, memory=memory)
+    for index, study in enumerate(planted.studies):
+        site = study.top.site  # chosen with the true core: the fault is in the axis, not in the place
+        core = study.core(site, rank_of(study.top))
         generator = torch.Generator().manual_seed(index)
-        fresh.replace_core(site, core.with_basis(random_frames(core.width, core.dimension, 1, generator)[0]))
-        studies.append(fresh)
-    return replace(subject, name="random axes", studies=tuple(studies))
+        study.replace_core(site, core.with_basis(random_frames(core.width, core.dimension, 1, generator)[0]))
+    return replace(subject, name="random axes", trained=planted, memory=memory)

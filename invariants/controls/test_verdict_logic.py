@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ace.claims import Bound, Claim
-from ace.measure import Measurement
 
 from ace.errors import ClaimError
 from ace.stats import Estimate, exact
+from ace.study.claim import Bound, Claim
+from ace.study.measurement import Measurement, measures
 from ace.verify import Status, judge
 
-AT_MOST_ONE = Claim("t.claim", "A sentence.", "ours", "a number", Bound("<=", 1.0), "null", "why", ("control",))
+
+@measures("control")
+def nothing(subject: object) -> Measurement:
+    """What the claims below would be measured by."""
+    raise AssertionError("measurements are given")
+
+
+def sentence(name: str, bound: Bound) -> Claim:
+    return Claim(name, "A sentence.", "ours", "a number", bound, "null", "why", ("control",), measure=nothing)
+
+
+AT_MOST_ONE = sentence("t.claim", Bound("<=", 1.0))
 
 
 def spread(label: str, centre: float, width: float) -> Estimate:
@@ -74,7 +85,7 @@ def test_an_undecided_verdict_says_how_many_more_samples() -> None:
 
 
 def test_an_equality_holds_only_for_an_interval_that_is_the_bound_itself() -> None:
-    equal = Claim("t.equal", "A sentence.", "ours", "a rank", Bound("==", 3.0), "theorem", "why", ("control",))
+    equal = sentence("t.equal", Bound("==", 3.0))
     assert judge(equal, measurement(exact("0", 3.0)), "subject").status is Status.HOLDS
     assert judge(equal, measurement(exact("0", 4.0)), "subject").status is Status.FAILS
     wavering = Estimate("0", 3.0, replicates=np.array([3.0] * 9 + [4.0]))

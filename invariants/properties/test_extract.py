@@ -43,6 +43,12 @@ every_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 kinds = ["orthogonal", "oblique"]
 
 
+@pytest.fixture(scope="session")
+def extractor(ace_extractor: Extractor) -> Extractor:
+    """The extraction function under test: the project's own, or the one that `--ace-extractor` names."""
+    return ace_extractor
+
+
 def head_problem(seed: int, width: int, classes: int) -> tuple[Tensor, Tensor]:
     """Generic states (n, d) and the weight (classes, d) of a linear head."""
     return gaussian(seed, 2 * width + 4, width) + 1, gaussian(seed + 1, classes, width)

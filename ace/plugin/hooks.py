@@ -1,0 +1,171 @@
+"""What pytest calls. Wiring only; heavy imports happen on use, and a run without claims is left as it is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ace.plugin.expected import unknown_claims
+from ace.plugin.invocation import refuse_mistaken_paths
+from ace.plugin.options import Options, add_options
+from ace.plugin.outcome import forget, record, settle
+from ace.plugin.session import SESSION, is_ours, load_function, load_functions, open_session, options, refuse
+from ace.plugin.workers import group_items, worker_session
+
+if TYPE_CHECKING:
+    from ace.extract import Extractor
+    from ace.verify import Verdict
+
+FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the --ace options; each has a twin in the environment, ACE_SCALE and so on."""
+    add_options(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
+    """See that pytest reads the project's settings, before it imports anything on their account."""
+    refuse_mistaken_paths(early_config, parser, args)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, and read and check what was asked for before anything is measured."""
+    config.addinivalue_line("markers", "ace_claim(id): a test of the registered claim `id`, run once for each subject")
+    session = worker_session(config) if hasattr(config, "workerinput") else open_session(config)
+    config.stash[SESSION] = session
+    config.pluginmanager.register(session.gatherer, "ace-gatherer")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """What was asked for, where something was."""
+    return _header(options(config)) if _asked(config) else []
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
+    """The same, where claims turned up unasked."""
+    return _header(options(config)) if not _asked(config) and any(map(is_ours, items)) else []
+
+
+def _asked(config: pytest.Config) -> bool:
+    """Whether the command line or the project's ini file speaks to this plugin."""
+    return any(not name.startswith("ACE_") for name in options(config).given.values())
+
+
+def _header(chosen: Options) -> list[str]:
+    from importlib.metadata import version
+
+    targets = [*(f"model {model}" for model in chosen.models), *(f"subject {subject}" for subject in chosen.subjects)]
+    if chosen.models:
+        targets.append(f"task {chosen.task or 'agreement'}")
+    scale = f"scale {chosen.scale or 'compact and paper'}"
+    weights = f"weights {'trained anew' if chosen.retrain else 'stored'}"
+    rest = f"device {chosen.device or 'cpu'}, extractor {chosen.extractor or 'ace.extract:extract_core'}"
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "scipy"))
+    return [f"ace: {', '.join(targets) or scale}, {weights}, {rest}", f"ace: {versions}"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Group tests by subject for xdist."""
+    session = config.stash[SESSION]
+    if session.refused:  # while tests were made: pytest takes that for an error of one module
+        _stop(config, session.refused)
+    ours = [item for item in items if item.get_closest_marker("ace_claim")]
+    if config.getoption("loadgroup", False):
+        group_items(ours)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is wrong with the environment or the ini file ends a run that has something of this plugin in it."""
+    state = session.config.stash[SESSION]
+    if not any(map(is_ours, session.items)):
+        return
+    if state.deferred:
+        _stop(session.config, state.deferred)
+    unknown = unknown_claims(state.expectations)
+    if unknown:
+        _stop(session.config, f"{state.options.given['expected']}: no claim {', '.join(unknown)}")
+    try:
+        load_functions(state.options, explicit=False)
+    except pytest.UsageError as error:
+        _stop(session.config, str(error))
+
+
+def _stop(config: pytest.Config, text: str) -> None:
+    """End the run during collection; outside of workers by pytest's own usage error."""
+    if hasattr(config, "workeroutput"):
+        refuse(config, text)
+    config.stash[SESSION].refused = ""  # pytest prints it
+    raise pytest.UsageError(text)
+
+
+@pytest.fixture
+def ace_claim(request: pytest.FixtureRequest) -> str:
+    """Id of the claim that the test is marked with."""
+    (identifier,) = request.node.get_closest_marker("ace_claim").args
+    return str(identifier)
+
+
+@pytest.fixture(scope="session")
+def ace_extractor(request: pytest.FixtureRequest) -> Extractor:
+    """The extraction function under test: the project's own, or the one `--ace-extractor` names."""
+    from ace.extract import checked, extract_core
+
+    chosen = options(request.config)
+    if chosen.extractor is None:
+        return extract_core
+    return checked(load_function(chosen.extractor, chosen.given["extractor"]))
+
+
+@pytest.fixture
+def ace_settle(request: pytest.FixtureRequest) -> Callable[[Verdict], None]:
+    """Record a verdict and turn it into the test's outcome."""
+    forget(request.node)
+    expectations = request.config.stash[SESSION].expectations
+
+    def settled(verdict: Verdict) -> None:
+        from ace.plugin.expected import find
+        from ace.report.record import result
+
+        plain = result(verdict)
+        record(request.node, plain)
+        settle(plain, find(expectations, plain["claim"], plain["subject"]))
+
+    return settled
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """Write the documents and compare with the baseline; a shortcoming of either fails a run that is well otherwise."""
+    config = session.config
+    state = config.stash[SESSION]
+    if _has_results(config):
+        from ace.plugin.finish import finish
+
+        if not finish(state) and session.exitstatus in FINISHED:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if state.refused and not hasattr(config, "workerinput"):
+        sys.stderr.write(f"ERROR: {state.refused}\n")  # beside the line in pytest's summary
+    return (yield)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The verdict table."""
+    if _has_results(config):
+        from ace.plugin.finish import summarise
+
+        summarise(config.stash[SESSION], terminalreporter)
+
+
+def _has_results(config: pytest.Config) -> bool:
+    """Whether this process has results to write, show or compare."""
+    state = config.stash[SESSION]
+    if hasattr(config, "workerinput") or config.getoption("collectonly"):
+        return False
+    return bool(state.gatherer.results or state.baseline)

@@ -1,0 +1,287 @@
+"""Options of the plugin: how they are added to pytest, and the one record that they are read into."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCALES = ("compact", "paper")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+FUNCTION = "package.module:function"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of the command line, with a twin in the environment.
+
+    Attributes:
+        name: without the prefix: "save-baseline" is --ace-save-baseline, and ACE_SAVE_BASELINE in the environment.
+        attribute: of `Options`, where it is kept.
+        kind: "text", "path", "switch", or "list": given several times, and in the environment one value a line.
+        measures: whether it bears on what is measured; the command that reruns a claim repeats those.
+    """
+
+    name: str
+    attribute: str
+    text: str
+    metavar: str = ""
+    kind: str = "text"
+    measures: bool = True
+
+    @property
+    def flag(self) -> str:
+        """Its name on the command line."""
+        return f"--ace-{self.name}"
+
+    @property
+    def variable(self) -> str:
+        """Its name in the environment."""
+        return "ACE_" + self.name.replace("-", "_").upper()
+
+    def settings(self) -> dict[str, Any]:
+        """What argparse is told beside name and help."""
+        if self.kind == "switch":
+            return {"action": "store_true", "default": None}
+        return {"metavar": self.metavar, "default": None, "action": "append" if self.kind == "list" else "store"}
+
+    def read(self, config: pytest.Config) -> tuple[Any, str]:
+        """Its value and where that came from, or None and "" where it was not given."""
+        found = config.getoption(self.flag)
+        if found is not None:
+            return (tuple(found) if self.kind == "list" else found), self.flag
+        text = os.environ.get(self.variable, "")
+        if not text.strip() or (self.kind == "switch" and text == "0"):
+            return None, ""
+        if self.kind == "list":
+            return tuple(line.strip() for line in text.splitlines() if line.strip()), self.variable
+        return (True if self.kind == "switch" else text), self.variable
+
+    def words(self, value: Any) -> list[str]:
+        """The option as words of a command line; one word each, for pytest takes a path by itself for tests."""
+        if self.kind == "switch":
+            return [self.flag]
+        return [f"{self.flag}={each}" for each in (value if self.kind == "list" else (value,))]
+
+
+OPTIONS = (
+    Option(
+        "model",
+        "models",
+        "verify agreement in this causal language model: a hub name or a folder; may be given several times",
+        "MODEL",
+        "list",
+    ),
+    Option(
+        "subject",
+        "subjects",
+        "verify the subjects that this function makes; may be given several times",
+        "PKG.MODULE:FACTORY",
+        "list",
+    ),
+    Option("revision", "revision", "branch, tag or commit of the model on the hub", "REVISION"),
+    Option("dtype", "dtype", f"dtype of the model's weights: {', '.join(DTYPES)}; as stored by default", "DTYPE"),
+    Option("tokenizer", "tokenizer", "tokenizer of the model, where it does not lie with it", "TOKENIZER"),
+    Option("task", "task", "prompts: agreement (default), agreement-simple, agreement-story, or a file", "TASK"),
+    Option("scale", "scale", f"verify at one scale only, {' or '.join(SCALES)}; both by default", "SCALE"),
+    Option("retrain", "retrain", "train the fixtures anew instead of loading stored weights", kind="switch"),
+    Option("seed", "seed_text", "base seed of what --ace-retrain trains; the recipes' own by default", "N"),
+    Option("device", "device", "device that fixtures train on and a model runs on: cpu (default) or cuda", "DEVICE"),
+    Option("cache", "cache", "folder for weights trained here; .ace_cache in the repository by default", "DIR", "path"),
+    Option(
+        "extractor",
+        "extractor",
+        "check this extraction function instead of the project's own",
+        "PKG.MODULE:FUNCTION",
+    ),
+    Option("json", "json", "write all verdicts to this file", "FILE", "path", measures=False),
+    Option("report", "report", "write table, record and figures to this folder", "DIR", "path", measures=False),
+    Option("save-baseline", "save_baseline", "write a baseline for --ace-compare", "FILE", "path", measures=False),
+    Option(
+        "compare",
+        "compare",
+        "fail where a verdict or value is worse than in this baseline",
+        "FILE",
+        "path",
+        measures=False,
+    ),
+    Option("expected", "expected", "documented verdicts other than HOLDS, applied strictly", "FILE", "path"),
+)
+SETTINGS = {  # of the ini file
+    "ace_expected": ("expected", "file of documented verdicts, relative to the ini file"),
+    "ace_fixtures": ("fixtures", "folder of the project's recipes and weights, relative to the ini file"),
+}
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add the options to pytest's command line and ini file; nothing is read yet."""
+    group = parser.getgroup("ace", "verification of algorithmic cores")
+    for option in OPTIONS:
+        group.addoption(option.flag, help=f"{option.text} [{option.variable}]", **option.settings())
+    for name, (_, text) in SETTINGS.items():
+        parser.addini(name, text, default="")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A value that cannot be used; `explicit` where it was given on the command line, for this very run."""
+
+    text: str
+    explicit: bool
+
+
+@dataclass(frozen=True)
+class Options:
+    """All that was asked for, read once at the start of a run. Paths are absolute.
+
+    Attributes:
+        models: hub names or folders, as given.
+        subjects: functions that make subjects, as "package.module:function".
+        seed_text: the base seed of what is trained anew, as given; see `seed`.
+        fixtures: the project's folder of recipes and weights, from its ini file.
+        selection: what pytest was told to collect, as words of its command line.
+        given: attribute -> the name under which it was given: --ace-task, ACE_TASK or, in the ini file, ace_expected.
+    """
+
+    models: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    revision: str | None = None
+    dtype: str | None = None
+    tokenizer: str | None = None
+    task: str | None = None
+    scale: str | None = None
+    retrain: bool = False
+    seed_text: str | None = None
+    device: str | None = None
+    cache: Path | None = None
+    extractor: str | None = None
+    json: Path | None = None
+    report: Path | None = None
+    save_baseline: Path | None = None
+    compare: Path | None = None
+    expected: Path | None = None
+    fixtures: Path | None = None
+    selection: tuple[str, ...] = ()
+    given: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def seed(self) -> int | None:
+        """The base seed of what is trained anew; None for the recipes' own."""
+        return int(self.seed_text) if self.seed_text is not None else None
+
+    def explicit(self, attribute: str) -> bool:
+        """Whether it was given on the command line."""
+        return self.given.get(attribute, "").startswith("--")
+
+    def rerun(self, claim: str, subject: str = "") -> str:
+        """The command line that verifies one claim again, on what was asked for this time.
+
+        Args:
+            claim: its id.
+            subject: the part of the test's id that follows the claim's, where one claim has several subjects.
+        """
+        words = ["pytest", *self.selection]
+        for option in OPTIONS:
+            if option.measures and option.attribute in self.given and self.given[option.attribute] not in SETTINGS:
+                words += option.words(getattr(self, option.attribute))
+        return shlex.join([*words, "-k", _expression(f"{claim}-{subject}" if subject else claim)])
+
+
+def _expression(name: str) -> str:
+    """An expression for -k that matches ids with `name` in them; characters that -k cannot read are left out."""
+    return " and ".join(part for part in re.split(r"[^\w:+.\[\]\\/{}-]+", name) if part not in ("", "and", "or", "not"))
+
+
+def read_options(config: pytest.Config) -> Options:
+    """What was asked for on the command line, in the environment and in the ini file, in this order of precedence."""
+    values: dict[str, Any] = {}
+    given: dict[str, str] = {}
+    for option in OPTIONS:
+        value, source = option.read(config)
+        if source:
+            path = option.kind == "path"
+            values[option.attribute] = Path(config.invocation_params.dir, value).absolute() if path else value
+            given[option.attribute] = source
+    base = config.inipath.parent if config.inipath else config.rootpath
+    for name, (attribute, _) in SETTINGS.items():
+        if config.getini(name) and attribute not in given:
+            values[attribute], given[attribute] = Path(base, config.getini(name)).absolute(), name
+    return Options(**values, selection=_selection(config), given=given)
+
+
+def _selection(config: pytest.Config) -> tuple[str, ...]:
+    """The files and folders that pytest was given, without the tests in them."""
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        return ()
+    chosen = dict.fromkeys(argument.partition("::")[0] for argument in config.args)
+    return (*(("--pyargs",) if config.getoption("pyargs") else ()), *chosen)
+
+
+def find_problems(options: Options) -> list[Problem]:
+    """What is wrong with values, combinations of them, and paths; each text names the option."""
+    found = [*_wrong_values(options), *_wrong_combinations(options), *_unusable_paths(options)]
+    return [Problem(f"{options.given[name]}: {text}", options.explicit(name)) for name, text in found]
+
+
+def _wrong_values(options: Options) -> Iterator[tuple[str, str]]:
+    if options.scale not in (None, *SCALES):
+        yield "scale", f"expected one of {', '.join(SCALES)}, got {options.scale!r}"
+    if options.dtype not in (None, *DTYPES):
+        yield "dtype", f"expected one of {', '.join(DTYPES)}, got {options.dtype!r}"
+    if options.device is not None and not re.fullmatch(r"cpu|cuda(:\d+)?", options.device):
+        yield "device", f"expected cpu, cuda or cuda:N, got {options.device!r}"
+    if options.seed_text is not None and not (options.seed_text.isascii() and options.seed_text.isdecimal()):
+        yield "seed_text", f"expected a whole number of at least 0, got {options.seed_text!r}"
+    for name, functions in (("extractor", (options.extractor or "a:a",)), ("subjects", options.subjects)):
+        for function in functions:
+            if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", function):
+                yield name, f"expected {FUNCTION}, got {function!r}"
+
+
+def _wrong_combinations(options: Options) -> Iterator[tuple[str, str]]:
+    for name in ("revision", "dtype", "tokenizer", "task"):
+        if name in options.given and not options.models:
+            yield name, "expected with --ace-model and only there"
+    if options.seed_text is not None and not options.retrain:
+        yield "seed_text", "expected with --ace-retrain and only there"
+
+
+def _unusable_paths(options: Options) -> Iterator[tuple[str, str]]:
+    """Files and folders that could not be written at the end of the run, or read at its beginning."""
+    for name in ("json", "save_baseline"):
+        path: Path | None = getattr(options, name)
+        if path is not None:
+            yield from ((name, text) for text in _unwritable_file(path))
+    if options.report is not None:
+        existing = next(folder for folder in (options.report, *options.report.parents) if folder.exists())
+        yield from (("report", text) for text in _unwritable_folder(existing, options.report))
+    if options.fixtures is not None and not options.fixtures.is_dir():
+        yield "fixtures", f"expected an existing folder, got {options.fixtures}"
+
+
+def _unwritable_file(path: Path) -> Iterator[str]:
+    if path.is_dir():
+        yield f"expected a file, got the folder {path}"
+    elif not path.parent.exists():
+        yield f"expected an existing folder for {path}"
+    else:
+        yield from _unwritable_folder(path.parent, path)
+
+
+def _unwritable_folder(folder: Path, wanted: Path) -> Iterator[str]:
+    """Try it: permission bits say little about a file system that is mounted read-only, or to the superuser."""
+    if not folder.is_dir():
+        yield f"{wanted}: expected a folder, got the file {folder}"
+        return
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        yield f"{wanted}: the folder {folder} cannot be written to: {error.strerror}"

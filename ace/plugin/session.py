@@ -1,0 +1,156 @@
+"""The state of a run: what was asked for, what is documented, what to compare with, and how a run is refused."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from ace.plugin.expected import Expectation, read_expectations
+from ace.plugin.options import FUNCTION, Options, find_problems, read_options
+from ace.plugin.outcome import Gatherer
+
+if TYPE_CHECKING:
+    from ace.study.subject import LazySubject
+
+FIXTURES = frozenset({"ace_claim", "ace_settle", "ace_extractor"})
+REFUSED = "ace_refused"  # entry of a worker's output
+
+
+@dataclass
+class Session:
+    """The state of a run in one process.
+
+    Attributes:
+        started: when the run began; one worker's retraining since then serves all.
+        deferred: what is wrong with the environment or the ini file. It stops a run only where there is something of
+            this plugin to run, for they may be meant for others.
+        grouped: whether tests of one subject stay on one worker.
+        refused: why a test or a fixture ended the run.
+        unwritten: what could not be written at the end, and why.
+        subjects: what is verified; None until the first test is made.
+    """
+
+    started: datetime
+    options: Options
+    expectations: tuple[Expectation, ...] = ()
+    baseline: Mapping[str, Any] | None = None
+    deferred: str = ""
+    grouped: bool = False
+    refused: str = ""
+    gatherer: Gatherer = field(default_factory=Gatherer)
+    unwritten: list[str] = field(default_factory=list)
+    subjects: tuple[LazySubject, ...] | None = None
+
+
+SESSION = pytest.StashKey[Session]()
+
+
+def options(config: pytest.Config) -> Options:
+    """What was asked for in this run."""
+    return config.stash[SESSION].options
+
+
+def open_session(config: pytest.Config) -> Session:
+    """Read what was asked for and refuse what cannot be used, before anything is collected or measured.
+
+    Raises:
+        pytest.UsageError: for values of the command line; those of the environment and the ini file are deferred.
+    """
+    chosen = read_options(config)
+    session = Session(datetime.now(UTC), chosen)
+    problems = find_problems(chosen)
+    for problem in problems:
+        if problem.explicit:
+            raise pytest.UsageError(problem.text)
+    session.deferred = next((problem.text for problem in problems), "")
+    load_functions(chosen, explicit=True)
+    for name, read in (("expected", _read_expectations), ("compare", _read_baseline)):
+        if name in chosen.given:
+            try:
+                read(session)
+            except pytest.UsageError as error:
+                if chosen.explicit(name):
+                    raise
+                session.deferred = session.deferred or str(error)
+    dealt = getattr(config.option, "dist", "no") == "load"  # pytest-xdist's default
+    session.grouped = dealt and bool(chosen.models or chosen.subjects or chosen.fixtures)
+    return session
+
+
+def _read_expectations(session: Session) -> None:
+    if session.options.expected:
+        session.expectations = read_expectations(session.options.expected, session.options.given["expected"])
+
+
+def _read_baseline(session: Session) -> None:
+    """Read it at the start: the run may replace it at its end."""
+    from ace.errors import ArtifactError
+    from ace.report.record import read_document
+
+    if session.options.compare:
+        try:
+            session.baseline = read_document(session.options.compare)
+        except ArtifactError as error:
+            raise pytest.UsageError(f"{session.options.given['compare']}: {error}") from error
+
+
+def load_functions(chosen: Options, *, explicit: bool) -> None:
+    """Import the functions that options name, to see that they are there.
+
+    Args:
+        explicit: those of the command line; otherwise those of the environment, which may be meant for others.
+
+    Raises:
+        pytest.UsageError: no such module or function.
+    """
+    extractors = (chosen.extractor,) if chosen.extractor else ()
+    for attribute, functions in (("extractor", extractors), ("subjects", chosen.subjects)):
+        if chosen.explicit(attribute) == explicit:
+            for function in functions:
+                load_function(function, chosen.given[attribute])
+
+
+def load_function(name: str, option: str) -> Any:
+    """Function from "package.module:function".
+
+    Args:
+        option: the option that names it, for the message.
+
+    Raises:
+        pytest.UsageError: no such module or function.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise pytest.UsageError(f"{option}: expected {FUNCTION}, got {name!r}: {error}") from error
+    if not callable(function):
+        raise pytest.UsageError(f"{option}: expected a function, got {type(function).__name__}")
+    return function
+
+
+def refuse(config: pytest.Config, text: str) -> NoReturn:
+    """End the run with a usage error (exit code 4, the text on stderr), from a test, a fixture or the collection.
+
+    A worker process hands the text to the process that controls it, which ends the run.
+
+    Args:
+        text: names the option, what was expected and what came.
+    """
+    config.stash[SESSION].refused = text
+    output: dict[str, Any] | None = getattr(config, "workeroutput", None)
+    if output is not None:
+        output[REFUSED] = text
+    pytest.exit(text, pytest.ExitCode.USAGE_ERROR)
+
+
+def is_ours(item: pytest.Item) -> bool:
+    """Whether a test is about a claim, or uses this plugin's fixtures."""
+    return item.get_closest_marker("ace_claim") is not None or bool(
+        FIXTURES.intersection(getattr(item, "fixturenames", ()))
+    )

@@ -1,0 +1,508 @@
+"""The pytest interface, seen from outside: options and their checks, header, selection, commands, foreign tests."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ace.plugin import Options
+from invariants.contracts.runs import SUFFICIENCY, Run, documented, expected, read
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parents[2]
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "name", ["ace.extract:nothing", "no.such.module:extract", "ace.extract", ":", "ace.extract:EPS"]
+)
+def test_an_extractor_that_cannot_be_found_is_a_usage_error_before_anything_runs(
+    run: Run, suite: Callable[..., None], name: str
+) -> None:
+    suite("HOLDS")
+    found = run("--ace-extractor", name)
+    assert found.ret == pytest.ExitCode.USAGE_ERROR
+    found.stderr.fnmatch_lines(["ERROR: --ace-extractor: expected *"])
+
+
+def test_a_users_extractor_is_the_one_under_test_and_is_checked(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.syspathinsert()
+    pytester.makepyfile(
+        mine="""
+        from dataclasses import replace
+        from ace.extract import extract_core
+        def good(states, sensitivities, *, rank):
+            return replace(extract_core(states, sensitivities, rank=rank), task="mine")
+        def skewed(states, sensitivities, *, rank):
+            core = extract_core(states, sensitivities, rank=rank)
+            return replace(core, basis=core.basis * 2)
+        """,
+        test_it="""
+        import torch
+        from ace.core import Fixed
+        def test_extractor(ace_extractor):
+            rows = torch.randn(9, 4, generator=torch.Generator(), dtype=torch.float64)
+            assert ace_extractor(rows, rows, rank=Fixed(2)).task == "mine"
+        """,
+    )
+    assert run().parseoutcomes() == {"failed": 1}  # the project's own names no task
+    assert run("--ace-extractor", "mine:good").parseoutcomes() == {"passed": 1}
+    found = run("--ace-extractor", "mine:skewed")
+    assert found.parseoutcomes() == {"failed": 1}
+    found.stdout.fnmatch_lines(["*ExtractorError: extractor: expected an orthonormal basis*"])
+
+
+def test_an_unknown_scale_is_a_usage_error_from_the_command_line_and_from_the_environment(
+    run: Run, suite: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite("HOLDS")
+    found = run("--ace-scale", "huge")
+    assert found.ret == pytest.ExitCode.USAGE_ERROR
+    found.stderr.fnmatch_lines(["ERROR: --ace-scale: expected one of compact, paper, got 'huge'"])
+    monkeypatch.setenv("ACE_SCALE", "huge")
+    found = run()
+    assert found.ret == pytest.ExitCode.USAGE_ERROR
+    found.stderr.fnmatch_lines(["ERROR: ACE_SCALE: expected one of compact, paper, got 'huge'"])
+
+
+WRONG = {
+    "--ace-dtype=float12": "--ace-dtype: expected one of auto, *, got 'float12'",
+    "--ace-device=tpu": "--ace-device: expected cpu, cuda or cuda:N, got 'tpu'",
+    "--ace-seed=-1 --ace-retrain": "--ace-seed: expected a whole number of at least 0, got '-1'",
+    "--ace-seed=1": "--ace-seed: expected with --ace-retrain and only there",
+    "--ace-task=agreement": "--ace-task: expected with --ace-model and only there",
+    "--ace-revision=main": "--ace-revision: expected with --ace-model and only there",
+    "--ace-tokenizer=there": "--ace-tokenizer: expected with --ace-model and only there",
+    "--ace-dtype=float32": "--ace-dtype: expected with --ace-model and only there",
+    "--ace-subject=subjects.py": "--ace-subject: expected package.module:function, got 'subjects.py'",
+    "--ace-subject=no.such:make": "--ace-subject: expected package.module:function, got 'no.such:make': *",
+}
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+@pytest.mark.parametrize("options", WRONG)
+def test_wrong_values_and_combinations_are_usage_errors_at_once(
+    run: Run, suite: Callable[..., None], options: str, workers: tuple[str, ...]
+) -> None:
+    suite("HOLDS")
+    found = run(*options.split(), *workers)
+    assert found.ret == pytest.ExitCode.USAGE_ERROR
+    found.stderr.fnmatch_lines([f"ERROR: {WRONG[options]}"])
+    assert "INTERNALERROR" not in found.stdout.str() + found.stderr.str()
+
+
+UNWRITABLE = {
+    "a folder that is not there": ("none/a.json", ("json", "save-baseline")),
+    "a folder": ("", ("json", "save-baseline")),
+    "a file in a folder's place": ("file.txt/a.json", ("json", "save-baseline", "report")),
+    "a file": ("file.txt", ("report",)),
+    "a folder that cannot be written to": ("/proc/a", ("json", "save-baseline", "report")),
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "option"), [(place, option) for place, (_, options) in UNWRITABLE.items() for option in options]
+)
+def test_a_place_that_cannot_be_written_is_a_usage_error_before_anything_runs(
+    run: Run, suite: Callable[..., None], tmp_path: Path, place: str, option: str
+) -> None:
+    if place.startswith("a folder that cannot") and not Path("/proc").is_dir():
+        pytest.skip("no /proc, the one folder that even the superuser cannot write to")
+    suite("HOLDS")
+    (tmp_path / "file.txt").write_text("")
+    found = run(f"--ace-{option}={tmp_path / UNWRITABLE[place][0]}")
+    assert found.ret == pytest.ExitCode.USAGE_ERROR
+    found.stderr.fnmatch_lines([f"ERROR: --ace-{option}: *"])
+    assert found.parseoutcomes() == {}
+    assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize("option", ["json", "save-baseline", "report"])
+def test_what_cannot_be_written_in_the_end_fails_the_run_and_costs_no_table(
+    run: Run, suite: Callable[..., None], pytester: pytest.Pytester, tmp_path: Path, option: str
+) -> None:
+    suite("HOLDS")
+    pytester.makeconftest(
+        f"""
+        import pathlib, shutil
+        def pytest_runtest_teardown():
+            shutil.rmtree({str(tmp_path / "out")!r})
+            pathlib.Path({str(tmp_path / "out")!r}).write_text("in the way")
+        """
+    )
+    (tmp_path / "out").mkdir()
+    found = run(f"--ace-{option}={tmp_path / 'out' / 'a'}")
+    assert found.parseoutcomes() == {"passed": 1}
+    assert found.ret == pytest.ExitCode.TESTS_FAILED
+    found.stdout.fnmatch_lines(["verdicts: 1 HOLDS", f"ERROR: --ace-{option}: {tmp_path}/out/a was not written: *"])
+    assert "INTERNALERROR" not in found.stdout.str() + found.stderr.str()
+
+
+def test_every_option_has_a_twin_in_the_environment(
+    run: Run, suite: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite("FAILS")
+    monkeypatch.setenv("ACE_JSON", str(tmp_path / "a.json"))
+    monkeypatch.setenv("ACE_EXPECTED", str(expected(tmp_path, documented())))
+    monkeypatch.setenv("ACE_SCALE", "paper")
+    monkeypatch.setenv("ACE_RETRAIN", "1")
+    found = run()
+    found.stdout.fnmatch_lines(["ace: scale paper, weights trained anew,*"])
+    assert found.parseoutcomes() == {"xfailed": 1}
+    assert len(read(tmp_path / "a.json")["results"]) == 1
+
+
+@pytest.mark.parametrize("value", ["", "0"])
+def test_an_empty_or_zero_switch_in_the_environment_is_off(
+    run: Run, suite: Callable[..., None], monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    suite("HOLDS")
+    monkeypatch.setenv("ACE_RETRAIN", value)
+    run().stdout.fnmatch_lines(["ace: * weights stored,*"])
+
+
+def test_the_header_names_scale_weights_device_extractor_and_versions(run: Run, suite: Callable[..., None]) -> None:
+    suite("HOLDS")
+    run().stdout.fnmatch_lines(
+        [
+            "ace: scale compact and paper, weights stored, device cpu, extractor ace.extract:extract_core",
+            "ace: torch *, numpy *, scipy *",
+        ]
+    )
+    options = (
+        "--ace-scale",
+        "compact",
+        "--ace-device",
+        "cuda",
+        "--ace-retrain",
+        "--ace-extractor",
+        "ace.extract:extract_core",
+    )
+    run(*options).stdout.fnmatch_lines(["ace: scale compact, weights trained anew, device cuda, *"])
+
+
+def test_the_options_stand_in_the_help_with_their_twins(run: Run) -> None:
+    text = run("--help").stdout.str()
+    for option in (
+        "model",
+        "subject",
+        "scale",
+        "retrain",
+        "device",
+        "cache",
+        "extractor",
+        "json",
+        "report",
+        "save-baseline",
+        "compare",
+        "expected",
+    ):
+        assert f"--ace-{option}" in text
+        assert f"ACE_{option.replace('-', '_').upper()}]" in text.replace("\n", "").replace(" ", "")
+
+
+# --- selection --------------------------------------------------------------------------------------------------------
+PARAMETRISED = """
+import pytest
+from ace.plugin import parametrize_claims
+def pytest_generate_tests(metafunc):
+    marks = {"paper": [pytest.mark.paper_scale]}
+    parametrize_claims(metafunc, {"subject": ("compact", "paper"), "single": ()}, marks)
+def pytest_configure(config):
+    config.addinivalue_line("markers", "paper_scale: of this project")
+@pytest.fixture
+def subject(request):
+    return request.param
+@pytest.fixture
+def single(request):
+    return request.param
+"""
+CLAIM_TESTS = """
+import pytest
+@pytest.mark.ace_claim("markov.spectrum")
+def test_a(subject, ace_claim): assert ace_claim == "markov.spectrum"
+@pytest.mark.ace_claim("markov.rank")
+def test_b(subject, ace_claim): assert ace_claim == "markov.rank"
+@pytest.mark.ace_claim("markov.low_rank")
+def test_c(single, ace_claim): assert ace_claim == "markov.low_rank"
+def test_d(): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "selected"),
+    [
+        (
+            (),
+            [
+                "markov.spectrum-compact",
+                "markov.spectrum-paper",
+                "markov.rank-compact",
+                "markov.rank-paper",
+                "markov.low_rank",
+                "",
+            ],
+        ),
+        (("-k", "markov.spectrum"), ["markov.spectrum-compact", "markov.spectrum-paper"]),
+        (("-k", "markov.spectrum-paper"), ["markov.spectrum-paper"]),
+        (
+            ("-k", "markov"),
+            [
+                "markov.spectrum-compact",
+                "markov.spectrum-paper",
+                "markov.rank-compact",
+                "markov.rank-paper",
+                "markov.low_rank",
+            ],
+        ),
+        (("--ace-scale", "compact"), ["markov.spectrum-compact", "markov.rank-compact", "markov.low_rank", ""]),
+        (("-m", "paper_scale"), ["markov.spectrum-paper", "markov.rank-paper"]),
+    ],
+    ids=str,
+)
+def test_claims_are_selected_by_id_and_scale(
+    run: Run, pytester: pytest.Pytester, options: tuple[str, ...], selected: list[str]
+) -> None:
+    pytester.makeconftest(PARAMETRISED)
+    pytester.makepyfile(test_claims=CLAIM_TESTS)
+    found = run("--strict-markers", *options)
+    assert found.ret == pytest.ExitCode.OK
+    passed = [line for line in found.outlines if line.startswith("PASSED")]
+    assert sorted(line.partition("[")[2].rstrip("]") for line in passed) == sorted(selected)
+
+
+def test_with_a_model_only_claims_that_say_nothing_of_models_are_left_out(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(PARAMETRISED)
+    pytester.makepyfile(test_claims=CLAIM_TESTS)
+    assert run("--ace-model=there").parseoutcomes() == {"passed": 1, "deselected": 5}
+
+
+def test_several_models_and_subjects_may_be_given_on_the_command_line_and_in_the_environment(
+    run: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.syspathinsert()
+    pytester.makepyfile(
+        mine="def make(): pass\ndef more(): pass",
+        test_it="""
+        import json, os
+        from ace.plugin import options
+        def test_options(request, ace_claim=None):
+            chosen = options(request.config)
+            assert [list(chosen.models), list(chosen.subjects)] == json.loads(os.environ["MEANT"])
+        """,
+    )
+    monkeypatch.setenv("MEANT", json.dumps([["a", "b c"], ["mine:make", "mine:more"]]))
+    given = ("--ace-model=a", "--ace-model=b c", "--ace-subject=mine:make", "--ace-subject=mine:more")
+    assert run(*given).parseoutcomes() == {"passed": 1}
+    monkeypatch.setenv("ACE_MODEL", "a\nb c\n")
+    monkeypatch.setenv("ACE_SUBJECT", "mine:make\nmine:more")
+    assert run().parseoutcomes() == {"passed": 1}
+    monkeypatch.setenv("MEANT", json.dumps([["other"], ["mine:make", "mine:more"]]))
+    assert run("--ace-model=other").parseoutcomes() == {"passed": 1}
+
+
+def test_paths_of_the_ini_file_are_relative_to_it(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nace_fixtures = stored\n")
+    pytester.mkdir("stored")
+    inner = pytester.mkdir("inner")
+    inner.joinpath("test_it.py").write_text(
+        "from ace.plugin import options\n"
+        f"def test_it(request): assert str(options(request.config).fixtures) == {str(pytester.path / 'stored')!r}\n"
+    )
+    pytester.chdir()
+    assert run("inner").parseoutcomes() == {"passed": 1}
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+def test_the_command_that_reruns_a_claim_repeats_all_that_was_asked_for() -> None:
+    given = {
+        "models": "--ace-model",
+        "task": "--ace-task",
+        "tokenizer": "ACE_TOKENIZER",
+        "dtype": "--ace-dtype",
+        "revision": "--ace-revision",
+        "retrain": "ACE_RETRAIN",
+        "json": "--ace-json",
+        "expected": "ace_expected",
+    }
+    options = Options(
+        models=("gpt2", "my models/it's"),
+        task="pairs.csv",
+        tokenizer="/tokenizer",
+        dtype="bfloat16",
+        revision="main",
+        retrain=True,
+        json=Path("/a.json"),
+        expected=Path("/expected.toml"),
+        selection=("--pyargs", "ace.suite"),
+        given=given,
+    )
+    assert shlex.split(options.rerun("agreement.flip", "gpt2")) == [
+        "pytest",
+        "--pyargs",
+        "ace.suite",
+        "--ace-model=gpt2",
+        "--ace-model=my models/it's",
+        "--ace-revision=main",
+        "--ace-dtype=bfloat16",
+        "--ace-tokenizer=/tokenizer",
+        "--ace-task=pairs.csv",
+        "--ace-retrain",
+        "-k",
+        "agreement.flip-gpt2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("subject", "expression"),
+    [("", "a.b"), ("compact", "a.b-compact"), ("/mine (or not)/x@1", "a.b-/mine and /x and 1")],
+)
+def test_a_claim_is_selected_by_an_expression_that_pytest_can_read(subject: str, expression: str) -> None:
+    assert shlex.split(Options().rerun("a.b", subject)) == ["pytest", "-k", expression]
+
+
+def test_the_command_names_what_was_collected(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it="""
+        from ace.plugin import options
+        def test_it(request): print("rerun:", options(request.config).rerun("a.b"))
+        """
+    )
+    run("test_it.py::test_it").stdout.fnmatch_lines(["rerun: pytest test_it.py -k a.b"])
+    run().stdout.fnmatch_lines(["rerun: pytest -k a.b"])
+
+
+# --- settings of another project --------------------------------------------------------------------------------------
+@pytest.fixture
+def elsewhere(suite: Callable[..., None], pytester: pytest.Pytester) -> Path:
+    """A project with a documented failure, and a path outside of it beside another project's ini file."""
+    project = pytester.mkdir("project")
+    (project / "pytest.ini").write_text("[pytest]\nace_expected = expected.toml\n")
+    expected(project, documented())
+    suite("FAILS")
+    pytester.path.joinpath("test_claims.py").rename(project / "test_claims.py")
+    other = pytester.mkdir("other")
+    (other / "pytest.ini").write_text("[pytest]\n")
+    (other / "out").mkdir()
+    return other / "out"
+
+
+def test_a_path_that_changes_the_settings_that_pytest_reads_is_refused(
+    run: Run, pytester: pytest.Pytester, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pytester.path / "project")
+    quiet = ("-p", "no:cacheprovider")
+    found = pytester.runpytest_subprocess(*quiet, "--ace-report", elsewhere, "test_claims.py")
+    assert found.ret == pytest.ExitCode.USAGE_ERROR
+    found.stderr.fnmatch_lines(
+        [f"ERROR: --ace-report: *{elsewhere.parent}/pytest.ini*project/pytest.ini; write --ace-report={elsewhere}"]
+    )
+    found = pytester.runpytest_subprocess(*quiet, f"--ace-report={elsewhere}", "test_claims.py")
+    assert found.parseoutcomes() == {"xfailed": 1}
+    assert len(read(elsewhere / "results.json")["results"]) == 1
+
+
+def test_a_path_that_changes_no_settings_may_stand_by_itself(
+    run: Run, pytester: pytest.Pytester, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pytester.path / "project")
+    for arguments in (("test_claims.py", "--ace-report", elsewhere), ("--ace-report", Path.cwd(), "test_claims.py")):
+        found = pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments)
+        assert found.parseoutcomes() == {"xfailed": 1}
+
+
+# --- tests that are not about claims ----------------------------------------------------------------------------------
+STRAY = {
+    "TASK": "agreement",
+    "SCALE": "huge",
+    "SEED": "x",
+    "DEVICE": "tpu",
+    "DTYPE": "float12",
+    "EXTRACTOR": "no.such.module:extract",
+    "SUBJECT": "no such",
+    "JSON": "/no/such/folder/a.json",
+    "REPORT": "/proc/none",
+    "COMPARE": "/no/such/baseline.json",
+    "EXPECTED": "/no/such/expected.toml",
+}
+FOREIGN = """
+import pytest
+@pytest.mark.gpu
+@pytest.mark.claim("of an insurance")
+def test_theirs(): pass
+@pytest.fixture
+def claim(): return 3
+def test_fixture(claim): assert claim == 3
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_stray_variables_touch_no_run_without_claims(
+    run: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(FOREIGN)
+    pytester.makeini("[pytest]\nmarkers =\n  gpu: theirs\n  claim(name): theirs\n")
+    for name, value in STRAY.items():
+        monkeypatch.setenv(f"ACE_{name}", value)
+    found = run("--strict-markers", *workers)
+    assert found.ret == pytest.ExitCode.OK
+    assert found.parseoutcomes() == {"passed": 2}
+    assert "ace:" not in found.stdout.str()
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+@pytest.mark.parametrize("name", STRAY)
+def test_wrong_variables_are_usage_errors_where_there_are_claims(
+    run: Run, suite: Callable[..., None], monkeypatch: pytest.MonkeyPatch, name: str, workers: tuple[str, ...]
+) -> None:
+    suite("HOLDS", ("HOLDS", SUFFICIENCY, "other"))
+    monkeypatch.setenv(f"ACE_{name}", STRAY[name])
+    found = run(*workers)
+    assert found.ret == pytest.ExitCode.USAGE_ERROR
+    found.stderr.fnmatch_lines([f"ERROR: ACE_{name}: *"])
+    assert "INTERNALERROR" not in found.stdout.str() + found.stderr.str()
+    assert "passed" not in found.parseoutcomes()
+
+
+def test_the_plugin_registers_one_marker_and_prefixed_fixtures(run: Run, pytester: pytest.Pytester) -> None:
+    text = run("--markers").stdout.str()
+    assert "@pytest.mark.ace_claim(id): " in text
+    assert not [
+        name for name in ("claim(", "gpu", "slow:", "paper_scale", "network", "bench:") if f"mark.{name}" in text
+    ]
+    pytester.makepyfile("def test_nothing(): pass")
+    fixtures = run("--fixtures").stdout.str()
+    assert all(f"\n{name} " in fixtures for name in ("ace_claim", "ace_settle", "ace_extractor [session scope]"))
+    assert not [name for name in ("claim", "settle", "extractor") if f"\n{name} " in fixtures]
+
+
+def test_a_run_without_claims_imports_nothing_heavy(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_nothing(): pass")
+    code = """
+import sys, pytest
+assert pytest.main(["-q", "-p", "no:cacheprovider", "test_a_run.py"]) == 0
+own = sorted(name for name in sys.modules if name.partition(".")[0] == "ace")
+heavy = [name for name in ("torch", "numpy", "scipy", "safetensors", "matplotlib", "tomllib") if name in sys.modules]
+print("own:", own)
+print("heavy:", heavy)
+"""
+    pytester.path.joinpath("test_a_run.py").write_text("def test_nothing(): pass\n")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=pytester.path)
+    assert "heavy: []" in done.stdout, done.stdout
+    assert "'ace.plugin.hooks'" in done.stdout
+    assert "'ace.report.record'" not in done.stdout
+
+
+@pytest.mark.skipif("torch.cuda.is_available()", reason="this machine has one")
+def test_this_projects_gpu_tests_are_skipped_with_a_reason_where_there_is_none() -> None:
+    command = ["-m", "pytest", "-p", "no:cacheprovider", "-rs", "-q", "invariants/contracts/test_cuda.py"]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+    assert "needs a CUDA device; torch sees none" in done.stdout
