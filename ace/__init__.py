@@ -1,6 +1,6 @@
 """Algorithmic cores: extract them, intervene on them, compare them, and check what is claimed about them.
 
-Names load on first use, so that `import ace` costs nothing; see `ace.__all__`.
+Everything that `verify_claim` needs is here. Names load on first use, so that `import ace` costs nothing.
 """
 
 from __future__ import annotations
@@ -9,55 +9,112 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ace.claims import REGISTRY, Claim
-    from ace.core import Core, Energy, Fixed, Full, Gap, Null
-    from ace.errors import AceError
+    from ace.arrays import Array, Ints
+    from ace.errors import AceError, Inapplicable
     from ace.extract import extract_core, extract_stream, head_sensitivities
+    from ace.families.agreement.subjects import language_subject
+    from ace.families.core.subjects import runs_subject
+    from ace.families.family import Family, find_claim, registry
     from ace.model.intervene import Intervention, intervening, rank_scan
+    from ace.model.language import LanguageModel, load_language_model, wrap_model
     from ace.model.observe import sensitivities_at, states_at
-    from ace.model.sites import find_sites
-    from ace.verify import Verdict, verify_claim
+    from ace.model.sites import Site, find_sites, module_site
+    from ace.core import Core, Energy, Fixed, Full, Gap, Null
+    from ace.stats import Estimate
+    from ace.study.claim import Bound, Claim
+    from ace.study.measurement import Measurement, measures
+    from ace.study.prompts import PromptStudies
+    from ace.study.subject import LazySubject, Subject
+    from ace.study.tokens import TokenStudy
+    from ace.suite.parametrize import parametrize_with_claims
+    from ace.tasks.base import Batch, Split, Task
+    from ace.tasks.prompt import Contrast, Prompts, PromptTask
+    from ace.verify import Status, Verdict, verify_claim
+    from ace.zoo.named import load_subject
 
 __all__ = [
-    "REGISTRY",
     "AceError",
+    "Array",
+    "Batch",
+    "Bound",
     "Claim",
+    "Contrast",
     "Core",
     "Energy",
+    "Estimate",
+    "Family",
     "Fixed",
     "Full",
     "Gap",
+    "Inapplicable",
     "Intervention",
+    "Ints",
+    "LanguageModel",
+    "LazySubject",
+    "Measurement",
     "Null",
+    "PromptStudies",
+    "PromptTask",
+    "Prompts",
+    "Site",
+    "Split",
+    "Status",
+    "Subject",
+    "Task",
+    "TokenStudy",
     "Verdict",
     "extract_core",
     "extract_stream",
+    "find_claim",
     "find_sites",
     "head_sensitivities",
     "intervening",
+    "language_subject",
+    "load_language_model",
+    "load_subject",
+    "measures",
+    "module_site",
+    "parametrize_with_claims",
     "rank_scan",
+    "registry",
+    "runs_subject",
     "sensitivities_at",
     "states_at",
     "verify_claim",
+    "wrap_model",
 ]
 
 _HOMES = {
-    "claims": ("REGISTRY", "Claim"),
+    "arrays": ("Array", "Ints"),
     "core": ("Core", "Energy", "Fixed", "Full", "Gap", "Null"),
-    "errors": ("AceError",),
+    "errors": ("AceError", "Inapplicable"),
     "extract": ("extract_core", "extract_stream", "head_sensitivities"),
+    "families.agreement.subjects": ("language_subject",),
+    "families.core.subjects": ("runs_subject",),
+    "families.family": ("Family", "find_claim", "registry"),
     "model.intervene": ("Intervention", "intervening", "rank_scan"),
+    "model.language": ("LanguageModel", "load_language_model", "wrap_model"),
     "model.observe": ("sensitivities_at", "states_at"),
-    "model.sites": ("find_sites",),
-    "verify": ("Verdict", "verify_claim"),
+    "model.sites": ("Site", "find_sites", "module_site"),
+    "stats": ("Estimate",),
+    "study.claim": ("Bound", "Claim"),
+    "study.measurement": ("Measurement", "measures"),
+    "study.prompts": ("PromptStudies",),
+    "study.subject": ("LazySubject", "Subject"),
+    "study.tokens": ("TokenStudy",),
+    "suite.parametrize": ("parametrize_with_claims",),
+    "tasks.base": ("Batch", "Split", "Task"),
+    "tasks.prompt": ("Contrast", "PromptTask", "Prompts"),
+    "verify": ("Status", "Verdict", "verify_claim"),
+    "zoo.named": ("load_subject",),
 }
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"ace.{home}"), name)
-    raise AttributeError(f"module 'ace' has no attribute {name!r}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'ace' has no attribute {name!r}")
+    return getattr(import_module(f"ace.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -85,3 +85,10 @@ def check_device(name: str, value: object) -> torch.device:
     if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= count):
         raise InputError(f"{name}: expected cpu or one of {count} CUDA devices, got {value!r}")
     return device
+
+
+def check_instance(name: str, value: object, kind: type) -> None:
+    """Refuse a value that is no `kind`, or raise `InputError`."""
+    if not isinstance(value, kind):
+        came = value.__name__ if isinstance(value, type) else type(value).__name__
+        raise InputError(f"{name}: expected an instance of {kind.__name__}, got {came}")

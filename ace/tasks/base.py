@@ -9,7 +9,7 @@ from enum import StrEnum
 import numpy as np
 from torch import Tensor
 
-from ace.arrays import Array, Bools, Ints
+from ace.arrays import Array, Bools, Complex, Ints
 from ace.check import check_choice, check_count
 from ace.errors import Inapplicable, InputError, SplitError
 
@@ -76,11 +76,13 @@ class Task(ABC):
         name: shown in tables and provenance.
         vocabulary: number of classes or tokens, where the task has a fixed number.
         logits: whether outputs are logits, defined up to a shift; else every output counts as it is.
+        eigenvalues: (k) of the operator that takes one position to the next, other than 1, where it is known.
     """
 
     name: str
     vocabulary: int
     logits: bool = True
+    eigenvalues: Complex | None = None
 
     @abstractmethod
     def draw(self, split: Split, sequences: int, seed: int = 0) -> Batch:

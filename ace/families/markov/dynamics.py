@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ace.arrays import Array, Complex, Ints
-from ace.dynamics import match_spectra, spectrum
 from ace.model.generate import sample_tokens
+from ace.families.core.operator import fitted_spectrum, spectrum_distance, steps
 from ace.model.intervene import Intervention
 from ace.moments import explained, moments, regression
 from ace.stats import Estimate, binomial_p_values, bootstrap, exact, quantile
@@ -32,16 +32,14 @@ def operator_spectrum(subject: TokenSubject) -> Measurement:
     wanted = subject.trained.expect_task(MarkovChain).eigenvalues
 
     def distance(drawn: Array) -> float:
-        found = _operator_spectrum(drawn)
-        size = max(len(found), len(wanted))
-        return match_spectra(_padded(found, size), _padded(wanted, size)).largest
+        return spectrum_distance(drawn, wanted)
 
     def distances(study: TokenStudy) -> tuple[Estimate, ...]:
         return tuple(
-            bootstrap(str(k), _steps(study.coordinates(k, Split.EVALUATION)), distance) for k in range(len(study))
+            bootstrap(str(k), steps(study.coordinates(k, Split.EVALUATION)), distance) for k in range(len(study))
         )
 
-    oracle = bootstrap("oracle", _steps(_one_hot(subject.trained, Split.EVALUATION)), distance)
+    oracle = bootstrap("oracle", steps(_one_hot(subject.trained, Split.EVALUATION)), distance)
     return Measurement(
         distances(subject.trained),
         {"untrained": distances(subject.twins())},
@@ -62,7 +60,7 @@ def oracle_r2(subject: TokenSubject) -> Measurement:
         found = []
         for index in range(len(study)):
             splits = (Split.SELECTION, Split.EVALUATION)
-            fit, test = (_steps(study.coordinates(index, s), _one_hot(study, s)) for s in splits)
+            fit, test = (steps(study.coordinates(index, s), _one_hot(study, s)) for s in splits)
             widths = (study.core(index).dimension, study.task.vocabulary - 1)
             found.append(bootstrap(str(index), test, _ratio_of_r2(fit.mean(axis=0), widths)))
         return tuple(found)
@@ -128,7 +126,7 @@ def generation(subject: TokenSubject) -> Measurement:
 
 def fitted_eigenvalues(study: TokenStudy, index: int) -> Complex:
     """(r) eigenvalues of the operator fitted to one model's core coordinates on the evaluation split."""
-    return _operator_spectrum(_steps(study.coordinates(index, Split.EVALUATION)).mean(axis=0))
+    return fitted_spectrum(steps(study.coordinates(index, Split.EVALUATION)).mean(axis=0))
 
 
 def transition_counts(paths: Ints, states: int) -> Ints:
@@ -140,22 +138,6 @@ def transition_counts(paths: Ints, states: int) -> Ints:
 def _one_hot(study: TokenStudy, split: Split) -> Array:
     """(n, t, s - 1) indicator coordinates of the chain's own states; the last is given by the others."""
     return np.eye(study.task.vocabulary)[study.batch(split).inputs][..., :-1]
-
-
-def _steps(*views: Array) -> Array:
-    """Moments (n, p, p) of each view before and after a step: [1, before_1, after_1, before_2, ...]."""
-    return moments(*(part for view in views for part in (view[:, :-1], view[:, 1:]))).clusters
-
-
-def _padded(values: Complex, size: int) -> Complex:
-    """A missing dimension predicts nothing: eigenvalue 0. So do the modes that a larger core adds to the chain's."""
-    return np.concatenate([values, np.zeros(max(0, size - len(values)), dtype=np.complex128)])
-
-
-def _operator_spectrum(moment: Array) -> Complex:
-    width = (len(moment) - 1) // 2
-    slope, _ = regression(moment, slice(1, 1 + width), slice(1 + width, 1 + 2 * width))
-    return spectrum(slope)
 
 
 def _plane(study: TokenStudy) -> list[list[list[float]]]:

@@ -1,0 +1,99 @@
+"""What the paper claims of any task, for anyone's own training runs."""
+
+from __future__ import annotations
+
+from ace.families.core import ablation, likeness, size
+from ace.study.claim import OURS, Bound, Claim
+
+PAPER = "arXiv 2602.22600, algorithmic cores"
+RUNS = "runs"
+MARGIN = "fixed before any run: a fiftieth of what the model scores above chance"
+
+CLAIMS = (
+    Claim(
+        "core.rank",
+        "Independently trained models have cores of one size.",
+        PAPER,
+        "dimensions of the core, less the median over models",
+        Bound("==", 0.0),
+        "paper",
+        "one size in every model; where untrained twins have it too, it is the head's and not the training's",
+        controls=("untrained",),
+        measure=size.rank,
+        about=RUNS,
+    ),
+    Claim(
+        "core.sufficiency",
+        "The core alone keeps the score.",
+        PAPER,
+        "score with the core kept minus the model's own, over the model's own minus chance, same sequences",
+        Bound(">=", -0.02),
+        "equivalence margin",
+        MARGIN,
+        controls=("the rest", "complement"),
+        reported=("oblique",),
+        measure=ablation.sufficiency,
+        about=RUNS,
+    ),
+    Claim(
+        "core.necessity",
+        "Without the core the score is at chance.",
+        PAPER,
+        "score with the core removed minus chance, over the model's own minus chance; each model from above and below",
+        Bound("<=", 0.1),
+        "equivalence margin",
+        "fixed before any run: within a tenth of what the model scores above chance, by two one-sided tests",
+        controls=("the rest",),
+        reported=("oblique",),
+        measure=ablation.necessity,
+        about=RUNS,
+    ),
+    Claim(
+        "core.divergence",
+        "Cores of different models lie in other subspaces.",
+        PAPER,
+        "overlap of the cores of each pair of models",
+        Bound("<=", 0.0, "99.9% of Haar subspaces"),
+        "null",
+        "independent random subspaces overlap less in 999 of 1,000 draws; untrained twins are expected to as well",
+        controls=("untrained",),
+        measure=likeness.divergence,
+        about=RUNS,
+    ),
+    Claim(
+        "core.alignment",
+        "Core coordinates agree across models.",
+        PAPER,
+        "smallest held-out canonical correlation of the core coordinates of each pair",
+        Bound(">=", 0.9),
+        "paper",
+        "the published correlations exceed .9; where the models' own outputs agree as well, the sentence is about outputs",
+        controls=("untrained", "outputs"),
+        measure=likeness.alignment,
+        about=RUNS,
+    ),
+    Claim(
+        "core.transplant",
+        "Coordinates of one model run another.",
+        f"{OURS}: a causal form of core.alignment",
+        "score of a host on a donor's mapped coordinates minus its own, over its own minus chance",
+        Bound(">=", -0.02),
+        "equivalence margin",
+        MARGIN,
+        controls=("shuffled map", "untrained donor", "outputs"),
+        measure=likeness.transplant,
+        about=RUNS,
+    ),
+    Claim(
+        "core.spectrum",
+        "The one-step operator in core coordinates has the spectrum of the task's own.",
+        PAPER,
+        "largest distance in the best matching of eigenvalues",
+        Bound("<=", 0.05),
+        "equivalence margin",
+        "fixed before any run; where outputs have the spectrum as well, the sentence is about outputs",
+        controls=("untrained", "outputs"),
+        measure=likeness.spectrum,
+        about=RUNS,
+    ),
+)
