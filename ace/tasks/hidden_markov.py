@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ace.arrays import Array, Ints
-from ace.check import check_count
+from ace.check import as_finite, check_count, check_fraction
 from ace.errors import InputError
 from ace.tasks.base import Batch, Split, Task, check_transition, sample_chain, stationary
 
@@ -33,7 +33,7 @@ class HiddenMarkov(Task):
 
     def __post_init__(self) -> None:
         transition = check_transition(self.transition)
-        emission = np.asarray(self.emission, dtype=np.float64)
+        emission = as_finite("emission", self.emission).numpy()
         shaped = emission.ndim == 2 and emission.shape[0] == len(transition) and emission.shape[1] >= 2
         if not shaped or (emission < 0).any() or not np.allclose(emission.sum(axis=1), 1.0, atol=1e-12):
             raise InputError(f"emission: expected {len(transition)} probability rows, got shape {emission.shape}")
@@ -81,9 +81,8 @@ class HiddenMarkov(Task):
 
 def mess3(stay: float = 0.9, own: float = 0.85, length: int = 32) -> HiddenMarkov:
     """Mess3: three hidden states, three symbols; stay with `stay`, emit the own symbol with `own`, others alike."""
-    for name, value in (("stay", stay), ("own", own)):
-        if not 0 < value < 1:
-            raise InputError(f"{name}: expected a probability strictly between 0 and 1, got {value}")
+    check_fraction("stay", stay)
+    check_fraction("own", own)
     identity = np.eye(3)
     return HiddenMarkov(
         "hidden_markov",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ace.arrays import Array, Complex
-from ace.check import check_count
+from ace.check import check_count, check_fraction
 from ace.errors import InputError
 from ace.tasks.base import Batch, Split, Task, check_transition, sample_chain, stationary
 
@@ -59,8 +59,7 @@ def circulant_chain(states: int = 4, stay: float = 0.75, length: int = 32) -> Ma
 
     Eigenvalues stay + (1 - stay) exp(2 pi i k / states).
     """
-    if not 0 < stay < 1:
-        raise InputError(f"stay: expected a probability strictly between 0 and 1, got {stay}")
+    check_fraction("stay", stay)
     check_count("states", states, smallest=2)
     identity = np.eye(states)
     return MarkovChain("markov", stay * identity + (1 - stay) * np.roll(identity, 1, axis=1), length)

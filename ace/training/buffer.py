@@ -7,15 +7,15 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-LINE = 16  # values: a multiple of every processor's vector
+LINE = 16  # padding unit in values: a multiple of the vector length of every processor
 
 
 class WeightBuffer:
     """Weights of e models in one padded buffer.
 
-    A fused optimiser treats the last few values of a tensor by other code than the rest, with other rounding. Here no
-    weight is among them, so a model's course does not depend on how many others there are; and because a row is a
-    model, any run of models can have an optimiser of its own.
+    A fused optimiser treats the last few values of a tensor by other code than the rest, with other rounding. Padding
+    keeps weights out of that place, so a model's weights do not depend on how many other models train beside it.
+    Because a row is a model, neighbouring models can have optimiser settings of their own.
 
     Attributes:
         rows: (e, L) all weights.
@@ -28,7 +28,7 @@ class WeightBuffer:
         lengths = _padded_lengths(start)
         self.rows = torch.zeros(len(first), sum(lengths), dtype=first.dtype, device=first.device)
         self.gradients = torch.zeros_like(self.rows)
-        self.weights, self._gradients = (
+        self.weights, self._slopes = (
             {
                 name: part[:, : value[0].numel()].view(value.shape)
                 for (name, value), part in zip(start.items(), buffer.split(lengths, dim=1), strict=True)
@@ -40,7 +40,7 @@ class WeightBuffer:
 
     def differentiate(self, loss: Tensor) -> None:
         """Put the gradients of a scalar loss in `gradients`."""
-        torch._foreach_copy_(tuple(self._gradients.values()), torch.autograd.grad(loss, tuple(self.weights.values())))
+        torch._foreach_copy_(tuple(self._slopes.values()), torch.autograd.grad(loss, tuple(self.weights.values())))
 
     def copies(self, device: str | torch.device | None = None) -> dict[str, Tensor]:
         """Copies of the weights as they are, apart from the buffer."""

@@ -44,7 +44,7 @@ class Course:
     arms: Mapping[str, Arm] = field(default_factory=dict)
 
     def arms_at(self, epoch: int) -> Mapping[str, Arm]:
-        """The arms that the weights after `epoch` epochs stand for: up to the branch there is one trunk."""
+        """The arms whose weights exist after `epoch` epochs: one trunk, named "", up to the branch, then all arms."""
         return self.arms if self.branch is not None and epoch > self.branch else {"": TRUNK}
 
     def has_point(self, epoch: int, last: int) -> bool:

@@ -6,9 +6,8 @@ What it saves over separate loops: one call an operation for all models, matrix 
 cores, dropout from 16-bit draws (a quarter of the random numbers) and in place, backward passes that keep and copy less
 in attention and feed-forward, one fused optimiser step.
 What limits it: at d = 64 the matrix products are about a third of a step. A tenth goes into random numbers, drawn by
-one core; the rest are passes over activations too large
-for the cache, one for each elementwise operation, and would need compiled kernels to be fused. So the gain over loops
-is less than two on two cores, and about a third on one.
+one core; the rest are passes over activations too large for the cache, one for each elementwise operation, which only
+compiled kernels could fuse. So the gain over loops is less than two on two cores, and about a third on one.
 """
 
 from __future__ import annotations
@@ -97,7 +96,7 @@ class DropoutMasks:
         self._used = 0
 
     def take(self, groups: int, *shape: int) -> Tensor:
-        """The next masks, (groups, *shape), each value 0 or 1 / (1 - p). The e models have groups / e groups each.
+        """The next masks, (groups, *shape), each value 0 or 1 / (1 - p); every model has groups / e of the groups.
 
         Within a step the number of groups is always the same.
         """

@@ -523,7 +523,11 @@ bad(
 )
 bad("tasks.hidden_markov.HiddenMarkov: length", lambda _: replace(PROCESS, length=1), "length | 2 | 1")
 bad("tasks.hidden_markov.HiddenMarkov: emission", lambda _: replace(PROCESS, emission=CHAIN[:1]), "(1, 2)")
-bad("tasks.hidden_markov.HiddenMarkov: NaN", lambda _: replace(PROCESS, emission=CHAIN * NAN), "emission")
+bad(
+    "tasks.hidden_markov.HiddenMarkov: NaN",
+    lambda _: replace(PROCESS, emission=CHAIN * NAN),
+    "emission | NaN | row(s): 0",
+)
 bad("tasks.hidden_markov.HiddenMarkov.draw: none", lambda _: PROCESS.draw(Split.TRAINING, 0), "sequences | 0")
 bad("tasks.hidden_markov.HiddenMarkov.beliefs: symbol", lambda _: PROCESS.beliefs(IDS.numpy()), "inputs | 0..1")
 bad("tasks.hidden_markov.HiddenMarkov.beliefs: a vector", lambda _: PROCESS.beliefs(np.zeros(3, int)), "(3,)")
