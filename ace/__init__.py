@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ace.arrays import Array, Ints
+    from ace.core import Core
     from ace.errors import AceError, Inapplicable
     from ace.extract import extract_core, extract_stream, head_sensitivities
     from ace.families.agreement.subjects import language_subject
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ace.model.language import LanguageModel, load_language_model, wrap_model
     from ace.model.observe import sensitivities_at, states_at
     from ace.model.sites import Site, find_sites, module_site
-    from ace.core import Core, Energy, Fixed, Full, Gap, Null
+    from ace.rank import Energy, Fixed, Full, Gap, Null
     from ace.stats import Estimate
     from ace.study.claim import Bound, Claim
     from ace.study.measurement import Measurement, measures
@@ -86,7 +87,8 @@ __all__ = [
 
 _HOMES = {
     "arrays": ("Array", "Ints"),
-    "core": ("Core", "Energy", "Fixed", "Full", "Gap", "Null"),
+    "core": ("Core",),
+    "rank": ("Energy", "Fixed", "Full", "Gap", "Null"),
     "errors": ("AceError", "Inapplicable"),
     "extract": ("extract_core", "extract_stream", "head_sensitivities"),
     "families.agreement.subjects": ("language_subject",),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ace.arrays import Array
 from ace.auc import Discrimination, discriminate, simple_auc
-from ace.core import Core, Fixed, RankChoice, sufficient_rank
+from ace.core import Core
 from ace.errors import Inapplicable
 from ace.extract import Extractor, extract_core
 from ace.model.continuation import Encoded, encode_prompts, scattered
@@ -19,6 +19,7 @@ from ace.model.intervene import Intervention
 from ace.model.language import LanguageModel
 from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
+from ace.rank import Fixed, RankChoice, sufficient_rank
 from ace.study.memory import Memory, remembered
 from ace.study.subject import Subject
 from ace.tasks.base import Split

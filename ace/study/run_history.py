@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ace.core import Energy, RankRule
 from ace.errors import ClaimError, Inapplicable
 from ace.extract import Extractor, extract_core
+from ace.rank import Energy, RankRule
 from ace.study.memory import Memory, remembered
 from ace.study.tokens import TokenStudy
 from ace.tasks.base import Task

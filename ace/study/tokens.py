@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ace.arrays import Array
-from ace.core import Core, Energy, GivenSpectrum, RankRule
+from ace.core import Core
 from ace.errors import ClaimError, Inapplicable, InputError
 from ace.extract import Extractor, extract_core
 from ace.model.sites import Site, find_sites, module_site
 from ace.model.tail import Edit, Tail, find_tail
+from ace.rank import Energy, GivenSpectrum, RankRule
 from ace.study.memory import Memory, remembered
 from ace.study.replicates import CoreReplicates, resampled_cores
 from ace.study.subject import Subject

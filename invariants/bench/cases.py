@@ -13,7 +13,6 @@ from ace.families.markov.kinds import small_model
 from torch import Tensor
 
 from ace.arrays import Array
-from ace.core import Fixed, Full
 from ace.extract import extract_core, extract_stream, head_sensitivities
 from ace.model.continuation import Encoded
 from ace.model.generate import TOP_K, continue_text
@@ -24,6 +23,7 @@ from ace.model.prefix import PrefixRun
 from ace.model.sites import find_sites
 from ace.model.steer import STRENGTHS as DEFAULT_STRENGTHS
 from ace.model.steer import Steering, core_component
+from ace.rank import Fixed, Full
 from ace.stats import bootstrap
 from ace.study.run_history import History, scan_checkpoint
 from ace.training.recipe import Recipe

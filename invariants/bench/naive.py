@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ace.arrays import Array
-from ace.core import Core, Full
+from ace.core import Core
 from ace.extract import extract_core, head_sensitivities
 from ace.linalg import random_frames
 from ace.model.generate import sample_likeliest
@@ -19,6 +19,7 @@ from ace.model.intervene import Intervention, intervening
 from ace.model.observe import states_at
 from ace.model.sites import Site, find_sites
 from ace.model.steer import Steering
+from ace.rank import Full
 from ace.stats import RESAMPLES
 from ace.tasks import ModularAddition
 from ace.tasks.base import HELD_OUT

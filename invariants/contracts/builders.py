@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ace.core import Core, Fixed
+from ace.core import Core
 from ace.extract import extract_core
 from ace.families.family import find_claim as claim
 from ace.model.sites import Site, find_sites
+from ace.rank import Fixed
 from ace.stats import Estimate, exact
 from ace.study.measurement import Measurement
 from ace.training.recipe import Recipe, parse_recipe

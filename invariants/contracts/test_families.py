@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ace.core import Core, Fixed
+from ace.core import Core
 from ace.errors import SiteError
 from ace.extract import extract_core
 from ace.model.continuation import encode_prompts, scattered
@@ -18,6 +18,7 @@ from ace.model.language import LanguageModel, wrap_model
 from ace.model.partial_runs import restricted_head
 from ace.model.prefix import PrefixRun
 from ace.model.sites import Site, find_sites, hooked
+from ace.rank import Fixed
 from ace.tasks.prompt import Contrast, Prompts
 from invariants.contracts import families
 from invariants.contracts.builders import gaussian

@@ -46,7 +46,7 @@ def test_a_users_extractor_is_the_one_under_test_and_is_checked(run: Run, pytest
         """,
         test_it="""
         import torch
-        from ace.core import Fixed
+        from ace.rank import Fixed
         def test_extractor(ace_extractor):
             rows = torch.randn(9, 4, generator=torch.Generator(), dtype=torch.float64)
             assert ace_extractor(rows, rows, rank=Fixed(2)).task == "mine"

@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from ace.core import Core, Fixed
+from ace.core import Core
 from ace.errors import InputError
 from ace.extract import extract_core
 from ace.model.generate import continue_text, sample_likeliest
 from ace.model.intervene import Intervention, intervening
 from ace.model.language import LanguageModel
 from ace.model.steer import LIMIT, Steering, core_component, first_tokens
+from ace.rank import Fixed
 from ace.tasks.prompt import Contrast
 from invariants.contracts import families
 from invariants.contracts.builders import gaussian

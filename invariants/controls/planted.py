@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from ace.arrays import Array
-from ace.core import Core, RankRule
+from ace.core import Core
 from ace.extract import extract_core
 from ace.linalg import random_frames
+from ace.rank import RankRule
 from ace.study.memory import Memory
 from ace.study.prompts import PromptStudies, PromptSubject, rank_of
 from ace.study.tokens import TokenStudy, TokenSubject

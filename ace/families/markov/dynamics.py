@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ace.arrays import Array, Complex, Ints
-from ace.model.generate import sample_tokens
 from ace.families.core.operator import fitted_spectrum, spectrum_distance, steps
+from ace.model.generate import sample_tokens
 from ace.model.intervene import Intervention
-from ace.moments import explained, moments, regression
+from ace.moments import explained, regression
 from ace.stats import Estimate, binomial_p_values, bootstrap, exact, quantile
 from ace.study.controls import LEVEL, random_bases
 from ace.study.measurement import Measurement, measures

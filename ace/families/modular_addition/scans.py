@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ace.core import Full, RankChoice, necessary_rank, sufficient_rank
 from ace.extract import Extractor, extract_core, head_sensitivities
 from ace.linalg import random_frames
 from ace.model.intervene import RankScan, rank_scan
 from ace.model.sites import find_sites, hooked
+from ace.rank import Full, RankChoice, necessary_rank, sufficient_rank
 from ace.study.memory import remembered
 from ace.study.run_history import RunHistory
 from ace.study.threads import one_thread
