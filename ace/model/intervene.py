@@ -208,14 +208,14 @@ def rank_scan(
     start = head @ middle + offset
     signs = torch.tensor([1.0, -1.0], dtype=torch.float64)[:, None, None]  # keep gains what remove loses
     signed = (signs * steps).transpose(0, 1)[..., None].contiguous()  # (r, 2, v, 1)
-    found = []
+    parts = []
     for part, wanted in zip(matrix.split(chunk), targets.split(chunk), strict=True):
         # Logits lie class by class, (mode, v, n): the maximum over classes then runs along contiguous rows.
         base = torch.addmm(offset[:, None], head, part.T)
         logits = torch.stack([start[:, None].expand_as(base), base])
         coordinates = ((part - middle) @ read).T.contiguous()
-        found.append((_hits(base[None], wanted)[0], *_scan(logits, signed, coordinates, wanted)))
-    return RankScan(*(torch.cat(parts, dim=-1) for parts in zip(*found, strict=True)))
+        parts.append((_hits(base[None], wanted)[0], *_scan(logits, signed, coordinates, wanted)))
+    return RankScan(*(torch.cat(pieces, dim=-1) for pieces in zip(*parts, strict=True)))
 
 
 def _scan(logits: Tensor, steps: Tensor, coordinates: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:

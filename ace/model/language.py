@@ -40,8 +40,8 @@ class LanguageModel:
     @property
     def device(self) -> torch.device:
         """Device that token ids go to: that of the input embedding."""
-        found: torch.device = self.model.get_input_embeddings().weight.device  # type: ignore[operator]
-        return found
+        device: torch.device = self.model.get_input_embeddings().weight.device  # type: ignore[operator]
+        return device
 
     @property
     def vocabulary(self) -> int:
@@ -53,11 +53,11 @@ class LanguageModel:
         return cache_keyword(self.model)
 
     def run(self, ids: Tensor, cache: Any = None, *, store: bool = False) -> tuple[Tensor, Any]:
-        """Logits (n, s, v) of token ids (n, s), and what is stored then: keys and values of all positions so far.
+        """Logits (n, s, v) of token ids (n, s), and the keys and values of all positions so far.
 
         Args:
             cache: what was stored of the positions before; the model adds to it.
-            store: begin to store where there is no cache; without, None is returned in its place.
+            store: whether to store where nothing is stored yet; if not, the second value is None there.
         """
         before = {} if cache is None else {self._cache_name: cache}
         output = self.model(input_ids=ids, use_cache=store or cache is not None, **before)
@@ -79,13 +79,13 @@ class LanguageModel:
             InputError: as `encode`.
         """
         end = self.tokenizer.eos_token_id
-        found = self.tokenizer(list(texts), verbose=False)["input_ids"]  # too long a text is refused below
+        encoded = self.tokenizer(list(texts), verbose=False)["input_ids"]  # too long a text is refused below
         # Some tokenizers end every text; a prompt goes on.
-        trimmed = [ids[:-1] if len(ids) > 1 and ids[-1] == end and end is not None else ids for ids in found]
+        trimmed = [ids[:-1] if len(ids) > 1 and ids[-1] == end and end is not None else ids for ids in encoded]
         return [self._checked("prompt", text, ids) for text, ids in zip(texts, trimmed, strict=True)]
 
     def decode(self, ids: Tensor | list[int]) -> str:
-        """Text of token ids (t): special tokens are left out, and where one parts two texts there is a space."""
+        """Text of token ids (t): without special tokens, and with a space where one stood between two texts."""
         special, parts = set(self.tokenizer.all_special_ids), [[]]  # type: ignore[var-annotated]
         for token in ids.tolist() if isinstance(ids, Tensor) else ids:
             if token in special:
@@ -129,7 +129,7 @@ def load_language_model(
     Args:
         revision: branch, tag or commit on the hub.
         dtype: of the weights; "auto" as stored. Contrasts are in float32 whatever it is.
-        device: to move the model to, where there is no `device_map`.
+        device: to move the model to, without a `device_map`.
         device_map: passed to `from_pretrained`; needs accelerate.
         tokenizer: hub name or path of the tokenizer, where it does not lie with the model.
 
@@ -146,10 +146,10 @@ def load_language_model(
         chosen["device_map"] = device_map
     with quiet_transformers():
         model = _load_model(name, chosen)
-        found = _load_tokenizer(tokenizer or name, revision=None if tokenizer else revision)
+        loaded = _load_tokenizer(tokenizer or name, revision=None if tokenizer else revision)
     if device is not None:
         model.to(device)
-    language = wrap_model(model, found, str(name))
+    language = wrap_model(model, loaded, str(name))
     _check_run(language)
     return language
 
@@ -195,18 +195,18 @@ def _load_tokenizer(name: str | Path, *, revision: str | None) -> Any:
 
     _check_folder("tokenizer", name)
     try:
-        found = AutoTokenizer.from_pretrained(str(name), revision=revision)
-        words = set(found.get_vocab()) - set(found.all_special_tokens)
-        found("a")
+        tokenizer = AutoTokenizer.from_pretrained(str(name), revision=revision)
+        words = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
+        tokenizer("a")
     except Exception as error:
         raise TokenizerError(f"tokenizer: expected one at {str(name)!r}: {_first_line(error)}") from error
     if not words:  # what some classes are made as where their files are absent
         raise TokenizerError(f"tokenizer: expected one at {str(name)!r}, found no vocabulary")
-    return found
+    return tokenizer
 
 
 def _check_folder(kind: str, name: str | Path) -> None:
-    """A name that can only be a path has to be one; asked of the hub, it gets an answer that says nothing."""
+    """Refuse a name that can only be a path and is no folder; the hub's answer would not say so."""
     text = str(name)
     if (isinstance(name, Path) or text.startswith(("/", ".", "~")) or text.count("/") > 1) and not Path(name).is_dir():
         raise ArtifactError(f"{kind}: expected a folder at {text!r}, found none")
@@ -215,16 +215,16 @@ def _check_folder(kind: str, name: str | Path) -> None:
 @torch.no_grad()
 def _check_run(language: LanguageModel) -> None:
     """One small run: what comes later changes nothing before it, and site L holds what the last block returns."""
-    model, anatomy, found = language.model, language.anatomy, []
+    model, anatomy, states = language.model, language.anatomy, []
     ids = torch.tensor([[0, 0], [0, 1]], device=language.device)
 
     def after(module: nn.Module, arguments: Any, output: Any) -> None:
-        found.append(output[0] if isinstance(output, tuple) else output)
+        states.append(output[0] if isinstance(output, tuple) else output)
 
     handle = model.get_submodule(anatomy.blocks[-1]).register_forward_hook(after)
     try:
-        with hooked(model, anatomy.site(-1), found.append):
-            logits = model(input_ids=ids).logits[:, 0]
+        with hooked(model, anatomy.site(-1), states.append):
+            logits = language.run(ids)[0][:, 0]
     finally:
         handle.remove()
     kind = type(model).__name__
@@ -232,7 +232,7 @@ def _check_run(language: LanguageModel) -> None:
     tolerance = 64 * torch.finfo(logits.dtype).eps * float(logits.abs().max())
     if float((logits[0] - logits[1]).abs().max()) > tolerance:
         raise ArtifactError(f"model: expected a causal one at {language.name!r}, got {kind}, which looks ahead")
-    returned, read = found
+    returned, read = states
     if returned.shape != read.shape or not torch.equal(returned.to(read.device), read):
         raise SiteError(f"{kind}: expected {anatomy.sites[-1].path} to read what {anatomy.blocks[-1]} returns")
 

@@ -38,12 +38,11 @@ def stream_states(model: nn.Module, inputs: Tensor, site: Site, *, chunk: int = 
     check_inputs(inputs)
     check_count("chunk", chunk)
     for begin in range(0, len(inputs), chunk):
-        found: list[Tensor] = []
-        with torch.no_grad(), hooked(model, site, lambda state: found.append(state.detach())):  # noqa: B023
+        states: list[Tensor] = []
+        with torch.no_grad(), hooked(model, site, lambda state: states.append(state.detach())):  # noqa: B023
             model(inputs[begin : begin + chunk])
-        state = found[-1]
-        _check_finite(site, state, "states", begin)
-        yield state
+        _check_finite(site, states[-1], "states", begin)
+        yield states[-1]
 
 
 def _check_finite(site: Site, values: Tensor, name: str, begin: int = 0) -> None:
@@ -91,7 +90,7 @@ def sensitivities_at(
             rows[index].append(gradient[:, position])
     for site in sites:
         _check_finite(site, torch.cat(rows[site.index]), "sensitivities")
-    return {index: torch.cat(found) for index, found in rows.items()}
+    return {index: torch.cat(parts) for index, parts in rows.items()}
 
 
 @contextmanager
@@ -129,5 +128,5 @@ def _gradients(
         if not scalars.requires_grad:
             raise InputError("output: expected scalars that depend on the logits, got constants")
         ordered = sorted(states)
-        found = torch.autograd.grad(scalars.sum(), [states[index] for index in ordered])
-    return dict(zip(ordered, found, strict=True))
+        gradients = torch.autograd.grad(scalars.sum(), [states[index] for index in ordered])
+    return dict(zip(ordered, gradients, strict=True))

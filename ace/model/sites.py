@@ -117,18 +117,18 @@ def _decoder(model: nn.Module) -> str:
     """Beginning of the names of modules in what the model says is its decoder of text; empty for the whole model."""
     own = getattr(model, "get_decoder", None)
     decoder = own() if own is not None else None
-    found = next((name for name, module in model.named_modules() if module is decoder), "")
-    within = any(isinstance(module, nn.ModuleList) for module in decoder.modules()) if found and decoder else False
-    return f"{found}." if within else ""
+    path = next((name for name, module in model.named_modules() if module is decoder), "")
+    within = any(isinstance(module, nn.ModuleList) for module in decoder.modules()) if path and decoder else False
+    return f"{path}." if within else ""
 
 
 def _linear_head(model: nn.Module, stem: str) -> str:
     """What the model says its output embedding is, else a linear map of a usual name, else one onto the vocabulary."""
     names = {module: name for name, module in model.named_modules()}
     own = getattr(model, "get_output_embeddings", None)
-    found = own() if own is not None else None
-    if isinstance(found, nn.Linear) and found in names:
-        return names[found]
+    output = own() if own is not None else None
+    if isinstance(output, nn.Linear) and output in names:
+        return names[output]
     outside = [n for n, m in model.named_modules() if isinstance(m, nn.Linear) and not n.startswith(f"{stem}.")]
     named = [name for name in outside if name.rpartition(".")[2] in HEAD_NAMES]
     if named:
