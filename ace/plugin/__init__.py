@@ -24,7 +24,6 @@ from ace.plugin.options import Options
 from ace.plugin.parametrise import parametrize_claims
 from ace.plugin.session import SESSION, options, refuse
 from ace.plugin.workers import (
-    group_items,
     pytest_configure_node,
     pytest_testnodedown,
     pytest_xdist_make_scheduler,
@@ -36,7 +35,6 @@ __all__ = [
     "ace_claim",
     "ace_extractor",
     "ace_settle",
-    "group_items",
     "options",
     "parametrize_claims",
     "pytest_addoption",

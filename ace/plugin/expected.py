@@ -63,7 +63,9 @@ def _expectations(entry: Mapping[str, Any]) -> Iterator[Expectation]:
 
     missing, unknown = REQUIRED - set(entry), set(entry) - KNOWN
     if missing == {"subject"}:
-        raise ValueError("expected a subject, or a list of them: what is documented of one model says nothing of another")
+        raise ValueError(
+            "expected a subject, or a list of them: what is documented of one model says nothing of another"
+        )
     if missing or unknown:
         raise ValueError(f"missing {sorted(missing)}, unknown {sorted(unknown)}")
     claim, verdicts, reason = entry["claim"], entry["verdicts"], entry["reason"]
