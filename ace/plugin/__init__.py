@@ -24,7 +24,6 @@ from ace.plugin.options import Options
 from ace.plugin.session import SESSION, options, refuse
 from ace.plugin.subjects import pytest_runtest_teardown, subjects_of_run
 from ace.plugin.workers import (
-    group_items,
     pytest_configure_node,
     pytest_testnodedown,
     pytest_xdist_make_scheduler,
@@ -36,7 +35,6 @@ __all__ = [
     "ace_claim",
     "ace_extractor",
     "ace_settle",
-    "group_items",
     "options",
     "pytest_addoption",
     "pytest_collection_finish",

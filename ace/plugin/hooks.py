@@ -13,7 +13,7 @@ from ace.plugin.invocation import refuse_mistaken_paths
 from ace.plugin.options import Options, add_options
 from ace.plugin.outcome import forget, record, settle
 from ace.plugin.session import SESSION, is_ours, load_function, load_functions, open_session, options, refuse
-from ace.plugin.workers import group_items, worker_session
+from ace.plugin.workers import worker_session, write_groups
 
 if TYPE_CHECKING:
     from ace.extract import Extractor
@@ -71,13 +71,10 @@ def _header(chosen: Options) -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Group tests by subject for xdist."""
+    """End a run that was refused while its tests were made."""
     session = config.stash[SESSION]
     if session.refused:  # while tests were made: pytest takes that for an error of one module
         _stop(config, session.refused)
-    ours = [item for item in items if item.get_closest_marker("ace_claim")]
-    if config.getoption("loadgroup", False):
-        group_items(ours)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -95,6 +92,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         load_functions(state.options, explicit=False)
     except pytest.UsageError as error:
         _stop(session.config, str(error))
+    write_groups(session.config, session.items)
 
 
 def _stop(config: pytest.Config, text: str) -> None:

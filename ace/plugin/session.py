@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -29,7 +31,7 @@ class Session:
         started: when the run began; one worker's retraining since then serves all.
         deferred: what is wrong with the environment or the ini file. It stops a run only where there is something of
             this plugin to run, for they may be meant for others.
-        grouped: whether tests of one subject stay on one worker.
+        groups: folder for the groups of tests that stay on one worker, where there are subjects to share out.
         refused: why a test or a fixture ended the run.
         unwritten: what could not be written at the end, and why.
         subjects: what is verified; None until the first test is made.
@@ -40,7 +42,7 @@ class Session:
     expectations: tuple[Expectation, ...] = ()
     baseline: Mapping[str, Any] | None = None
     deferred: str = ""
-    grouped: bool = False
+    groups: Path | None = None
     refused: str = ""
     gatherer: Gatherer = field(default_factory=Gatherer)
     unwritten: list[str] = field(default_factory=list)
@@ -77,8 +79,11 @@ def open_session(config: pytest.Config) -> Session:
                 if chosen.explicit(name):
                     raise
                 session.deferred = session.deferred or str(error)
-    dealt = getattr(config.option, "dist", "no") == "load"  # pytest-xdist's default
-    session.grouped = dealt and bool(chosen.models or chosen.subjects or chosen.fixtures)
+    dealt_singly = getattr(config.option, "dist", "no") in ("load", "loadgroup")  # "load" is pytest-xdist's default
+    if dealt_singly and (chosen.models or chosen.subjects or chosen.fixtures):
+        folder = tempfile.TemporaryDirectory(prefix="ace-groups-")
+        config.add_cleanup(folder.cleanup)
+        session.groups = Path(folder.name)
     return session
 
 
