@@ -21,10 +21,11 @@ from ace.families.agreement.controls import (
 from ace.linalg import random_frames
 from ace.model.intervene import Intervention
 from ace.stats import Estimate, exact, quantile
-from ace.study.controls import KINDS, LEVEL
+from ace.study.controls import LEVEL
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
 from ace.study.prompts import MARGIN, Choice, PromptStudies, PromptStudy, PromptSubject, rank_of
+from ace.study.subspaces import KINDS
 from ace.tasks.base import Split
 
 SLACK = 0.05  # of an AUC that should be at chance, or reflected
