@@ -13,7 +13,7 @@ from ace.extract import Extractor, extract_core
 from ace.families.agreement.subjects import GROUP, language_subject
 from ace.model.language import load_language_model
 from ace.study.memory import Memory
-from ace.study.prompts import PromptSubject
+from ace.study.prompt_seeds import PromptSubject
 from ace.study.subject import LazySubject, Subject
 from ace.tasks.agreement import TASKS
 from ace.tasks.pairs import read_pairs

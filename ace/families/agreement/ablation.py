@@ -24,7 +24,9 @@ from ace.stats import Estimate, exact, quantile
 from ace.study.controls import LEVEL
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
-from ace.study.prompts import MARGIN, Choice, PromptStudies, PromptStudy, PromptSubject, rank_of
+from ace.study.prompt_seeds import PromptStudies, PromptSubject
+from ace.study.prompts import PromptStudy
+from ace.study.site_choice import MARGIN, Choice, rank_of
 from ace.study.subspaces import KINDS
 from ace.tasks.base import Split
 
