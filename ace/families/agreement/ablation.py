@@ -238,6 +238,7 @@ def final_norm(subject: PromptSubject) -> Measurement:
     return Measurement(
         seed_estimates(models, reflected),
         {"untrained, own labels": untrained, "random, Haar": seed_estimates(models, random)},
+        site=" or ".join(dict.fromkeys(str(study.sites[-1]) for study in models.studies)),
     )
 
 
