@@ -8,7 +8,7 @@ import numpy as np
 
 from ace.core import Core
 from ace.families.core.transplant import transplants
-from ace.families.modular_addition.algorithm import distance_irrelevance, gradient_symmetricity
+from ace.families.modular_addition.clock_or_pizza import distance_irrelevance, gradient_symmetricity
 from ace.families.modular_addition.rotation import class_means
 from ace.rotation import leading_modes, mode_energy
 from ace.stats import Estimate, bootstrap_mean, proportion, quantile
