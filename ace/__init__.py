@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ace.claims import REGISTRY, Claim
-    from ace.core import Core, Energy, Fixed, Full, Gap, Null
+    from ace.core import Core
     from ace.errors import AceError
     from ace.extract import extract_core, extract_stream, head_sensitivities
     from ace.model.intervene import Intervention, intervening, rank_scan
     from ace.model.observe import sensitivities_at, states_at
     from ace.model.sites import find_sites
+    from ace.rank import Energy, Fixed, Full, Gap, Null
     from ace.verify import Verdict, verify_claim
 
 __all__ = [
@@ -43,12 +44,13 @@ __all__ = [
 
 _HOMES = {
     "claims": ("REGISTRY", "Claim"),
-    "core": ("Core", "Energy", "Fixed", "Full", "Gap", "Null"),
+    "core": ("Core",),
     "errors": ("AceError",),
     "extract": ("extract_core", "extract_stream", "head_sensitivities"),
     "model.intervene": ("Intervention", "intervening", "rank_scan"),
     "model.observe": ("sensitivities_at", "states_at"),
     "model.sites": ("find_sites",),
+    "rank": ("Energy", "Fixed", "Full", "Gap", "Null"),
     "verify": ("Verdict", "verify_claim"),
 }
 

@@ -1,244 +1,158 @@
-"""The frozen record `Core` and the rules that choose its rank."""
+"""The record `Core`: a low-dimensional subspace of a site's hidden state. Plain data: made, compared, saved, loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Protocol
+from pathlib import Path
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ace.check import as_finite, check_choice, check_count, check_fraction, check_rank
+from ace.check import as_finite, as_matrix, check_choice, check_count, check_rank
+from ace.core_arrays import ARRAYS, independent_columns, skewness
+from ace.core_file import PROVENANCE, read_core, write_core
 from ace.errors import InputError
-from ace.linalg import orthonormal
+from ace.linalg import row_factor
+from ace.rank import RankChoice, RankRule, check_rule
+from ace.spectrum import FactorSpectrum
 
 PROJECTORS = ("orthogonal", "oblique")
 REFERENCES = ("mean", "zero", "resample")
 
 
-@dataclass(frozen=True)
-class RankChoice:
-    """How many dimensions a rule chose, and why.
+class Deferred:
+    """A tensor that is computed when it is first read. Copied or pickled, it becomes that tensor."""
 
-    Attributes:
-        value: the rank, or None for "not reached": the rule's condition is met at no rank.
-        rule: the rule in words, parameters included.
-        evidence: the numbers that the choice rests on.
-    """
-
-    value: int | None
-    rule: str
-    evidence: Mapping[str, float] = field(default_factory=dict)
-
-
-class Spectrum(Protocol):
-    """What a rank rule may look at.
-
-    Attributes:
-        sigma: (k) Hankel singular values, in falling order.
-        numerical_rank: how many of them are above rounding.
-        null: called as null(draws, generator), gives (draws) largest singular values after the states have been turned
-            at random against the sensitivities.
-    """
+    def __init__(self, compute: Callable[[], Tensor]) -> None:
+        self._compute: Callable[[], Tensor] | None = compute
+        self._value: Tensor | None = None
 
     @property
-    def sigma(self) -> Tensor: ...  # noqa: D102
-    @property
-    def numerical_rank(self) -> int: ...  # noqa: D102
-    @property
-    def null(self) -> Callable[[int, torch.Generator], Tensor]: ...  # noqa: D102
+    def value(self) -> Tensor:
+        """The tensor."""
+        if self._value is None:
+            assert self._compute is not None
+            self._value, self._compute = self._compute(), None  # what it was computed from is let go
+        return self._value
 
-    def reaches(self, rank: int) -> bool:
-        """Whether the numerical rank is at least `rank`; a rule that asks no more spares most of a decomposition."""
-        ...
-
-
-@dataclass(frozen=True)
-class GivenSpectrum:
-    """A `Spectrum` whose values are known."""
-
-    sigma: Tensor
-    numerical_rank: int
-    null: Callable[[int, torch.Generator], Tensor]
-
-    def reaches(self, rank: int) -> bool:
-        """Whether the numerical rank is at least `rank`."""
-        return rank <= self.numerical_rank
+    def __reduce__(self) -> tuple[Callable[[Tensor], Tensor], tuple[Tensor]]:
+        return _itself, (self.value,)
 
 
-class RankRule(Protocol):
-    """A rule that turns a spectrum into a rank."""
-
-    def choose(self, spectrum: Spectrum) -> RankChoice:
-        """The rank for this spectrum, with the evidence."""
-        ...
+def _itself(value: Tensor) -> Tensor:
+    return value
 
 
-@dataclass(frozen=True)
-class Energy:
-    """Smallest rank that holds at least `threshold` of the cumulative energy, the sum of sigma^2 (the paper's rule)."""
-
-    threshold: float = 0.99
-
-    def __post_init__(self) -> None:
-        check_fraction("threshold", self.threshold)
-
-    def choose(self, spectrum: Spectrum) -> RankChoice:
-        """Rank 0 where there is no energy at all."""
-        energy = _energy(spectrum.sigma)
-        if energy is None or spectrum.numerical_rank == 0:
-            return RankChoice(0, f"energy {self.threshold:g}", {"energy": 0.0})
-        # The comparison allows for rounding of the running sum, so that a threshold met exactly counts as met.
-        reached = energy >= self.threshold * (1 - 8 * torch.finfo(energy.dtype).eps)
-        rank = min(int((~reached).sum()) + 1, spectrum.numerical_rank)
-        return RankChoice(rank, f"energy {self.threshold:g}", {"energy": float(energy[rank - 1])})
-
-
-@dataclass(frozen=True)
-class Gap:
-    """Rank before the largest relative gap sigma_(k+1) / sigma_k. The ratio is of sigma itself, never of a power.
-
-    Only sigma above rounding are compared: how many zeros follow depends on how many rows stand for the same Gramian,
-    and the step down to them would always be the largest.
-    """
-
-    def choose(self, spectrum: Spectrum) -> RankChoice:
-        """No gap among the non-zero values, because there is one or all are of equal size, chooses all of them."""
-        kept = spectrum.numerical_rank
-        sigma = spectrum.sigma[:kept]
-        ratios = sigma[1:] / sigma[:-1]
-        if kept < 2 or float(ratios.min()) > 1 - 64 * kept * torch.finfo(sigma.dtype).eps:
-            return RankChoice(kept, "gap", {"ratio": 1.0})
-        rank = int(torch.argmin(ratios)) + 1
-        return RankChoice(rank, "gap", {"ratio": float(ratios[rank - 1])})
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """Exactly `rank` dimensions; an error where the spectrum has fewer."""
-
-    rank: int
-
-    def __post_init__(self) -> None:
-        check_count("rank", self.rank)
-
-    def choose(self, spectrum: Spectrum) -> RankChoice:
-        """The given rank.
-
-        Raises:
-            InputError: the numerical rank is smaller.
-        """
-        if not spectrum.reaches(self.rank):
-            check_rank("rank", self.rank, spectrum.numerical_rank)
-        return RankChoice(self.rank, f"fixed {self.rank}", {})
-
-
-@dataclass(frozen=True)
-class Full:
-    """Every dimension above rounding."""
-
-    def choose(self, spectrum: Spectrum) -> RankChoice:
-        """The numerical rank."""
-        return RankChoice(spectrum.numerical_rank, "full", {})
-
-
-@dataclass(frozen=True)
-class Null:
-    """How many sigma exceed the `quantile` of the largest sigma under random relative orientation.
-
-    The null turns the sensitivities by a Haar-random rotation against the states: it keeps both spectra and destroys
-    their alignment. (Permuting whole rows of J cannot serve as a null: J^T J, and with it every sigma, stays the same.)
-    """
-
-    quantile: float = 0.999
-    draws: int = 1000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_fraction("quantile", self.quantile)
-        check_count("draws", self.draws)
-
-    def choose(self, spectrum: Spectrum) -> RankChoice:
-        """Rank 0 where no sigma stands out."""
-        draws = spectrum.null(self.draws, torch.Generator().manual_seed(self.seed))
-        bound = float(torch.quantile(draws, self.quantile))
-        # Where turning changes nothing (isotropic states, one dimension) sigma and bound differ by rounding alone.
-        rounding = 64 * len(spectrum.sigma) * torch.finfo(spectrum.sigma.dtype).eps
-        rank = int((spectrum.sigma[: spectrum.numerical_rank] > bound * (1 + rounding)).sum())
-        return RankChoice(rank, f"null {self.quantile:g} of {self.draws}", {"null sigma": bound})
-
-
-def sufficient_rank(kept: Sequence[float] | Tensor, base: float, tolerance: float) -> RankChoice:
-    """r_suf: smallest rank at which keeping the core performs within `tolerance` of `base`.
-
-    Args:
-        kept: performance of keep at ranks 1, 2, ..., in the units of `base` (higher is better).
-    """
-    curve = as_finite("kept", kept).flatten()
-    as_finite("base", base)
-    as_finite("tolerance", tolerance)
-    return _first(curve >= base - tolerance, curve, f"r_suf: keep >= base - {tolerance:g}")
-
-
-def necessary_rank(removed: Sequence[float] | Tensor, bound: float) -> RankChoice:
-    """r_nec: smallest rank whose removal performs at most `bound` (chance and its allowance).
-
-    Args:
-        removed: performance of remove at ranks 1, 2, ..., in the units of `bound` (higher is better).
-    """
-    curve = as_finite("removed", removed).flatten()
-    as_finite("bound", bound)
-    return _first(curve <= bound, curve, f"r_nec: remove <= {bound:g}")
-
-
-def _first(met: Tensor, curve: Tensor, rule: str) -> RankChoice:
-    if not bool(met.any()):
-        return RankChoice(None, rule, {"closest": float(curve[-1])} if len(curve) else {})
-    rank = int(met.to(torch.int8).argmax()) + 1
-    return RankChoice(rank, rule, {"performance": float(curve[rank - 1])})
-
-
-def _energy(sigma: Tensor) -> Tensor | None:
-    if len(sigma) == 0 or float(sigma[0]) == 0.0:
-        return None
-    scaled = (sigma / sigma[0]) ** 2
-    running = torch.cumsum(scaled, dim=0)
-    return running / running[-1]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Core:
-    """A low-dimensional subspace of a site's hidden state that carries a task.
+    """A low-dimensional subspace of a site's hidden state that carries a task. `from_basis` makes one from outside.
+
+    Two cores are equal where all their arrays are, bit for bit, and their rank choice and provenance. As arrays can be
+    written to, cores have no hash.
 
     Attributes:
         mean: (d) float64, mean of the extraction states, the default reference point.
-        directions: (d, r) balanced directions, columns; their span is the core.
-        readers: (r, d) balanced readers; readers @ directions = identity (r, r). In the coordinates that they read both
-            Gramians are diag(sigma).
-        basis: (d, r) orthonormal basis Q of the same span, nested.
-        hankel: gives sigma; called once, when sigma is first read.
+        directions: (d, r) directions of the oblique projector, columns; their span is the core.
+        readers: (r, d) their readers; readers @ directions = identity (r, r). In the coordinates that balanced readers
+            read, both Gramians are diag(sigma[:r]).
+        basis: (d, r) orthonormal basis Q of the same span; its first k columns span what the first k directions span.
         rank: the rule that chose r, with its evidence.
-        samples: how many states it was extracted from.
+        samples: how many states it was extracted from; 0 where nobody said.
         site, task, split: where the states came from.
+        hankel: sigma, or what computes it when it is first read, saved, pickled or compared; None for a core whose
+            readers are not balanced, because no sensitivities were given.
     """
 
     mean: Tensor
     directions: Tensor
     readers: Tensor
     basis: Tensor
-    hankel: Callable[[], Tensor] = field(repr=False)
     rank: RankChoice
-    samples: int
+    samples: int = 0
     site: str = ""
     task: str = ""
     split: str = ""
+    hankel: Tensor | Deferred | None = field(default=None, repr=False)
 
-    @cached_property
+    @classmethod
+    def from_basis(
+        cls,
+        basis: Tensor | ArrayLike,
+        mean: Tensor | ArrayLike | None = None,
+        *,
+        states: Tensor | ArrayLike | None = None,
+        sensitivities: Tensor | ArrayLike | None = None,
+        rank: RankRule | None = None,
+        samples: int = 0,
+        site: str = "",
+        task: str = "",
+        split: str = "",
+    ) -> Core:
+        """A core of a subspace found elsewhere.
+
+        Without sensitivities the oblique projector is the orthogonal one, the columns keep their order (the first k of
+        the basis span what the first k given ones do), and there is no sigma. With states and sensitivities the core
+        gets the balanced directions and readers *within the span*, so that its oblique projector is the coordinate-free
+        Q (Q^T O Q)^-1 Q^T O, and the dimensions are put in the falling order of the span's sigma. The columns of a
+        basis found by ACE, leading one first, are in that order already.
+
+        Args:
+            basis: (d, c) independent columns, of any lengths and angles; made orthonormal here.
+            mean: (d) reference point; the mean of `states` where it is left out.
+            states: H (n, d), one a row; n >= 2 where sensitivities are given.
+            sensitivities: J (m, d), one a row; with `states` only.
+            rank: chooses r from the spectrum of states and sensitivities, and the first r columns are taken; all of
+                them by default.
+            samples: how many states the basis was found from, where they are not given.
+            site, task, split: provenance, copied to the core.
+
+        Raises:
+            InputError: wrong shapes, NaN or infinity, dependent columns, neither mean nor states, sensitivities without
+                states, a rule without both or one that chooses more than c; with sensitivities, a span that they do not
+                read, or that states do not move in, in all its dimensions.
+        """
+        columns = as_finite("basis", basis)
+        if columns.ndim != 2 or columns.shape[0] == 0:
+            raise InputError(f"basis: expected a matrix (d, r), got shape {tuple(columns.shape)}")
+        least = 1 if sensitivities is None else 2
+        rows = None if states is None else as_matrix("states", states, width=len(columns), minimum_rows=least)
+        spectrum = None if sensitivities is None else _spectrum(rows, sensitivities)
+        choice = _chosen(rank, spectrum, columns.shape[1])
+        frame = independent_columns("basis", columns[:, : choice.value or 0])
+        span = None if spectrum is None else spectrum.within(frame)
+        return cls(
+            mean=_point(mean, rows, len(columns)),
+            directions=span.directions if span else frame,
+            readers=span.readers if span else frame.T,
+            basis=span.basis if span else frame,
+            rank=choice,
+            samples=check_count("samples", samples, smallest=0) if rows is None else len(rows),
+            site=site,
+            task=task,
+            split=split,
+            hankel=Deferred(span.sigma) if span else None,
+        )
+
+    @property
+    def balanced(self) -> bool:
+        """Whether readers and directions are balanced, and sigma known: not where a basis alone was given."""
+        return self.hankel is not None
+
+    @property
     def sigma(self) -> Tensor:
-        """(k) all Hankel singular values, not squared."""
-        return self.hankel()
+        """(k) Hankel singular values, not squared: those of the core's r dimensions, then those of what it leaves out.
+
+        The core's fall. The others, squared, sum to the mean squared error of a linear tail that sees the core's part
+        of the states only, by the oblique projector. A core that ACE extracted has all of its data's, falling.
+
+        Raises:
+            InputError: the core is not balanced.
+        """
+        if self.hankel is None:
+            raise InputError("sigma: expected a core of states and sensitivities, got one of a basis alone")
+        return self.hankel.value if isinstance(self.hankel, Deferred) else self.hankel
 
     @property
     def dimension(self) -> int:
@@ -284,7 +198,10 @@ class Core:
         )
 
     def with_basis(self, basis: Tensor) -> Core:
-        """A subspace of the same site in the core's place: Q given, oblique equal to orthogonal. For controls.
+        """Another subspace of the same site in the core's place, for controls: same mean and provenance, Q as given.
+
+        Unlike `from_basis` it takes orthonormal columns as they are, to the bit. The oblique projector is the
+        orthogonal one, and the core is not balanced.
 
         Raises:
             InputError: `basis` (d, r) is not orthonormal to 1e-8.
@@ -292,14 +209,70 @@ class Core:
         columns = as_finite("basis", basis)
         if columns.ndim != 2 or columns.shape[0] != self.width:
             raise InputError(f"basis: expected shape ({self.width}, r), got {tuple(columns.shape)}")
-        identity = torch.eye(columns.shape[1], dtype=torch.float64)
-        error = float((columns.T @ columns - identity).abs().max()) if columns.shape[1] else 0.0
+        error = skewness(columns)
         if error > 1e-8:
             raise InputError(f"basis: expected orthonormal columns, got Q^T Q off the identity by {error:.1e}")
         choice = RankChoice(columns.shape[1], f"given, {columns.shape[1]} columns", {})
-        return replace(self, directions=columns, readers=columns.T, basis=columns, rank=choice)
+        return replace(self, directions=columns, readers=columns.T, basis=columns, rank=choice, hankel=None)
+
+    def save(self, path: str | Path) -> None:
+        """Write the core to one safetensors file, whole or not at all: its arrays, and the rest as JSON beside them.
+
+        Raises:
+            InputError: what `load` would refuse: arrays that make no core, or provenance of another type.
+            ArtifactError: the file cannot be written.
+        """
+        arrays = {name: getattr(self, name) for name in ARRAYS} | ({"sigma": self.sigma} if self.balanced else {})
+        write_core(Path(path), arrays, self.rank, {name: getattr(self, name) for name in PROVENANCE})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Core:
+        """A core that `save` wrote, to the bit.
+
+        Raises:
+            ArtifactError: no such file, or one that is truncated, corrupt, foreign, of another schema, or no core.
+        """
+        arrays, rank, provenance = read_core(Path(path))
+        sigma = arrays.pop("sigma", None)
+        return cls(**arrays, **provenance, rank=rank, hankel=sigma)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Core):
+            return NotImplemented
+        names = [*ARRAYS, "sigma"] if self.balanced else ARRAYS
+        return (
+            all(getattr(self, name) == getattr(other, name) for name in ("rank", "balanced", *PROVENANCE))
+            and all(torch.equal(getattr(self, name), getattr(other, name)) for name in names)  # sigma last: it may cost
+        )
 
 
-def span(directions: Tensor) -> Tensor:
-    """Orthonormal nested basis (d, r) of the columns of `directions` (d, r)."""
-    return orthonormal(directions)
+def _spectrum(states: Tensor | None, sensitivities: Tensor | ArrayLike) -> FactorSpectrum:
+    if states is None:
+        raise InputError("states: expected beside sensitivities, got none")
+    rows = as_matrix("sensitivities", sensitivities, width=states.shape[1])
+    return FactorSpectrum(row_factor(states, centred=True), row_factor(rows, centred=False))
+
+
+def _chosen(rank: RankRule | None, spectrum: FactorSpectrum | None, columns: int) -> RankChoice:
+    """How many of the columns a core from outside takes."""
+    if rank is None:
+        return RankChoice(columns, f"given, {columns} columns", {})
+    rule = check_rule("rank", rank)
+    if spectrum is None:
+        raise InputError("rank: expected with states and sensitivities, whose spectrum a rule looks at, got it without")
+    choice = rule.choose(spectrum)
+    if (choice.value or 0) > columns:
+        raise InputError(f"basis: expected at least the {choice.value} columns of {choice.rule}, got {columns}")
+    return choice
+
+
+def _point(mean: Tensor | ArrayLike | None, states: Tensor | None, width: int) -> Tensor:
+    """The reference point (d) of a core from outside."""
+    if mean is not None:
+        point = as_finite("mean", mean)
+        if tuple(point.shape) != (width,):
+            raise InputError(f"mean: expected shape ({width},), got {tuple(point.shape)}")
+        return point.clone()  # what the caller writes to later is no part of the core
+    if states is None:
+        raise InputError("mean: expected a point (d), or states (n, d) to take it from, got neither")
+    return states.mean(dim=0)

@@ -8,20 +8,34 @@ Source: arXiv 2602.22600, section on extraction; the factor form is Laub, Heath,
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from ace.check import as_matrix
-from ace.core import Core, Energy, RankRule, span
+from ace.core import Core, Deferred
+from ace.core_arrays import ARRAYS, array_fault
 from ace.errors import ExtractorError, InputError
-from ace.linalg import EPS, RowFactor, balance, random_frames, row_factor, stream_factor
+from ace.linalg import RowFactor, row_factor, stream_factor
+from ace.rank import Energy, RankRule, check_rule
+from ace.spectrum import FactorSpectrum
 
 
 class Extractor(Protocol):
-    """What can stand in for `extract_core`: the project's own, or a user's through `--ace-extractor`."""
+    """What can stand in for `extract_core`: the project's own, or a user's through `--ace-extractor`.
+
+    A user's own needs a basis, by whatever method, with the leading column first; `Core.from_basis` does the rest: it
+    takes the columns that the rank rule asks for, and finds the readers of the oblique projector within their span.
+
+        def extract(states, sensitivities, *, rank):
+            H, J = states.double() - states.double().mean(dim=0), sensitivities.double()
+            samples, _, _ = torch.linalg.svd(H @ J.T, full_matrices=False)
+            basis = H.T @ samples
+            return ace.Core.from_basis(basis, states=states, sensitivities=sensitivities, rank=rank)
+
+    A method that finds a subspace and no readers leaves the sensitivities out, and the rank is its own to choose: its
+    core has the orthogonal projector for both, and properties of balanced readers do not speak about it.
+    """
 
     def __call__(self, states: Tensor, sensitivities: Tensor, *, rank: RankRule) -> Core:
         """Core of states (n, d) and sensitivities (m, d)."""
@@ -98,50 +112,22 @@ def extract_factors(
         raise InputError(f"states: expected at least 2 rows, got {states.rows}")
     if not states.centred or sensitivities.centred:
         raise InputError("factors: expected centred states and uncentred sensitivities")
-    if rank is not None and not callable(getattr(rank, "choose", None)):
-        raise InputError(f"rank: expected a rank rule such as Fixed(3), got {rank!r}")
-    spectrum = _FactorSpectrum(states, sensitivities)
-    balanced = spectrum.balanced
-    choice = (rank or Energy()).choose(spectrum)
-    kept = choice.value or 0
-    # The factors are sums over rows, C and O means: only their means are balanced, whatever the numbers of rows.
-    stretch = (sensitivities.rows / (states.rows - 1)) ** 0.25
-    directions = balanced.directions(kept) * stretch
+    rule = Energy() if rank is None else check_rule("rank", rank)
+    spectrum = FactorSpectrum(states, sensitivities)
+    choice = rule.choose(spectrum)
+    span = spectrum.leading(choice.value or 0)
     return Core(
         mean=states.mean,
-        directions=directions,
-        readers=balanced.readers(kept) / stretch,
-        basis=span(directions),
-        hankel=lambda: spectrum.sigma,
+        directions=span.directions,
+        readers=span.readers,
+        basis=span.basis,
         rank=choice,
         samples=states.rows,
         site=site,
         task=task,
         split=split,
+        hankel=Deferred(span.sigma),
     )
-
-
-class _FactorSpectrum:
-    """The spectrum of two row factors; each part is computed when a rank rule first looks at it."""
-
-    def __init__(self, states: RowFactor, sensitivities: RowFactor) -> None:
-        self._states, self._sensitivities = states.factor, sensitivities.factor
-        self._scale = ((states.rows - 1) * sensitivities.rows) ** -0.5
-        self.balanced = balance(self._states, self._sensitivities, rounding=states.rounding)
-
-    @cached_property
-    def sigma(self) -> Tensor:
-        return self.balanced.sigma * self._scale
-
-    @property
-    def numerical_rank(self) -> int:
-        return self.balanced.rank
-
-    def reaches(self, rank: int) -> bool:
-        return self.balanced.reaches(rank)
-
-    def null(self, draws: int, generator: torch.Generator) -> Tensor:
-        return self._scale * _turned(self._states, self._sensitivities, draws, generator)
 
 
 def checked(extractor: Extractor) -> Extractor:
@@ -157,34 +143,12 @@ def checked(extractor: Extractor) -> Extractor:
             raise ExtractorError(f"extractor: expected an ace.Core, got {type(core).__name__}")
         if core.basis.ndim != 2 or core.width != states.shape[1]:
             raise ExtractorError(f"extractor: expected a basis ({states.shape[1]}, r), got {tuple(core.basis.shape)}")
-        width, rank_found = core.basis.shape
-        parts = {"basis": (width, rank_found), "directions": (width, rank_found), "readers": (rank_found, width)}
-        for name, shape in {**parts, "mean": (width,)}.items():
-            part = getattr(core, name)
-            if part.dtype != torch.float64 or tuple(part.shape) != shape or not torch.isfinite(part).all():
-                raise ExtractorError(
-                    f"extractor: expected {name} {shape}, finite, in float64, got {tuple(part.shape)} in {part.dtype}"
-                )
-        identity = torch.eye(core.dimension, dtype=torch.float64)
-        error = float((core.basis.T @ core.basis - identity).abs().amax()) if core.dimension else 0.0
-        if not error < 1e-6:
-            raise ExtractorError(f"extractor: expected an orthonormal basis, got Q^T Q off the identity by {error:.1e}")
+        fault = array_fault({name: getattr(core, name) for name in ARRAYS})
+        if fault:
+            raise ExtractorError(f"extractor: {fault}")
         return core
 
     return call
-
-
-def _turned(states: Tensor, sensitivities: Tensor, draws: int, generator: torch.Generator) -> Tensor:
-    """(draws) largest singular values of A G B^T over Haar-random rotations G; only B's row space has to be turned."""
-    sizes = torch.linalg.svdvals(sensitivities)
-    # Without the sizes that are rounding, so that the draws do not depend on how many rows stand for the same O.
-    sizes = sizes[sizes > 8 * max(sensitivities.shape) * EPS * sizes[0]]
-    width = states.shape[1]
-    found = []
-    for _ in range(draws):
-        frame = random_frames(width, len(sizes), 1, generator)[0]
-        found.append(torch.linalg.matrix_norm(states @ (frame * sizes), ord=2))
-    return torch.stack(found) if len(sizes) else states.new_zeros(draws)
 
 
 def head_sensitivities(weight: Tensor) -> Tensor:

@@ -221,6 +221,20 @@ def orthonormal(columns: Tensor) -> Tensor:
     return torch.linalg.qr(columns / columns.norm(dim=0).clamp_min(torch.finfo(columns.dtype).tiny)).Q
 
 
+def nested_basis(columns: Tensor) -> tuple[Tensor, Tensor]:
+    """`orthonormal`, each vector on its column's side, and (r) the part of each column that is new.
+
+    The part is relative to the column's length: 1 where it is orthogonal to the columns before it, rounding where it
+    lies in their span.
+
+    Raises:
+        InputError: as `orthonormal`.
+    """
+    frame = orthonormal(columns)
+    new = (frame * columns).sum(dim=0) / columns.norm(dim=0).clamp_min(torch.finfo(columns.dtype).tiny)
+    return torch.where(new < 0, -frame, frame), new.abs()
+
+
 def whitener(moment: Tensor, *, tolerance: float | None = None) -> Tensor:
     """W (k, d) with W M W^T = identity (k, k) for a symmetric positive semidefinite M (d, d) of numerical rank k.
 

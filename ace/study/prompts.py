@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ace.auc import Discrimination, discriminate, simple_auc
-from ace.core import Core, Fixed, RankChoice, sufficient_rank
+from ace.core import Core
 from ace.errors import Inapplicable
 from ace.extract import Extractor, extract_core
 from ace.model.continuation import Encoded, encode_prompts, scattered
@@ -20,6 +20,7 @@ from ace.model.intervene import Intervention
 from ace.model.language import LanguageModel
 from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
+from ace.rank import Fixed, RankChoice, sufficient_rank
 from ace.stats import Array
 from ace.study.memory import SHARED
 from ace.tasks.agreement import Contrast, Prompts

@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ace.core import Energy, Full, RankChoice, necessary_rank, sufficient_rank
 from ace.errors import ClaimError, Inapplicable
 from ace.extract import Extractor, extract_core, head_sensitivities
 from ace.families.markov.kinds import small_model
 from ace.linalg import random_frames
 from ace.model.intervene import RankScan, rank_scan
 from ace.model.sites import find_sites, hooked
+from ace.rank import Energy, Full, RankChoice, necessary_rank, sufficient_rank
 from ace.study.measurement import Measurement
 from ace.study.tokens import Study, Subject
 from ace.tasks import ModularAddition

@@ -12,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ace.core import Core, Energy, GivenSpectrum, RankRule
+from ace.core import Core
 from ace.errors import ClaimError, Inapplicable
 from ace.extract import Extractor, extract_core, head_sensitivities
 from ace.model.observe import states_at
 from ace.model.sites import Site, find_sites, head_of
+from ace.rank import Energy, GivenSpectrum, RankRule
 from ace.stats import Array
 from ace.study.memory import SHARED
 from ace.tasks.base import Batch, Split, Task, require_disjoint

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ace.core import Fixed, Full
 from ace.extract import extract_core, extract_stream, head_sensitivities
 from ace.families.markov.kinds import small_model
 from ace.model.continuation import Encoded
@@ -22,6 +21,7 @@ from ace.model.language import LanguageModel, wrap_model
 from ace.model.observe import states_at
 from ace.model.prefix import PrefixRun
 from ace.model.sites import find_sites
+from ace.rank import Fixed, Full
 from ace.stats import Array, bootstrap
 from ace.study.run_history import History, scan_checkpoint
 from ace.training.recipe import Recipe

@@ -10,13 +10,14 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ace.core import Core, Full
+from ace.core import Core
 from ace.extract import extract_core, head_sensitivities
 from ace.linalg import random_frames
 from ace.model.generate import Steering, sample_likeliest
 from ace.model.intervene import Intervention, intervening
 from ace.model.observe import states_at
 from ace.model.sites import Site, find_sites
+from ace.rank import Full
 from ace.stats import RESAMPLES, Array
 from ace.tasks import ModularAddition
 from ace.tasks.modular_addition import HELD_OUT

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from ace.claims import claim
-from ace.core import Core, Fixed
+from ace.core import Core
 from ace.extract import extract_core
 from ace.measure import Measurement
 from ace.model.sites import Site, find_sites
+from ace.rank import Fixed
 from ace.stats import Estimate, exact
 from ace.training.recipe import Recipe, parse_recipe
 from ace.training.transformer import Architecture, SmallTransformer, initialise

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 import ace
 from ace import auc as discrimination
-from ace import check, claims, compare, core, dynamics, linalg, rotation, stats
+from ace import check, claims, compare, core_arrays, core_file, dynamics, linalg, rank, rotation, stats
+from ace.core import Core
 from ace.errors import (
     AceError,
     ArtifactError,
@@ -37,6 +38,7 @@ from ace.model import continuation, generate, language, observe, prefix, sites
 from ace.model.intervene import Intervention, intervening, rank_scan
 from ace.moments import moments
 from ace.report import record
+from ace.spectrum import FactorSpectrum
 from ace.study.tokens import Study
 from ace.tasks import (
     HiddenMarkov,
@@ -142,6 +144,7 @@ bad("linalg.Balance.directions: beyond the rank", lambda _: BALANCE.directions(3
 bad("linalg.Balance.readers: negative", lambda _: BALANCE.readers(-1), "count | at least 0 | -1")
 bad("linalg.orthonormal: too many", lambda _: linalg.orthonormal(gaussian(0, 2, 3)), "columns | (2, 3)")
 bad("linalg.orthonormal: infinity", lambda _: linalg.orthonormal(holed(3, 2, value=np.inf)), "columns | 1")
+bad("linalg.nested_basis: a vector", lambda _: linalg.nested_basis(gaussian(0, 3)), "columns | (d, r) | (3,)")
 bad("linalg.whitener: not square", lambda _: linalg.whitener(gaussian(0, 2, 3)), "moment | (2, 3)")
 bad("linalg.whitener: NaN", lambda _: linalg.whitener(holed(3, 3)), "moment | finite | row(s): 1")
 bad("linalg.random_frames: rank", lambda _: linalg.random_frames(3, 4, 1, GENERATOR), "rank | 3 | 4")
@@ -189,17 +192,40 @@ bad("moments.moments: two axes", lambda _: moments(VIEW[0]), "views | (n, t, k) 
 bad("moments.moments: lengths differ", lambda _: moments(VIEW, VIEW[:, 1:]), "views | (3, 3, 2)")
 bad("moments.moments: NaN", lambda _: moments(VIEW, holed(3, 4, 2).numpy()), "views[1] | row(s): 1")
 
-# --- ace.core ---------------------------------------------------------------------------------------------------------
-SPECTRUM = core.GivenSpectrum(torch.tensor([2.0, 1.0, 0.0]), 2, lambda draws, generator: torch.ones(draws))
+# --- ace.rank ---------------------------------------------------------------------------------------------------------
+SPECTRUM = rank.GivenSpectrum(torch.tensor([2.0, 1.0, 0.0]), 2, lambda draws, generator: torch.ones(draws))
 CURVE = [0.2, 0.6, 0.9]
-bad("core.Energy: one", lambda _: core.Energy(1.0), "threshold | between 0 and 1 | 1.0")
-bad("core.Fixed: zero", lambda _: core.Fixed(0), "rank | at least 1 | 0")
-bad("core.Fixed.choose: above the numerical rank", lambda _: core.Fixed(3).choose(SPECTRUM), "1..2 | 3")
-bad("core.Null: no draws", lambda _: core.Null(draws=0), "draws | at least 1 | 0")
-bad("core.Null: quantile", lambda _: core.Null(quantile=99.9), "quantile | 0 and 1 | 99.9")
-bad("core.sufficient_rank: NaN", lambda _: core.sufficient_rank([0.1, NAN], 1, 0), "kept | row(s): 1")
-bad("core.sufficient_rank: base", lambda _: core.sufficient_rank(CURVE, NAN, 0.0), "base | finite | nan")
-bad("core.necessary_rank: bound", lambda _: core.necessary_rank(CURVE, NAN), "bound | finite | nan")
+bad("rank.Energy: one", lambda _: rank.Energy(1.0), "threshold | between 0 and 1 | 1.0")
+bad("rank.Fixed: zero", lambda _: rank.Fixed(0), "rank | at least 1 | 0")
+bad("rank.Fixed.choose: above the numerical rank", lambda _: rank.Fixed(3).choose(SPECTRUM), "1..2 | 3")
+bad("rank.Null: no draws", lambda _: rank.Null(draws=0), "draws | at least 1 | 0")
+bad("rank.Null: quantile", lambda _: rank.Null(quantile=99.9), "quantile | 0 and 1 | 99.9")
+bad("rank.check_rule: a number", lambda _: rank.check_rule("rank", 3), "rank | rule such as Fixed(3) | 3")
+bad("rank.sufficient_rank: NaN", lambda _: rank.sufficient_rank([0.1, NAN], 1, 0), "kept | row(s): 1")
+bad("rank.sufficient_rank: base", lambda _: rank.sufficient_rank(CURVE, NAN, 0.0), "base | finite | nan")
+bad("rank.necessary_rank: bound", lambda _: rank.necessary_rank(CURVE, NAN), "bound | finite | nan")
+
+# --- ace.spectrum, ace.core_arrays, ace.core_file, ace.core -----------------------------------------------------------
+FOUND = FactorSpectrum(FOUR, RAW)
+LINE = torch.eye(4, 1, dtype=torch.float64)
+bad("spectrum.FactorSpectrum: widths", lambda _: FactorSpectrum(FIVE, RAW), "widths | 5 | 4")
+bad("spectrum.FactorSpectrum.leading: beyond", lambda _: FOUND.leading(4), "count | at most | rank 2 | 4")
+bad(
+    "spectrum.FactorSpectrum.within: beyond what is read",
+    lambda _: FOUND.within(torch.eye(4, dtype=torch.float64)),
+    "basis | 4 dimensions | sensitivities read | got 3 | without sensitivities",
+)
+bad("core_arrays.independent_columns: a vector", lambda _: core_arrays.independent_columns("Q", CURVE), "Q | (3,)")
+ARRAYS = {name: getattr(builders.core(), name) for name in core_arrays.ARRAYS}
+bad(
+    "core_file.write_core: NaN",
+    lambda f: core_file.write_core(f / "c", {**ARRAYS, "mean": ARRAYS["mean"] * NAN}, builders.core().rank, {}),
+    "core | mean | finite",
+)
+bad("core_file.read_core: no file", lambda f: core_file.read_core(f / "c"), "c: expected a saved core", ArtifactError)
+bad("core.Core.load: no file", lambda f: Core.load(f / "none"), "none: expected a saved core", ArtifactError)
+bad("core.Core.load: a folder", lambda f: Core.load(f), "expected a saved core", ArtifactError)
+bad("core.Core.save: a folder", lambda f: builders.core().save(f), "expected a place to write", ArtifactError)
 bad("core.Core.projector: kind", lambda _: builders.core().projector("skew"), "kind | oblique | 'skew'")
 bad("core.Core.coordinates: width", lambda _: builders.core().coordinates(gaussian(0, 2, 5)), "8 | 5")
 bad("core.Core.coordinates: NaN", lambda _: builders.core().coordinates(holed(2, 8)), "states | row(s): 1")
@@ -207,7 +233,40 @@ bad("core.Core.truncated: beyond", lambda _: builders.core(3).truncated(4), "ran
 bad("core.Core.truncated: zero", lambda _: builders.core(3).truncated(0), "rank | 1..3 | 0")
 bad("core.Core.with_basis: skewed", lambda _: builders.core().with_basis(gaussian(0, 8, 2)), "orthonormal")
 bad("core.Core.with_basis: width", lambda _: builders.core().with_basis(gaussian(0, 5, 2)), "(8, r) | (5, 2)")
-bad("core.span: a vector", lambda _: core.span(gaussian(0, 3)), "columns | (d, r) | (3,)")
+
+
+def given_bad(case: str, words: str, basis: object, mean: object = None, **others: object) -> None:
+    """A row for a call of `Core.from_basis`."""
+    bad(f"core.Core.from_basis: {case}", lambda _: Core.from_basis(cast(Any, basis), cast(Any, mean), **others), words)  # type: ignore[arg-type]
+
+
+DATA: Mapping[str, Tensor] = {"states": gaussian(0, 6, 4), "sensitivities": gaussian(1, 3, 4)}
+UNREAD = {"states": DATA["states"], "sensitivities": DATA["sensitivities"] * torch.tensor([0.0, 1.0, 1.0, 1.0])}
+STILL = {"states": DATA["states"] * torch.tensor([0.0, 1.0, 1.0, 1.0]), "sensitivities": torch.eye(4)}
+TWICE = LINE.repeat(1, 2)
+given_bad("a vector", "basis | (d, r) | (4,)", gaussian(0, 4), np.zeros(4))
+given_bad("no rows", "basis | (d, r) | (0, 2)", gaussian(0, 0, 2), np.zeros(0))
+given_bad("more columns than rows", "basis | r <= d | (2, 3)", gaussian(0, 2, 3), np.zeros(2))
+given_bad("NaN", "basis | finite | row(s): 1", holed(4, 2), np.zeros(4))
+given_bad("complex", "basis | real numbers | complex128", np.eye(4) * 1j, np.zeros(4))
+given_bad("dependent columns", "basis | independent | column 1", TWICE, np.zeros(4))
+given_bad("a column of zeros", "basis | independent | column 0", LINE * 0, np.zeros(4))
+given_bad("neither mean nor states", "mean | states | neither", LINE)
+given_bad("the mean's width", "mean | (4,) | (3,)", LINE, np.zeros(3))
+given_bad("a mean with NaN", "mean | finite", LINE, np.array([0.0, NAN, 0.0, 0.0]))
+given_bad("the states' width", "states | width 4 | got 5", LINE, states=gaussian(0, 6, 5))
+given_bad(
+    "sensitivities alone", "states | beside sensitivities", LINE, np.zeros(4), sensitivities=DATA["sensitivities"]
+)
+given_bad("one state", "states | at least 2 rows | got 1", LINE, **{**DATA, "states": gaussian(0, 1, 4)})
+given_bad("the sensitivities' width", "sensitivities | 4 | 5", LINE, **{**DATA, "sensitivities": gaussian(0, 3, 5)})
+given_bad("a number as rule", "rank | rule | 3", LINE, rank=3, **DATA)
+given_bad("a rule without data", "rank | states and sensitivities", LINE, np.zeros(4), rank=rank.Full())
+given_bad("a rule that asks for more", "basis | the 2 columns of fixed 2 | got 1", LINE, rank=rank.Fixed(2), **DATA)
+given_bad("samples", "samples | at least 0 | -1", LINE, np.zeros(4), samples=-1)
+given_bad("a span that is not read", "basis | 1 dimensions that the sensitivities read | got 0", LINE, **UNREAD)
+given_bad("a span that states do not move in", "basis | 1 dimensions | states move | got 0", LINE, **STILL)
+given_bad("too wide a span", "basis | 4 dimensions that the sensitivities read | got 3", torch.eye(4), **DATA)
 
 
 # --- ace.extract ------------------------------------------------------------------------------------------------------
@@ -215,7 +274,7 @@ def returned(**changes: object) -> Callable[[Path], object]:
     """Call of a checked extractor that returns a good core with some parts replaced."""
     made = replace(builders.core(), **changes)  # type: ignore[arg-type]
     states = gaussian(0, 10, WIDTH)
-    return lambda _: checked(lambda *_, rank: made)(states, states, rank=core.Full())
+    return lambda _: checked(lambda *_, rank: made)(states, states, rank=rank.Full())
 
 
 H, J = gaussian(0, 6, 4), gaussian(1, 3, 4)
@@ -227,7 +286,7 @@ bad("extract.extract_core: no sensitivities", lambda _: extract_core(H, J[:0]), 
 bad("extract.extract_core: NaN in H", lambda _: extract_core(holed(6, 4, row=5), J), "states | row(s): 5")
 bad("extract.extract_core: infinite J", lambda _: extract_core(H, holed(3, 4, value=np.inf)), "sensitivities | 1")
 bad("extract.extract_core: a number as rule", lambda _: extract_core(H, J, rank=3), "rank | rule | 3")  # type: ignore[arg-type]
-bad("extract.extract_core: rank above d", lambda _: extract_core(H, J, rank=core.Fixed(5)), "rank | 1..3 | 5")
+bad("extract.extract_core: rank above d", lambda _: extract_core(H, J, rank=rank.Fixed(5)), "rank | 1..3 | 5")
 bad("extract.extract_stream: no chunk", lambda _: extract_stream([], [J]), "states | none")
 bad("extract.extract_stream: width", lambda _: extract_stream([H], [J[:, 1:]]), "widths | 4 | 3")
 bad("extract.extract_factors: centred", lambda _: extract_factors(RAW, RAW), "factors | centred")
@@ -239,7 +298,7 @@ bad(
 bad("extract.head_sensitivities: one class", lambda _: head_sensitivities(J[:1]), "weight | 2 | 1")
 bad(
     "extract.checked: no core at all",
-    lambda _: checked(cast(Any, lambda *_, rank: H))(H, J, rank=core.Full()),
+    lambda _: checked(cast(Any, lambda *_, rank: H))(H, J, rank=rank.Full()),
     "ace.Core | Tensor",
     ExtractorError,
 )
@@ -1230,10 +1289,17 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "moments.canonical_pairs",
         "moments.correlations",
         "moments.explained_beside",
-        "core.Energy.choose",
-        "core.Gap.choose",
-        "core.Full.choose",
-        "core.Null.choose",
+        "rank.Energy.choose",
+        "rank.Gap.choose",
+        "rank.Full.choose",
+        "rank.Null.choose",
+        "rank.GivenSpectrum.reaches",
+        "spectrum.FactorSpectrum.reaches",
+        "spectrum.FactorSpectrum.null",
+        "core.Deferred",
+        "core_arrays.skewness",
+        "core_arrays.array_fault",
+        "core_arrays.dual_fault",
         "study.claim.Bound.place",
         "study.claim.Bound.margin",
         "model.generate.Steering.scaled",
@@ -1242,7 +1308,6 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "training.checkpoint.save_artifact",
         "training.result.save_ensemble",
         "training.result.tensors_of",
-        "core.GivenSpectrum.reaches",
         "linalg.Balance.reaches",
         "singular.SingularSystem",
         "singular.SingularSystem.leading",
@@ -1350,6 +1415,7 @@ def public_names() -> Iterator[str]:
                 if checks or ("__init__" in vars(member) and not plain and takes_arguments(member)):
                     yield f"{stem}.{name}"
                 for inner, method in vars(member).items():
+                    method = method.__func__ if isinstance(method, classmethod) else method
                     if not inner.startswith("_") and inspect.isfunction(method) and takes_arguments(method, bound=True):
                         yield f"{stem}.{name}.{inner}"
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ace.core import Core, Fixed
+from ace.core import Core
 from ace.errors import SiteError
 from ace.extract import extract_core
 from ace.model.continuation import encode_prompts, scattered
@@ -17,6 +17,7 @@ from ace.model.intervene import MODES, Intervention, intervening
 from ace.model.language import LanguageModel, wrap_model
 from ace.model.prefix import PrefixRun, restricted_head
 from ace.model.sites import Site, find_sites, hooked
+from ace.rank import Fixed
 from ace.tasks.agreement import Contrast, Prompts
 from invariants.contracts import families
 from invariants.contracts.builders import gaussian

@@ -460,7 +460,7 @@ def test_a_users_extractor_is_the_one_under_test_and_is_checked(run: Run, pytest
         """,
         test_it="""
         import torch
-        from ace.core import Fixed
+        from ace.rank import Fixed
         def test_extractor(extractor):
             rows = torch.randn(9, 4, generator=torch.Generator(), dtype=torch.float64)
             assert extractor(rows, rows, rank=Fixed(2)).task == "mine"

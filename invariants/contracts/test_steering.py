@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from ace.core import Core, Fixed
+from ace.core import Core
 from ace.errors import InputError
 from ace.extract import extract_core
 from ace.model.generate import LIMIT, Steering, continue_text, core_component, first_tokens, sample_likeliest
 from ace.model.intervene import Intervention, intervening
 from ace.model.language import LanguageModel
+from ace.rank import Fixed
 from ace.tasks.agreement import Contrast
 from invariants.contracts import families
 from invariants.contracts.builders import gaussian

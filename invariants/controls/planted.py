@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ace.core import Core, RankRule
+from ace.core import Core
 from ace.extract import extract_core
 from ace.families.agreement.subject import AgreementSubject
 from ace.linalg import random_frames
+from ace.rank import RankRule
 from ace.stats import Array
 from ace.study.prompts import LanguageStudy, rank_of
 from ace.study.tokens import Study, Subject

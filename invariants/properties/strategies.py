@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ace.core import Core, Fixed
+from ace.core import Core
 from ace.extract import extract_core
 from ace.model.sites import Anatomy, find_sites
+from ace.rank import Energy, Fixed, Full, Gap, Null, RankRule
 from ace.training.transformer import Architecture, SmallTransformer, initialise
 
 EPS = torch.finfo(torch.float64).eps
@@ -177,10 +179,75 @@ planted_systems = st.builds(
 )
 
 
+def moved(system: Planted, change: Tensor) -> tuple[Tensor, Tensor]:
+    """The same system after h -> G h, with the head composed with G^-1."""
+    return system.states @ change.T, system.sensitivities @ torch.linalg.inv(change)
+
+
+def moved_tolerance(system: Planted, rank: int, condition: float) -> float:
+    """Rounding of both systems, and of the change itself, whose condition number multiplies T's."""
+    return system.tolerance(rank) * condition**2
+
+
 def planted_core(seed: int, width: int, rank: int, condition: float = 4.0) -> Core:
     """A core of `rank` dimensions in a space of `width`, oblique unless `condition` is 1."""
     system = Planted(seed, (1.5,) * rank, width - rank, condition)
     return extract_core(system.states, system.sensitivities, rank=Fixed(rank))
+
+
+RULES: dict[str, RankRule] = {
+    "energy": Energy(0.9),
+    "gap": Gap(),
+    "full": Full(),
+    "null": Null(quantile=0.9, draws=20),
+}
+every_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+
+
+def head_problem(seed: int, width: int, classes: int) -> tuple[Tensor, Tensor]:
+    """Generic states (n, d) and the weight (classes, d) of a linear head."""
+    return gaussian(seed, 2 * width + 4, width) + 1, gaussian(seed + 1, classes, width)
+
+
+def crossed_moment(states: Tensor, weight: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor, float]:
+    """Of a head's outputs z but for redundant ones: Cov(h, z) (d, rank), Cov(z), their head (rank, d), condition."""
+    reach, _ = gramians(states, weight)
+    _, sizes, right = torch.linalg.svd(weight - weight.mean(dim=0), full_matrices=False)
+    head = sizes[:rank, None] * right[:rank]
+    inner = head @ reach @ head.T
+    return reach @ head.T, inner, head, float(torch.linalg.cond(inner) * torch.linalg.cond(reach))
+
+
+def padded(problem: Problem, place: int, constant: float, silent: bool) -> tuple[Tensor, Tensor]:
+    """A problem with a column more: of no gradient, whatever its variance, or of no variance, whatever its gradient."""
+    states, gradients = problem.states, problem.sensitivities
+    still = torch.full((len(states), 1), constant, dtype=torch.float64)
+    live = gaussian(problem.seed + 5, len(states), 1)
+    heard = gaussian(problem.seed + 6, len(gradients), 1)
+    added, read = (live, torch.zeros_like(heard)) if silent else (still, heard)
+    wider = torch.cat([states[:, :place], added, states[:, place:]], dim=1)
+    return wider, torch.cat([gradients[:, :place], read, gradients[:, place:]], dim=1)
+
+
+def repeating(seed: int, width: int, repeats: int, condition: float) -> Planted:
+    """A system whose largest sigma, 1, comes `repeats` times, and then one half."""
+    return Planted(seed, (1.5,) + (1.0,) * (repeats - 1) + (2.0,), width, condition)
+
+
+def steep(seed: int) -> Planted:
+    """A system of two sigma; the square of the second is below eps."""
+    return Planted(seed, (1.0, EPS**-0.6), 0, 1.0, offset=0.0)
+
+
+def hankel_values(states: Tensor, sensitivities: Tensor) -> Tensor:
+    """(min(n, m)) sigma by their definition: singular values of H_c J^T over the roots of n - 1 and m."""
+    product = (states - states.mean(dim=0)) @ sensitivities.T
+    return torch.linalg.svdvals(product) / ((len(states) - 1) * len(sensitivities)) ** 0.5
+
+
+def span_error(core: Core, basis: Tensor) -> float:
+    """Distance of a core's span from that of an orthonormal basis (d, r)."""
+    return distance(core.projector(), projector(basis))
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from scipy.linalg import solve_discrete_lyapunov
 from torch import Tensor
 
-from ace.core import Core, Energy, Fixed, Full, Gap, Null, RankRule
+from ace.core import Core
 from ace.extract import Extractor, extract_core, extract_stream, head_sensitivities
+from ace.rank import Energy, Fixed, Full, Gap, Null, RankRule
 from invariants.properties.strategies import (
     EPS,
     Planted,

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ace.core import Core, Fixed
+from ace.core import Core
 from ace.errors import InputError, InterventionError
 from ace.extract import extract_core, head_sensitivities
 from ace.model.intervene import Intervention, intervening, rank_scan
 from ace.model.observe import states_at
 from ace.model.sites import head_of, hooked
+from ace.rank import Fixed
 from invariants.properties.strategies import (
     Language,
     batches,

@@ -10,8 +10,9 @@ import numpy as np
 from torch import Tensor
 
 from ace.compare import consensus
-from ace.core import Core, Gap, GivenSpectrum
+from ace.core import Core
 from ace.model.intervene import Intervention
+from ace.rank import Gap, GivenSpectrum
 from ace.stats import Estimate, bootstrap_mean
 from ace.study.controls import principal_core, random_accuracy, random_controls, random_loss
 from ace.study.measurement import Measurement

@@ -79,7 +79,9 @@ def _ranks(study: Study, less: int = 0) -> tuple[Estimate, ...]:
 
 
 def _spectra(study: Study) -> list[list[float]]:
-    return [study.core(k).sigma[: study.task.vocabulary].tolist() for k in range(len(study))]
+    """Leading sigma of every core, for the figure; none where an extractor gives a basis alone."""
+    cores = [study.core(k) for k in range(len(study))]
+    return [core.sigma[: study.task.vocabulary].tolist() if core.balanced else [] for core in cores]
 
 
 def _require_optimum(study: Study) -> None:

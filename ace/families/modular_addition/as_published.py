@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ace.core import Full, necessary_rank, sufficient_rank
 from ace.extract import extract_core
 from ace.model.intervene import rank_scan
+from ace.rank import Full, necessary_rank, sufficient_rank
 from ace.study.run_history import TOLERANCE, held_out_states
 from ace.tasks import ModularAddition
 from ace.training.transformer import SmallTransformer
