@@ -1,0 +1,18 @@
+"""The extractor under test, as the properties of balanced readers see it."""
+
+from __future__ import annotations
+
+import pytest
+
+from ace.extract import Extractor
+from ace.rank import Fixed
+from invariants.properties.strategies import Planted
+
+
+@pytest.fixture(scope="session")
+def balanced_extractor(extractor: Extractor) -> Extractor:
+    """The extractor under test, where its cores are balanced; others are skipped, with the reason."""
+    system = Planted(seed=0, ratios=(1.5, 2.0), inert=2, condition=2.0)
+    if not extractor(system.states, system.sensitivities, rank=Fixed(2)).balanced:
+        pytest.skip("speaks about sigma and balanced readers; this extractor gives a basis without sensitivities")
+    return extractor
