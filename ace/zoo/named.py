@@ -16,10 +16,10 @@ from ace.study.memory import Memory
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.subject import LazySubject, Subject
 from ace.tasks.agreement import TASKS
-from ace.zoo.fixtures import StoredFixtures
-from ace.zoo.obtain import Store, default_cache
 from ace.tasks.pairs import read_pairs
 from ace.tasks.prompt import PromptTask
+from ace.zoo.fixtures import StoredFixtures
+from ace.zoo.obtain import Store, default_cache
 
 
 @dataclass(frozen=True)
