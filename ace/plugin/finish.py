@@ -65,12 +65,11 @@ def summarise(session: Session, terminal: pytest.TerminalReporter) -> None:
     compared = comparison(session)
     if compared:
         terminal.section("compared with the baseline")
+        if not compared.common:
+            text = "ERROR: nothing to compare: no claim was measured on the same subject in both"
+            terminal.write_line(text, red=True)
         for line in _differences(compared):
             terminal.write_line(line)
-        if not compared.common:
-            terminal.write_line(
-                "ERROR: nothing to compare: no claim was measured on the same subject in both", red=True
-            )
     for text in session.unwritten:
         terminal.write_line(f"ERROR: {text}", red=True)
 

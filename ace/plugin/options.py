@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from ace.plugin.settings import add_settings, settings
+
 SCALES = ("compact", "paper")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 FUNCTION = "package.module:function"
@@ -114,10 +116,7 @@ OPTIONS = (
     ),
     Option("expected", "expected", "documented verdicts other than HOLDS, applied strictly", "FILE", "path"),
 )
-SETTINGS = {  # of the ini file
-    "ace_expected": ("expected", "file of documented verdicts, relative to the ini file"),
-    "ace_fixtures": ("fixtures", "folder of the project's recipes and weights, relative to the ini file"),
-}
+SETTINGS = {"ace_expected": "expected", "ace_fixtures": "fixtures"}  # of the ini file, and their attributes
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -125,8 +124,7 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("ace", "verification of algorithmic cores")
     for option in OPTIONS:
         group.addoption(option.flag, help=f"{option.text} [{option.variable}]", **option.settings())
-    for name, (_, text) in SETTINGS.items():
-        parser.addini(name, text, default="")
+    add_settings(parser)
 
 
 @dataclass(frozen=True)
@@ -209,10 +207,10 @@ def read_options(config: pytest.Config) -> Options:
             path = option.kind == "path"
             values[option.attribute] = Path(config.invocation_params.dir, value).absolute() if path else value
             given[option.attribute] = source
-    base = config.inipath.parent if config.inipath else config.rootpath
-    for name, (attribute, _) in SETTINGS.items():
-        if config.getini(name) and attribute not in given:
-            values[attribute], given[attribute] = Path(base, config.getini(name)).absolute(), name
+    project = settings(config)
+    for name, attribute in SETTINGS.items():
+        if project.values[name] and attribute not in given:
+            values[attribute], given[attribute] = Path(project.folder, project.values[name]).absolute(), name
     return Options(**values, selection=_selection(config), given=given)
 
 

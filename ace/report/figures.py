@@ -5,8 +5,10 @@ python -m ace.report.figures results.json FOLDER
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +38,18 @@ def draw_all(folder: Path, results: Sequence[Mapping[str, Any]]) -> list[Path]:
     for subject, found in by_subject.items():
         for claims, draw in FIGURES:
             if all(claim in found and found[claim]["values"] for claim in claims):
-                path = folder / f"{subject}.png"
+                path = folder / f"{file_name(subject)}.png"
                 folder.mkdir(parents=True, exist_ok=True)
                 with mpl.rc_context(STYLE):
                     draw(found, subject).savefig(path)
                 written.append(path)
     return written
+
+
+def file_name(subject: str) -> str:
+    """A subject's name as that of a file: it may be the path of a model, and two paths may be alike but for a stroke."""
+    plain = re.sub(r"[^\w.-]+", "-", subject).strip("-.")
+    return plain if plain == subject else f"{plain}-{sha256(subject.encode()).hexdigest()[:6]}"
 
 
 def main(arguments: Sequence[str]) -> int:

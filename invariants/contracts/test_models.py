@@ -43,13 +43,15 @@ def verify(tmp_path: Path, *arguments: str | Path) -> tuple[subprocess.Completed
     return done, json.loads(record.read_text())["results"] if record.exists() else []
 
 
-def test_a_folder_without_a_tokenizer_gives_verdicts_with_the_reason(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_a_folder_without_a_tokenizer_is_a_usage_error(tmp_path: Path, workers: tuple[str, ...]) -> None:
     families.gpt2().save_pretrained(tmp_path / "bare")
-    done, results = verify(tmp_path, "--ace-model", tmp_path / "bare")
-    assert done.returncode == 0, done.stdout
-    assert {found["verdict"] for found in results} == {"INAPPLICABLE"}
-    assert "--ace-tokenizer" in results[0]["reason"]
-    assert "--ace-tokenizer" in done.stdout
+    done, results = verify(tmp_path, f"--ace-model={tmp_path / 'bare'}", *workers)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR, done.stdout
+    assert "ERROR: --ace-model: " in done.stderr
+    assert "name one with --ace-tokenizer" in done.stderr
+    assert "INTERNALERROR" not in done.stdout + done.stderr
+    assert not results
 
 
 def test_an_untrained_model_is_inapplicable_with_its_auc(tmp_path: Path) -> None:

@@ -277,6 +277,15 @@ def test_a_report_folder_holds_record_and_table(run: Run, suite: Callable[..., N
     assert f"| {TRANSPLANT} | tiny | -0.25 [-0.25, -0.001] |" in table
 
 
+def test_a_figures_file_lies_in_the_report_whatever_its_subject_is_called() -> None:
+    from ace.report.figures import file_name
+
+    assert file_name("markov-compact") == "markov-compact"
+    names = {file_name(subject) for subject in ("/models/ckpt-100", "models/ckpt-100", "models-ckpt-100", "..", "/")}
+    assert len(names) == 5
+    assert not any(Path(name).name != name or name.startswith(".") for name in names)
+
+
 # --- baselines --------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def baseline(run: Run, suite: Callable[..., None], tmp_path: Path) -> Path:
@@ -353,9 +362,9 @@ def test_a_comparison_with_nothing_in_common_is_an_error(run: Run, suite: Callab
     assert found.ret == pytest.ExitCode.TESTS_FAILED
     found.stdout.fnmatch_lines(
         [
+            "ERROR: nothing to compare*",
             f"not in the baseline: /models/ckpt-200: {SUFFICIENCY}",
             f"not in this run: tiny: {SUFFICIENCY}, {TRANSPLANT}",
-            "ERROR: nothing to compare*",
         ]
     )
     found.stdout.no_fnmatch_line("no change")
