@@ -24,7 +24,8 @@ from ace.training.result import load_ensemble, save_ensemble
 from ace.training.train import train
 from ace.training.trainer import EnsembleTrainer
 from ace.training.transformer import Architecture, SmallTransformer
-from fixtures import zoo
+from ace.zoo.obtain import Store
+from invariants import FIXTURES
 from invariants.contracts import builders
 
 ARMS = {"decay": {}, "reset": {"fresh": True}, "free": {"weight_decay": 0.0, "fresh": True}}
@@ -240,9 +241,9 @@ def test_more_pairs_than_the_task_has_are_refused() -> None:
 
 def test_a_base_seed_replaces_the_recipes_own_under_retrain_alone(tmp_path: Path) -> None:
     recipe = builders.recipe()
-    seeded = zoo.Zoo(tmp_path, retrain=True, seed=7, progress=False).obtain(recipe)
+    seeded = Store(FIXTURES, tmp_path, retrain=True, seed=7, progress=False).ensemble(recipe)
     assert seeded.recipe == replace(recipe, seed=7)
-    plain = zoo.Zoo(tmp_path, seed=7, progress=False).obtain(recipe)
+    plain = Store(FIXTURES, tmp_path, seed=7, progress=False).ensemble(recipe)
     assert plain.recipe == recipe
     assert not builders.same_weights(plain.checkpoints, seeded.checkpoints)
 
