@@ -1,4 +1,4 @@
-"""What a model computes above a site: a linear head where it is exactly that, otherwise whatever the model has there."""
+"""What a model computes above a site: a linear head where it is exactly that, else whatever the model has there."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ class Tail:
     def from_states(self, inputs: Tensor, states: Tensor) -> Tensor:
         """Outputs (n, s, v) after the states at the last positions are replaced by `states` (n, s, d)."""
         if self.head is not None:
-            found: Tensor = self.head(states)
-            return found
+            outputs: Tensor = self.head(states)
+            return outputs
 
         def replace(state: Tensor) -> Tensor:
             placed = _placed(state)
@@ -156,7 +156,7 @@ def find_tail(model: nn.Module, site: Site, inputs: Tensor) -> Tail:
     """The tail above a site, told by running a few inputs (n, ...): nothing is taken from a module's name or order.
 
     Raises:
-        SiteError: the state at the site is no tensor (n, t, d) or (n, d), or replacing it by itself changes the outputs.
+        SiteError: the state at the site is no tensor (n, t, d) or (n, d), or two runs give different outputs.
         InputError: outputs of another shape than (n, s, v) or (n, v).
         InterventionError: the site's module does not run in a pass.
     """

@@ -83,6 +83,21 @@ def _uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
     return capture.global_and_fixture_disabled() if capture else nullcontext()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test of `ace_claim` and `ace_subject` that has no parameters of its own gets those of the run."""
+    own = {name for mark in metafunc.definition.iter_markers("parametrize") for name in _names(mark)}
+    if {"ace_claim", "ace_subject"} <= set(metafunc.fixturenames) - own:
+        from ace.suite.parametrize import ARGUMENTS, parameters_of
+
+        metafunc.parametrize(ARGUMENTS, parameters_of(subjects_of_run(metafunc.config)))
+
+
+def _names(mark: pytest.Mark) -> list[str]:
+    """The arguments that a mark of `parametrize` gives."""
+    names = mark.args[0] if mark.args else mark.kwargs.get("argnames", ())
+    return [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """Let go of what was measured of a group of subjects when the next test is about another one."""

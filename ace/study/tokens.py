@@ -117,22 +117,23 @@ class TokenStudy:
     @remembered
     def tail(self, index: int) -> Tail:
         """What one model has above its site."""
-        return find_tail(self.models[index], self.sites[index], self._inputs(Split.EXTRACTION))
+        return find_tail(self.models[index], self.sites[index], self.inputs(Split.EXTRACTION))
 
-    def _inputs(self, split: Split) -> Tensor:
+    def inputs(self, split: Split) -> Tensor:
+        """(n, ...) what the models read of a split."""
         return torch.from_numpy(self.batch(split).inputs)
 
     @remembered
     def states(self, index: int, split: Split) -> Tensor:
         """States (n, s, d) of one model at the positions that count for the scored ones."""
-        return self.tail(index).states(self._inputs(split), self.batch(split).scored)
+        return self.tail(index).states(self.inputs(split), self.batch(split).scored)
 
     @remembered
     def sensitivities(self, index: int) -> Tensor:
         """(m, d) gradients of the scored outputs with respect to the state: exact below a linear head."""
         batch = self.batch(Split.EXTRACTION)
         rows = self.tail(index).sensitivities(
-            self._inputs(Split.EXTRACTION), batch.scored, centred=self.task.logits, seed=index
+            self.inputs(Split.EXTRACTION), batch.scored, centred=self.task.logits, seed=index
         )
         if len(rows) <= EXACT_ROWS:
             return rows
@@ -184,7 +185,7 @@ class TokenStudy:
         batch, states = self.batch(Split.EVALUATION), self.states(index, Split.EVALUATION)
         targets = torch.from_numpy(batch.targets)
         hits, losses, place = [], [], 0
-        for logits in self.tail(index).outputs(self._inputs(Split.EVALUATION), states, batch.scored, edit):
+        for logits in self.tail(index).outputs(self.inputs(Split.EVALUATION), states, batch.scored, edit):
             wanted = targets[place : place + len(logits)]
             place += len(logits)
             hits.append((logits.argmax(dim=-1) == wanted).double())
@@ -201,7 +202,7 @@ class TokenStudy:
         used = self.states(index, Split.EVALUATION) if states is None else states
         targets = torch.from_numpy(batch.targets)
         found, place = [], 0
-        for outputs in self.tail(index).outputs(self._inputs(Split.EVALUATION), used, batch.scored, edit):
+        for outputs in self.tail(index).outputs(self.inputs(Split.EVALUATION), used, batch.scored, edit):
             found.append(self.task.score(outputs, targets[place : place + len(outputs)]))
             place += len(outputs)
         return torch.cat(found).double().numpy()

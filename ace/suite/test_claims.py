@@ -1,4 +1,4 @@
-"""Every claim on every subject of the run that it speaks of."""
+"""Every claim on every subject of the run that it speaks of; the plugin gives the test its parameters."""
 
 from __future__ import annotations
 
@@ -10,15 +10,7 @@ import pytest
 from ace.errors import NotTrained
 from ace.study.subject import LazySubject
 from ace.study.threads import fair_share, threads
-from ace.suite.parametrize import ARGUMENTS, parameters_of
 from ace.verify import Verdict, verify_claim
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parameters from what the run was asked to verify."""
-    from ace.plugin import subjects_of_run
-
-    metafunc.parametrize(ARGUMENTS, parameters_of(subjects_of_run(metafunc.config)))
 
 
 def test_claim(ace_claim: str, ace_subject: LazySubject, ace_settle: Callable[[Verdict], None]) -> None:

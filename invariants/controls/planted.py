@@ -15,7 +15,8 @@ from ace.extract import extract_core
 from ace.linalg import random_frames
 from ace.rank import RankRule
 from ace.study.memory import Memory
-from ace.study.prompts import PromptStudies, PromptSubject, rank_of
+from ace.study.prompt_seeds import PromptStudies, PromptSubject
+from ace.study.site_choice import rank_of
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split
 

@@ -67,7 +67,7 @@ CLAIMS = (
         "smallest held-out canonical correlation of the core coordinates of each pair",
         Bound(">=", 0.9),
         "paper",
-        "the published correlations exceed .9; where the models' own outputs agree as well, the sentence is about outputs",
+        "published correlations exceed .9; where the models' own outputs agree as well, the sentence is about them",
         controls=("untrained", "outputs"),
         measure=likeness.alignment,
         about=RUNS,
