@@ -13,9 +13,10 @@ import torch
 from torch.nn import functional
 
 from ace.errors import ArtifactError, RecipeError
+from ace.families.modular_addition.scans import last_states
 from ace.model.observe import states_at
 from ace.model.sites import find_sites
-from ace.study.run_history import last_states
+from ace.study.run_history import RunHistory
 from ace.tasks import Split
 from ace.training.buffer import WeightBuffer
 from ace.training.ensemble import DropoutMasks, Weights, initial_weights, mask_values, member, stacked_logits
@@ -208,6 +209,19 @@ def test_models_of_an_arm_are_that_arms() -> None:
     assert torch.equal(found.models()[0].head.weight, found.models(LAST, "decay")[0].head.weight)
     with pytest.raises(ArtifactError, match=r"expected one of .*'decay'.*, got 'none'"):
         found.models(LAST, "none")
+
+
+def test_a_history_has_the_models_of_the_trunk_up_to_the_branch_and_of_each_arm_past_it() -> None:
+    history = RunHistory(train(addition()))
+    for arm in (None, *ARMS):
+        for epoch in history.epochs:
+            ours = history.ensemble.models(epoch, arm)
+            assert len(ours) == len(history)
+            for model, same in zip(history.study(epoch, arm).models, ours, strict=True):
+                assert torch.equal(model.head.weight, same.head.weight), (epoch, arm)
+    each = history.study((1, LAST), "free").models
+    for index, epoch in enumerate((1, LAST)):
+        assert torch.equal(each[index].head.weight, history.ensemble.models(epoch, "free")[index].head.weight)
 
 
 def test_an_ensemble_without_a_checkpoint_that_its_recipe_names_is_refused(tmp_path: Path) -> None:
