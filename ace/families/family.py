@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -25,14 +25,6 @@ class Fixtures(Protocol):
     @property
     def extractor(self) -> Extractor:
         """The extraction function that cores come from."""
-        ...
-
-    def names(self) -> Sequence[str]:
-        """The recipes there are."""
-        ...
-
-    def scales(self, recipe: str) -> Sequence[str]:
-        """The scales that a recipe serves: compact, paper, or both."""
         ...
 
     def ensemble(self, recipe: str) -> TrainedEnsemble:

@@ -96,7 +96,7 @@ OPTIONS = (
     Option("retrain", "retrain", "train the fixtures anew instead of loading stored weights", kind="switch"),
     Option("seed", "seed_text", "base seed of what --ace-retrain trains; the recipes' own by default", "N"),
     Option("device", "device", "device that fixtures train on and a model runs on: cpu (default) or cuda", "DEVICE"),
-    Option("cache", "cache", "folder for weights trained here; .ace_cache in the repository by default", "DIR", "path"),
+    Option("cache", "cache", "folder for weights trained here; ~/.cache/ace-invariants by default", "DIR", "path"),
     Option(
         "extractor",
         "extractor",
