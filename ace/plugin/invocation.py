@@ -18,7 +18,9 @@ from ace.plugin.options import OPTIONS
 
 
 def refuse_mistaken_paths(config: pytest.Config, parser: pytest.Parser, arguments: Sequence[str]) -> None:
-    """Refuse a path given as a word of its own where pytest reads other settings because of it.
+    """Refuse a path given as a word of its own where pytest reads another project's settings because of it.
+
+    Where it reads none at all, a warning says so: the run measures what was asked for, and misses nothing silently.
 
     Raises:
         pytest.UsageError: with the option, both ini files and what to write.
@@ -39,11 +41,14 @@ def refuse_mistaken_paths(config: pytest.Config, parser: pytest.Parser, argument
     )
     if meant != config.inipath:
         flag, value = mistaken[0]
-        raise pytest.UsageError(
+        text = (
             f"{flag}: pytest takes {value} for a folder of tests and would read its settings from"
             f" {config.inipath or 'no file'} instead of {meant or 'no file'}; write"
             f" {' '.join(f'{flag}={value}' for flag, value in mistaken)}"
         )
+        if config.inipath is not None:
+            raise pytest.UsageError(text)
+        config.issue_config_time_warning(pytest.PytestConfigWarning(text), stacklevel=2)
 
 
 def _exists(value: str) -> bool:

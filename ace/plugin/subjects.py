@@ -31,7 +31,7 @@ def _make(config: pytest.Config, chosen: Options) -> tuple[LazySubject, ...]:
 
     extractor = chosen.extractor
     asked = Asked(
-        models=[_source(chosen, name) for name in chosen.models],
+        models=_sources(chosen),
         factories=chosen.subjects,
         fixtures=chosen.fixtures,
         scale=chosen.scale,
@@ -52,12 +52,22 @@ def _make(config: pytest.Config, chosen: Options) -> tuple[LazySubject, ...]:
     return tuple(_refusing(config, one) for one in subjects) if chosen.models else subjects
 
 
-def _source(chosen: Options, name: str) -> ModelSource:
+def _sources(chosen: Options) -> list[ModelSource]:
     from ace.zoo.named import ModelSource
 
-    return ModelSource(
-        name, chosen.revision, chosen.dtype or "auto", chosen.device, chosen.tokenizer, chosen.task or "agreement"
-    )
+    labels = chosen.names or ("",) * len(chosen.models)
+    return [  # as many labels as models, or the run is refused
+        ModelSource(
+            name,
+            chosen.revision,
+            chosen.dtype or "auto",
+            chosen.device,
+            chosen.tokenizer,
+            chosen.task or "agreement",
+            label,
+        )
+        for name, label in zip(chosen.models, labels, strict=False)
+    ]
 
 
 def _refusing(config: pytest.Config, subject: LazySubject) -> LazySubject:

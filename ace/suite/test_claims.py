@@ -14,10 +14,16 @@ from ace.verify import Verdict, verify_claim
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parameters from what the run was asked to verify."""
-    from ace.plugin import subjects_of_run
+    """Parameters from what the run was asked to verify; a run that verifies nothing is refused, for it would pass."""
+    from ace.plugin import refuse, subjects_of_run
 
-    metafunc.parametrize(ARGUMENTS, parameters_of(subjects_of_run(metafunc.config)))
+    subjects = subjects_of_run(metafunc.config)
+    if not subjects:
+        refuse(
+            metafunc.config,
+            "nothing to verify: expected --ace-model, --ace-subject or, in the ini file, ace_fixtures; got none",
+        )
+    metafunc.parametrize(ARGUMENTS, parameters_of(subjects))
 
 
 def test_claim(ace_claim: str, ace_subject: LazySubject, ace_settle: Callable[[Verdict], None]) -> None:
