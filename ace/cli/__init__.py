@@ -1,8 +1,8 @@
 """The command `ace`, also `python -m ace`: one module an action.
 
-Each module has `SUMMARY`, `EXAMPLE`, `add_arguments(parser)` and `run(chosen, rest)`, where `rest` is what the parser does
-not know; only with `TAKES_MORE` there may be any. Only the chosen action's arguments are made, and what it needs is
-imported when it runs.
+Each module has `SUMMARY`, `EXAMPLE`, `add_arguments(parser)` and `run(chosen, rest)`, where `rest` is what the parser
+does not know; only with `TAKES_MORE` there may be any. Only the chosen action's arguments are made, and what it needs
+is imported when it runs.
 """
 
 from __future__ import annotations

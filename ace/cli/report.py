@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SUMMARY = "Write the table and the figures of a stored record of verdicts."
-EXAMPLE = """ace verify --model ./checkpoint --json results.json
-  ace report results.json report
+EXAMPLE = """ace report results.json report
   ace report report/results.json report --into README.md"""
 
 

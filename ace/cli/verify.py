@@ -1,8 +1,8 @@
 """`ace verify`: the claims as tests, run by pytest in a process of its own.
 
 Each option of the plugin is a flag here without its prefix: --model stands for --ace-model. What is no such flag goes
-on to pytest as it is. A process of its own, for pytest reads the settings of the current folder before it loads plugins,
-and `python -m pytest` finds modules there.
+on to pytest as it is. A process of its own, for pytest reads the settings of the current folder before it loads
+plugins, and `python -m pytest` finds modules there.
 """
 
 from __future__ import annotations

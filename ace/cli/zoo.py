@@ -6,8 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ace.cli.words import with_example
+
+if TYPE_CHECKING:
+    from ace.training.language.recipe import LanguageRecipe
+    from ace.training.recipe import Recipe
 
 SUMMARY = "List recipes of trained models, or train one and store its weights."
 LIST, STORE = "ace zoo list", "ace zoo store modadd-paper --until 4000 --device cuda"
@@ -54,7 +59,8 @@ def _list(fixtures: Path) -> int:
     from ace.zoo.recipes import language_recipes, recipes
 
     store = Store(fixtures, default_cache())
-    for recipe in (*recipes(fixtures).values(), *language_recipes(fixtures).values()):
+    known: list[Recipe | LanguageRecipe] = [*recipes(fixtures).values(), *language_recipes(fixtures).values()]
+    for recipe in known:
         scales = ",".join(getattr(recipe, "scales", ()))
         stored = "stored" if store.is_stored(recipe) else "not stored"
         sys.stdout.write(f"{recipe.name:20} {recipe.address:34} {scales:14} {stored}\n")

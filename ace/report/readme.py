@@ -1,4 +1,4 @@
-"""The verdict table between the marks of a text, such as the project's README: `ace report RECORD FOLDER --into TEXT`."""
+"""The verdict table between the marks of a text, such as a README: `ace report RECORD FOLDER --into TEXT`."""
 
 from __future__ import annotations
 

@@ -411,6 +411,15 @@ def test_a_path_that_changes_the_settings_that_pytest_reads_is_refused(
     assert pytester.runpytest_subprocess(f"--ace-report={elsewhere}", "test_it.py").parseoutcomes() == {"passed": 1}
 
 
+def test_a_path_for_which_pytest_reads_no_settings_is_warned_of(pytester: pytest.Pytester, elsewhere: Path) -> None:
+    (elsewhere.parent / "pytest.ini").unlink()
+    found = pytester.runpytest_subprocess("--rootdir", ".", "--ace-report", elsewhere, "test_it.py")
+    found.stdout.fnmatch_lines(
+        ["*PytestConfigWarning: --ace-report: *no file*project/pytest.ini; write --ace-report=*"]
+    )
+    assert found.parseoutcomes() == {"failed": 1, "warnings": 1}  # it wants the project's settings
+
+
 @pytest.mark.parametrize("first", ["test_it.py", "--ace-cache=there"])
 def test_a_path_that_changes_no_settings_may_stand_by_itself(
     pytester: pytest.Pytester, elsewhere: Path, first: str
