@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import pytest
@@ -60,7 +61,10 @@ def _header(config: pytest.Config) -> list[str]:
     from importlib.metadata import version
 
     chosen, note = options(config), settings(config).note
-    targets = [*(f"model {model}" for model in chosen.models), *(f"subject {subject}" for subject in chosen.subjects)]
+    named = zip_longest(
+        (f"model {model}" for model in chosen.models), (f" as {name}" for name in chosen.names), fillvalue=""
+    )
+    targets = [*map("".join, named), *(f"subject {subject}" for subject in chosen.subjects)]
     if chosen.models:
         targets.append(f"task {chosen.task or 'agreement'}")
     scale = f"scale {chosen.scale or 'compact and paper'}"
@@ -136,9 +140,11 @@ def ace_settle(request: pytest.FixtureRequest) -> Callable[[Verdict], None]:
         from ace.plugin.expected import find
         from ace.report.record import result
 
-        plain = result(verdict)
+        expectation = find(expectations, verdict.claim.id, verdict.subject)
+        as_documented = expectation.reason if expectation and verdict.status.value in expectation.verdicts else ""
+        plain = result(verdict, as_documented)
         record(request.node, plain)
-        settle(plain, find(expectations, plain["claim"], plain["subject"]))
+        settle(plain, expectation)
 
     return settled
 

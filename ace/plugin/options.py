@@ -82,6 +82,13 @@ OPTIONS = (
         "list",
     ),
     Option(
+        "name",
+        "names",
+        "what results and baselines call the model, in place of its full path; given once for each --ace-model",
+        "NAME",
+        "list",
+    ),
+    Option(
         "subject",
         "subjects",
         "verify the subjects that this function makes; may be given several times",
@@ -141,6 +148,7 @@ class Options:
 
     Attributes:
         models: hub names or folders, as given.
+        names: what results call the models, one for each of them, or none.
         subjects: functions that make subjects, as "package.module:function".
         seed_text: the base seed of what is trained anew, as given; see `seed`.
         fixtures: the project's folder of recipes and weights, from its ini file.
@@ -149,6 +157,7 @@ class Options:
     """
 
     models: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
     revision: str | None = None
     dtype: str | None = None
@@ -244,9 +253,12 @@ def _wrong_values(options: Options) -> Iterator[tuple[str, str]]:
 
 
 def _wrong_combinations(options: Options) -> Iterator[tuple[str, str]]:
-    for name in ("revision", "dtype", "tokenizer", "task"):
+    for name in ("names", "revision", "dtype", "tokenizer", "task"):
         if name in options.given and not options.models:
             yield name, "expected with --ace-model and only there"
+    counts = {len(options.models), len(options.names), len(set(options.names))}
+    if options.names and options.models and len(counts) > 1:
+        yield "names", f"expected {len(options.models)} different names, one for each model, got {list(options.names)}"
     if options.seed_text is not None and not options.retrain:
         yield "seed_text", "expected with --ace-retrain and only there"
 

@@ -277,13 +277,16 @@ def test_a_report_folder_holds_record_and_table(run: Run, suite: Callable[..., N
     assert f"| {TRANSPLANT} | tiny | -0.25 [-0.25, -0.001] |" in table
 
 
-def test_a_figures_file_lies_in_the_report_whatever_its_subject_is_called() -> None:
-    from ace.report.figures import file_name
-
-    assert file_name("markov-compact") == "markov-compact"
-    names = {file_name(subject) for subject in ("/models/ckpt-100", "models/ckpt-100", "models-ckpt-100", "..", "/")}
-    assert len(names) == 5
-    assert not any(Path(name).name != name or name.startswith(".") for name in names)
+def test_the_record_says_which_verdicts_came_as_documented_and_why(
+    run: Run, suite: Callable[..., None], tmp_path: Path
+) -> None:
+    suite("FAILS", ("HOLDS", TRANSPLANT))
+    entries = documented(reason="too tight") + documented(TRANSPLANT, reason="it was so once")
+    run("--ace-report", tmp_path / "report", "--ace-expected", expected(tmp_path, entries))
+    failing, holding = read(tmp_path / "report" / "results.json")["results"]
+    assert (failing["documented"], holding["documented"]) == ("too tight", "")
+    table = (tmp_path / "report" / "verdicts.md").read_text()
+    assert table.count("FAILS (as documented)") == table.count("as documented") == 1
 
 
 # --- baselines --------------------------------------------------------------------------------------------------------
