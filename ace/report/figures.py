@@ -47,7 +47,7 @@ def draw_all(folder: Path, results: Sequence[Mapping[str, Any]]) -> list[Path]:
 
 
 def file_name(subject: str) -> str:
-    """A subject's name as that of a file: it may be the path of a model, and two paths may be alike but for a stroke."""
+    """A subject's name as that of a file, without suffix. The subject may be a path; other paths have other names."""
     plain = re.sub(r"[^\w.-]+", "-", subject).strip("-.")
     return plain if plain == subject else f"{plain}-{sha256(subject.encode()).hexdigest()[:6]}"
 
