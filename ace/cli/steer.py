@@ -40,7 +40,8 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     from ace.model.generate import continue_text
     from ace.model.language import load_language_model
     from ace.model.steer import Steering, core_component, first_tokens
-    from ace.study.prompts import PromptStudy, rank_of
+    from ace.study.prompts import PromptStudy
+    from ace.study.site_choice import rank_of
     from ace.tasks.agreement import AgreementTask
     from ace.tasks.base import Split
     from ace.zoo.named import ModelSource

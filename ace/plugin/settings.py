@@ -1,9 +1,9 @@
 """The project's ini file, where pytest itself may miss it.
 
 pytest looks for its ini file before it knows the options of plugins. In `--ace-model PATH tests` it takes PATH for a
-folder of tests, searches it and its parents first, and may end with the settings of another project, or with none. When a
-plugin is loaded, what pytest has read cannot be changed any more. This plugin's own settings, documented verdicts above
-all, are read from the file that was meant. `--ace-model=PATH` is one word that begins with a dash, and so no path.
+folder of tests, searches it and its parents first, and may end with the settings of another project, or with none. That
+cannot be changed any more once a plugin is loaded. This plugin's own settings, documented verdicts above all, are
+therefore read from the file that was meant. `--ace-model=PATH` is one word that begins with a dash, and so no path.
 """
 
 from __future__ import annotations
