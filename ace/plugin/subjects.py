@@ -124,4 +124,4 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 def _subject(item: pytest.Item | None) -> Any:
     subject = getattr(item, "callspec", None) and item.callspec.params.get("ace_subject")  # type: ignore[union-attr]
-    return subject if hasattr(subject, "group") else None
+    return subject if hasattr(subject, "group") and hasattr(subject, "memory") else None
