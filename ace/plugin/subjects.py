@@ -45,6 +45,11 @@ def _make(config: pytest.Config, chosen: Options) -> tuple[LazySubject, ...]:
         extractor=checked(load_function(extractor, chosen.given["extractor"])) if extractor else extract_core,
         rerun=lambda subject: chosen.rerun("{claim}", subject),
     )
+    for model in asked.models[:1]:  # all have the same prompts: a file that cannot be read is told before a model is loaded
+        try:
+            model.prompts()
+        except AceError as error:
+            refuse(config, f"{chosen.given.get('task', '--ace-task')}: {error}")
     try:
         subjects = asked_subjects(asked)
     except AceError as error:
