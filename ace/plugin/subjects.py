@@ -31,7 +31,7 @@ def _make(config: pytest.Config, chosen: Options) -> tuple[LazySubject, ...]:
 
     extractor = chosen.extractor
     asked = Asked(
-        models=[_source(chosen, name) for name in chosen.models],
+        models=_sources(chosen),
         factories=chosen.subjects,
         fixtures=chosen.fixtures,
         scale=chosen.scale,
@@ -52,12 +52,22 @@ def _make(config: pytest.Config, chosen: Options) -> tuple[LazySubject, ...]:
     return tuple(_refusing(config, one) for one in subjects) if chosen.models else subjects
 
 
-def _source(chosen: Options, name: str) -> ModelSource:
+def _sources(chosen: Options) -> list[ModelSource]:
     from ace.zoo.named import ModelSource
 
-    return ModelSource(
-        name, chosen.revision, chosen.dtype or "auto", chosen.device, chosen.tokenizer, chosen.task or "agreement"
-    )
+    labels = chosen.names or ("",) * len(chosen.models)
+    return [  # as many labels as models, or the run is refused
+        ModelSource(
+            name,
+            chosen.revision,
+            chosen.dtype or "auto",
+            chosen.device,
+            chosen.tokenizer,
+            chosen.task or "agreement",
+            label,
+        )
+        for name, label in zip(chosen.models, labels, strict=False)
+    ]
 
 
 def _refusing(config: pytest.Config, subject: LazySubject) -> LazySubject:
@@ -89,7 +99,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if {"ace_claim", "ace_subject"} <= set(metafunc.fixturenames) - own:
         from ace.suite.parametrize import ARGUMENTS, parameters_of
 
-        metafunc.parametrize(ARGUMENTS, parameters_of(subjects_of_run(metafunc.config)))
+        subjects = subjects_of_run(metafunc.config)
+        if not subjects:  # a run that verifies nothing would pass
+            refuse(
+                metafunc.config,
+                "nothing to verify: expected --ace-model, --ace-subject or, in the ini file, ace_fixtures; got none",
+            )
+        metafunc.parametrize(ARGUMENTS, parameters_of(subjects))
 
 
 def _names(mark: pytest.Mark) -> list[str]:

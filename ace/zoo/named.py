@@ -33,6 +33,7 @@ class ModelSource:
         device: where it runs.
         tokenizer: hub name or folder, where it does not lie with the model.
         task: prompts: a name of `ace.tasks.agreement.TASKS`, or a file of minimal pairs.
+        label: what results call it, in place of its full name: one name for what changes its place from run to run.
     """
 
     name: str
@@ -41,10 +42,13 @@ class ModelSource:
     device: str | None = None
     tokenizer: str | None = None
     task: str = "agreement"
+    label: str = ""
 
     @property
     def full_name(self) -> str:
-        """What results are matched by: the folder's full path, or the hub's name with its revision."""
+        """What results are matched by: its label, or the folder's full path, or the hub's name with its revision."""
+        if self.label:
+            return self.label
         local = Path(self.name).expanduser()
         if local.exists():
             return str(local.resolve())

@@ -1501,7 +1501,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
 # the parts of a Study take an index below its length.
 STUDIES = ("study.", "families.")
 # Options of pytest and of the command line; no arguments; takes documents of our own.
-OUT_OF_SCOPE = ("ace.plugin", "ace.__main__", "ace.errors", "ace.report")
+OUT_OF_SCOPE = ("ace.plugin", "ace.cli", "ace.__main__", "ace.errors", "ace.report")
 IN_SCOPE_AGAIN = ("ace.report.record",)
 
 

@@ -400,24 +400,25 @@ def elsewhere(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Pat
     return other / "out"
 
 
-def test_a_path_that_changes_the_settings_that_pytest_reads_is_refused(
+def test_a_path_that_misleads_pytest_hides_no_setting_of_the_project(
     pytester: pytest.Pytester, elsewhere: Path
 ) -> None:
     found = pytester.runpytest_subprocess("--ace-report", elsewhere, "test_it.py")
-    assert found.ret == pytest.ExitCode.USAGE_ERROR
-    found.stderr.fnmatch_lines(
-        [f"ERROR: --ace-report: *{elsewhere.parent}/pytest.ini*project/pytest.ini; write --ace-report={elsewhere}"]
-    )
-    assert pytester.runpytest_subprocess(f"--ace-report={elsewhere}", "test_it.py").parseoutcomes() == {"passed": 1}
-
-
-@pytest.mark.parametrize("first", ["test_it.py", "--ace-cache=there"])
-def test_a_path_that_changes_no_settings_may_stand_by_itself(
-    pytester: pytest.Pytester, elsewhere: Path, first: str
-) -> None:
-    where = elsewhere if first == "test_it.py" else Path.cwd()
-    found = pytester.runpytest_subprocess(first, "--ace-report", where, "test_it.py")
     assert found.parseoutcomes() == {"passed": 1}
+    found.stdout.fnmatch_lines(
+        [f"ace: settings of *project/pytest.ini, *{elsewhere.parent}/pytest.ini, *; write --ace-report={elsewhere}"]
+    )
+
+
+@pytest.mark.parametrize(
+    "words", ["--ace-report={} test_it.py", "test_it.py --ace-report {}", "--ace-report . test_it.py"]
+)
+def test_a_path_that_does_not_mislead_it_changes_nothing(
+    pytester: pytest.Pytester, elsewhere: Path, words: str
+) -> None:
+    found = pytester.runpytest_subprocess(*words.format(elsewhere).split())
+    assert found.parseoutcomes() == {"passed": 1}
+    found.stdout.no_fnmatch_line("ace: settings of *")
 
 
 # --- tests that are not about claims ----------------------------------------------------------------------------------

@@ -43,11 +43,7 @@ def grokking_figure(found: Results, subject: str) -> Figure:
     _planes(planes, found["modadd.rotation"])
     _modes(modes, found["modadd.mode_growth"], found["modadd.grok"])
     count = len(found["modadd.grok"]["values"])
-    heading = f"{subject}: {count} transformers learn addition modulo a prime"
-    trained = found["modadd.grok"]["details"]["trained"]
-    if trained["epochs"] < trained["of"]:
-        heading += f" (trained {trained['epochs']:,} of {trained['of']:,} epochs)"
-    figure.suptitle(heading, x=0.01, ha="left", color=INK)
+    figure.suptitle(f"{subject}: {count} transformers learn addition modulo a prime", x=0.01, ha="left", color=INK)
     return figure
 
 
