@@ -45,7 +45,9 @@ def _make(config: pytest.Config, chosen: Options) -> tuple[LazySubject, ...]:
         extractor=checked(load_function(extractor, chosen.given["extractor"])) if extractor else extract_core,
         rerun=lambda subject: chosen.rerun("{claim}", subject),
     )
-    for model in asked.models[:1]:  # all have the same prompts: a file that cannot be read is told before a model is loaded
+    for model in asked.models[
+        :1
+    ]:  # all have the same prompts: a file that cannot be read is told before a model is loaded
         try:
             model.prompts()
         except AceError as error:
