@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ace.plugin.options import Options
-from ace.plugin.session import SESSION, load_function, refuse
+from ace.plugin.session import SESSION, load_function, refuse, see_working_folder
 
 if TYPE_CHECKING:
     from ace.study.subject import LazySubject
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def subjects_of_run(config: pytest.Config) -> tuple[LazySubject, ...]:
-    """What the run verifies: models and factories that were asked for, or else the project's own trained models."""
+    """What the run verifies: models and factories that were asked for, or else the project's own trained models.
+
+    Where there is none of these the run ends with a usage error.
+    """
     session = config.stash[SESSION]
     if session.subjects is None:
         session.subjects = _make(config, session.options)
@@ -45,6 +48,7 @@ def _make(config: pytest.Config, chosen: Options) -> tuple[LazySubject, ...]:
         extractor=checked(load_function(extractor, chosen.given["extractor"])) if extractor else extract_core,
         rerun=lambda subject: chosen.rerun("{claim}", subject),
     )
+    see_working_folder()  # a worker process has loaded no function yet
     try:
         subjects = asked_subjects(asked)
     except AceError as error:

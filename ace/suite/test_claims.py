@@ -12,12 +12,20 @@ from ace.study.threads import fair_share, threads
 from ace.suite.parametrize import ARGUMENTS, parameters_of
 from ace.verify import Verdict, verify_claim
 
+NOTHING = (
+    "nothing to verify: give a causal language model, --ace-model=NAME_OR_FOLDER, or a function of your own that makes"
+    " a subject, --ace-subject=package.module:function"
+)
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parameters from what the run was asked to verify."""
-    from ace.plugin import subjects_of_run
+    from ace.plugin import refuse, subjects_of_run
 
-    metafunc.parametrize(ARGUMENTS, parameters_of(subjects_of_run(metafunc.config)))
+    subjects = subjects_of_run(metafunc.config)
+    if not subjects:
+        refuse(metafunc.config, NOTHING)
+    metafunc.parametrize(ARGUMENTS, parameters_of(subjects))
 
 
 def test_claim(ace_claim: str, ace_subject: LazySubject, ace_settle: Callable[[Verdict], None]) -> None:
