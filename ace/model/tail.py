@@ -93,8 +93,8 @@ class Tail:
     def from_states(self, inputs: Tensor, states: Tensor) -> Tensor:
         """Outputs (n, s, v) after the states at the last positions are replaced by `states` (n, s, d)."""
         if self.head is not None:
-            found: Tensor = self.head(states)
-            return found
+            outputs: Tensor = self.head(states)
+            return outputs
 
         def replace(state: Tensor) -> Tensor:
             placed = _placed(state)

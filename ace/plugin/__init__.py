@@ -22,7 +22,7 @@ from ace.plugin.hooks import (
 )
 from ace.plugin.options import Options
 from ace.plugin.session import SESSION, options, refuse
-from ace.plugin.subjects import pytest_runtest_teardown, subjects_of_run
+from ace.plugin.subjects import pytest_generate_tests, pytest_runtest_teardown, subjects_of_run
 from ace.plugin.workers import (
     pytest_configure_node,
     pytest_testnodedown,
@@ -41,6 +41,7 @@ __all__ = [
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_configure_node",
+    "pytest_generate_tests",
     "pytest_load_initial_conftests",
     "pytest_report_collectionfinish",
     "pytest_report_header",

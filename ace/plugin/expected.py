@@ -82,12 +82,12 @@ def _expectations(entry: Mapping[str, Any]) -> Iterator[Expectation]:
         yield Expectation(claim, subject, tuple(verdicts), reason)
 
 
-def in_test_file(node: pytest.Item, result: Mapping[str, Any]) -> Expectation | None:
+def in_test_file(node: pytest.Item, claim: str, subject: str) -> Expectation | None:
     """The verdicts that a test's own mark documents for its claim, `ace_claim(id, expected=...)`, or None."""
     mark = node.get_closest_marker("ace_claim")
-    given = mark.kwargs.get("expected") if mark is not None and mark.args[:1] == (result["claim"],) else None
+    given = mark.kwargs.get("expected") if mark is not None and mark.args[:1] == (claim,) else None
     verdicts = (given,) if isinstance(given, str) else tuple(given or ())
-    return Expectation(result["claim"], result["subject"], verdicts, IN_TEST_FILE) if verdicts else None
+    return Expectation(claim, subject, verdicts, IN_TEST_FILE) if verdicts else None
 
 
 def unknown_claims(expectations: Iterable[Expectation]) -> list[str]:

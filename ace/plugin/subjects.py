@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 
 
 def subjects_of_run(config: pytest.Config) -> tuple[LazySubject, ...]:
-    """What the run verifies: models and factories that were asked for, or else the project's own trained models.
-
-    Where there is none of these the run ends with a usage error.
-    """
+    """What the run verifies: models and factories that were asked for, or else the project's own trained models."""
     session = config.stash[SESSION]
     if session.subjects is None:
         session.subjects = _make(config, session.options)
@@ -34,7 +31,7 @@ def _make(config: pytest.Config, chosen: Options) -> tuple[LazySubject, ...]:
 
     extractor = chosen.extractor
     asked = Asked(
-        models=[_source(chosen, name) for name in chosen.models],
+        models=_sources(chosen),
         factories=chosen.subjects,
         fixtures=chosen.fixtures,
         scale=chosen.scale,
@@ -56,12 +53,22 @@ def _make(config: pytest.Config, chosen: Options) -> tuple[LazySubject, ...]:
     return tuple(_refusing(config, one) for one in subjects) if chosen.models else subjects
 
 
-def _source(chosen: Options, name: str) -> ModelSource:
+def _sources(chosen: Options) -> list[ModelSource]:
     from ace.zoo.named import ModelSource
 
-    return ModelSource(
-        name, chosen.revision, chosen.dtype or "auto", chosen.device, chosen.tokenizer, chosen.task or "agreement"
-    )
+    labels = chosen.names or ("",) * len(chosen.models)
+    return [  # as many labels as models, or the run is refused
+        ModelSource(
+            name,
+            chosen.revision,
+            chosen.dtype or "auto",
+            chosen.device,
+            chosen.tokenizer,
+            chosen.task or "agreement",
+            label,
+        )
+        for name, label in zip(chosen.models, labels, strict=False)
+    ]
 
 
 def _refusing(config: pytest.Config, subject: LazySubject) -> LazySubject:
@@ -85,6 +92,27 @@ def _uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
     """Progress bars of a training are for the user, not for the captured output."""
     capture: Any = config.pluginmanager.getplugin("capturemanager")
     return capture.global_and_fixture_disabled() if capture else nullcontext()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test of `ace_claim` and `ace_subject` that has no parameters of its own gets those of the run."""
+    own = {name for mark in metafunc.definition.iter_markers("parametrize") for name in _names(mark)}
+    if {"ace_claim", "ace_subject"} <= set(metafunc.fixturenames) - own:
+        from ace.suite.parametrize import ARGUMENTS, parameters_of
+
+        subjects = subjects_of_run(metafunc.config)
+        if not subjects:  # a run that verifies nothing would pass
+            refuse(
+                metafunc.config,
+                "nothing to verify: expected --ace-model, --ace-subject or, in the ini file, ace_fixtures; got none",
+            )
+        metafunc.parametrize(ARGUMENTS, parameters_of(subjects))
+
+
+def _names(mark: pytest.Mark) -> list[str]:
+    """The arguments that a mark of `parametrize` gives."""
+    names = mark.args[0] if mark.args else mark.kwargs.get("argnames", ())
+    return [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
 
 
 @pytest.hookimpl(trylast=True)

@@ -120,15 +120,16 @@ class TokenStudy:
     @remembered
     def tail(self, index: int) -> Tail:
         """What one model has above its site."""
-        return find_tail(self.models[index], self.sites[index], self._inputs(Split.EXTRACTION))
+        return find_tail(self.models[index], self.sites[index], self.inputs(Split.EXTRACTION))
 
-    def _inputs(self, split: Split) -> Tensor:
+    def inputs(self, split: Split) -> Tensor:
+        """(n, ...) what the models read of a split."""
         return as_tensor(self.batch(split).inputs)
 
     @remembered
     def states(self, index: int, split: Split) -> Tensor:
         """States (n, s, d) of one model at the positions that count for the scored ones."""
-        return self.tail(index).states(self._inputs(split), self.batch(split).scored)
+        return self.tail(index).states(self.inputs(split), self.batch(split).scored)
 
     @remembered
     def sensitivities(self, index: int) -> Tensor:
@@ -138,7 +139,7 @@ class TokenStudy:
         """
         batch = self.batch(Split.EXTRACTION)
         rows = self.tail(index).sensitivities(
-            self._inputs(Split.EXTRACTION), batch.scored, centred=self.task.logits, seed=index
+            self.inputs(Split.EXTRACTION), batch.scored, centred=self.task.logits, seed=index
         )
         if self.tail(index).head is not None or len(rows) <= rows.shape[1]:
             return rows
@@ -190,7 +191,7 @@ class TokenStudy:
         batch, states = self.batch(Split.EVALUATION), self.states(index, Split.EVALUATION)
         targets = as_tensor(batch.targets)
         hits, losses, place = [], [], 0
-        for logits in self.tail(index).outputs(self._inputs(Split.EVALUATION), states, batch.scored, edit):
+        for logits in self.tail(index).outputs(self.inputs(Split.EVALUATION), states, batch.scored, edit):
             wanted = targets[place : place + len(logits)]
             place += len(logits)
             hits.append((logits.argmax(dim=-1) == wanted).double())
@@ -211,7 +212,7 @@ class TokenStudy:
         """
         batch = self.batch(Split.EVALUATION)
         used = self.states(index, Split.EVALUATION) if states is None else states
-        inputs, targets = self._inputs(Split.EVALUATION)[:limit], as_tensor(batch.targets)[:limit]
+        inputs, targets = self.inputs(Split.EVALUATION)[:limit], as_tensor(batch.targets)[:limit]
         scores, place = [], 0
         for outputs in self.tail(index).outputs(inputs, used[:limit], batch.scored, edit):
             scores.append(checked_scores(self.task, outputs, targets[place : place + len(outputs)]))

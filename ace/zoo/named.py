@@ -13,11 +13,13 @@ from ace.extract import Extractor, extract_core
 from ace.families.agreement.subjects import GROUP, language_subject
 from ace.model.language import load_language_model
 from ace.study.memory import Memory
-from ace.study.prompts import PromptSubject
+from ace.study.prompt_seeds import PromptSubject
 from ace.study.subject import LazySubject, Subject
 from ace.tasks.agreement import TASKS
 from ace.tasks.pairs import read_pairs
 from ace.tasks.prompt import PromptTask
+from ace.zoo.fixtures import StoredFixtures
+from ace.zoo.obtain import Store, default_cache
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class ModelSource:
         device: where it runs.
         tokenizer: hub name or folder, where it does not lie with the model.
         task: prompts: a name of `ace.tasks.agreement.TASKS`, or a file of minimal pairs.
+        label: what results call it, in place of its full name: one name for what changes its place from run to run.
     """
 
     name: str
@@ -39,10 +42,13 @@ class ModelSource:
     device: str | None = None
     tokenizer: str | None = None
     task: str = "agreement"
+    label: str = ""
 
     @property
     def full_name(self) -> str:
-        """What results are matched by: the folder's full path, or the hub's name with its revision."""
+        """What results are matched by: its label, or the folder's full path, or the hub's name with its revision."""
+        if self.label:
+            return self.label
         local = Path(self.name).expanduser()
         if local.exists():
             return str(local.resolve())
@@ -87,12 +93,22 @@ def load_subject(
     dtype: str = "auto",
     device: str | None = None,
     tokenizer: str | None = None,
+    fixtures: str | Path | None = None,
 ) -> Subject[Any]:
     """A subject by name: `package.module:factory`, or a causal language model by folder or hub name.
+
+    Args:
+        task, revision, dtype, device, tokenizer: of a language model, see `ModelSource`.
+        fixtures: folder of recipes and weights; then `name` is one of its subjects, such as "markov-compact".
 
     Raises:
         AceError: there is no such thing; the message says which part is missing.
     """
+    if fixtures is not None:
+        known = {one.name: one for one in StoredFixtures(Store(Path(fixtures), default_cache())).subjects()}
+        if name not in known:
+            raise InputError(f"name: expected one of {', '.join(known)}, got {name!r}")
+        return known[name].subject()
     if _is_factory(name):
         return factory_subject(name)
     return ModelSource(name, revision, dtype, device, tokenizer, task).load()

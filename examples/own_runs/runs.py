@@ -33,6 +33,6 @@ def subject(folder: Path = WEIGHTS, steps: int = STEPS) -> ace.Subject[ace.Token
 
 
 def inner(folder: Path = WEIGHTS, steps: int = STEPS) -> ace.Subject[ace.TokenStudy]:
-    """The same models read halfway up, where more than a linear layer follows: each kind has a name of its own there."""
+    """The same models read halfway up, where more than a linear layer follows: at a place of its own in each kind."""
     trained, sites = models(folder, steps), [INNER[kind] for kind in KINDS]
     return ace.runs_subject("bracket-depth-inner", trained, BracketDepth(), sites=sites, untrained=fresh)

@@ -7,4 +7,5 @@ KNOWN = {"core.spectrum": ["UNDECIDED", "VACUOUS", "FAILS"]}  # how sharp logits
 
 @ace.parametrize_with_claims(["runs:subject"], select="core.*", expected=KNOWN)
 def test_claim(ace_claim, ace_subject, ace_settle):
+    """Every claim about any task, one test each."""
     ace_settle(ace.verify_claim(ace_claim, ace_subject))

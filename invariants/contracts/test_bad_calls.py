@@ -550,9 +550,9 @@ bad("dynamics.fit_operator: one sample", lambda _: dynamics.fit_operator(H[:1], 
 bad("dynamics.fit_operator: NaN", lambda _: dynamics.fit_operator(holed(6, 4), H), "before | row(s): 1")
 bad("dynamics.spectrum: not square", lambda _: dynamics.spectrum(H.numpy()), "matrix | square | (6, 4)")
 bad("dynamics.spectrum: NaN", lambda _: dynamics.spectrum(holed(3, 3).numpy()), "matrix | finite")
-bad("dynamics.match_spectra: sizes", lambda _: dynamics.match_spectra(TWO, TWO[:1]), "found | (2,) | (1,)")
-bad("dynamics.match_spectra: empty", lambda _: dynamics.match_spectra(TWO[:0], TWO[:0]), "found | (0,)")
-bad("dynamics.match_spectra: NaN", lambda _: dynamics.match_spectra(TWO * complex(NAN), TWO), "found | finite")
+bad("dynamics.match_spectra: sizes", lambda _: dynamics.match_spectra(TWO, TWO[:1]), "fitted | (2,) | (1,)")
+bad("dynamics.match_spectra: empty", lambda _: dynamics.match_spectra(TWO[:0], TWO[:0]), "fitted | (0,)")
+bad("dynamics.match_spectra: NaN", lambda _: dynamics.match_spectra(TWO * complex(NAN), TWO), "fitted | finite")
 
 # --- ace.tasks --------------------------------------------------------------------------------------------------------
 CHAIN = builders.chain()
@@ -1501,7 +1501,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
 # the parts of a Study take an index below its length.
 STUDIES = ("study.", "families.")
 # Options of pytest and of the command line; no arguments; takes documents of our own.
-OUT_OF_SCOPE = ("ace.plugin", "ace.__main__", "ace.errors", "ace.report")
+OUT_OF_SCOPE = ("ace.plugin", "ace.cli", "ace.__main__", "ace.errors", "ace.report")
 IN_SCOPE_AGAIN = ("ace.report.record",)
 
 

@@ -24,7 +24,9 @@ from ace.model.sites import Site
 from ace.stats import Estimate, bootstrap, exact, quantile
 from ace.study.controls import DRAWS, LEVEL
 from ace.study.measurement import Measurement, measures
-from ace.study.prompts import PromptStudy, PromptSubject, rank_of
+from ace.study.prompt_seeds import PromptSubject
+from ace.study.prompts import PromptStudy
+from ace.study.site_choice import rank_of
 from ace.study.subspaces import KINDS
 from ace.tasks.base import Split
 
