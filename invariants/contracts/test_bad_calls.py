@@ -1669,6 +1669,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "training.language.store.store_language_model",
     ),
     "takes a tail, a task, a recipe or a source that was checked when it was made or read": (
+        "model.tail.Tail.linear_map",
         "model.tail.Tail.states",
         "model.tail.Tail.outputs",
         "model.tail.Tail.from_states",
