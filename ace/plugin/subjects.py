@@ -45,6 +45,11 @@ def _make(config: pytest.Config, chosen: Options) -> tuple[LazySubject, ...]:
         extractor=checked(load_function(extractor, chosen.given["extractor"])) if extractor else extract_core,
         rerun=lambda subject: chosen.rerun("{claim}", subject),
     )
+    if asked.models:  # all have the same prompts: a file that cannot be read is told before a model is loaded
+        try:
+            asked.models[0].prompts()
+        except AceError as error:
+            refuse(config, f"{chosen.given.get('task', '--ace-task')}: {error}")
     see_working_folder()  # a worker process has loaded no function yet
     try:
         subjects = asked_subjects(asked)
@@ -125,4 +130,4 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 def _subject(item: pytest.Item | None) -> Any:
     subject = getattr(item, "callspec", None) and item.callspec.params.get("ace_subject")  # type: ignore[union-attr]
-    return subject if hasattr(subject, "group") else None
+    return subject if hasattr(subject, "group") and hasattr(subject, "memory") else None

@@ -66,7 +66,7 @@ class ModelSource:
         try:
             return read_pairs(Path(self.task))
         except InputError as error:
-            raise InputError(f"task: one of {', '.join(TASKS)}, or a file: {error}") from error
+            raise InputError(f"task: expected one of {', '.join(TASKS)}, or a file: {error}") from error
 
     def load(
         self, *, extractor: Extractor = extract_core, rerun: str = "", memory: Memory | None = None

@@ -36,9 +36,7 @@ def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 def verify(tmp_path: Path, *arguments: str | Path) -> tuple[subprocess.CompletedProcess[str], list[dict[str, Any]]]:
     record = tmp_path / "verdicts.json"
-    done = call(
-        "pytest", "invariants/test_agreement.py", "-q", "-p", "no:cacheprovider", "--ace-json", record, *arguments
-    )
+    done = call("pytest", "invariants/test_claims.py", "-q", "-p", "no:cacheprovider", "--ace-json", record, *arguments)
     return done, json.loads(record.read_text())["results"] if record.exists() else []
 
 

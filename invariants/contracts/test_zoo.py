@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from ace.cli import main
 from ace.errors import ArtifactError, InputError, NotTrained, RecipeError
 from ace.suite import test_claims as suite
 from ace.suite.parametrize import claims_of
@@ -46,9 +47,9 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     begun: list[int] = []
 
     def counted(recipe: Recipe, **options: Any) -> TrainedEnsemble:
-        found = train(recipe, **options)
-        begun.append(found.provenance["resumed_from_epoch"])
-        return found
+        ensemble = train(recipe, **options)
+        begun.append(ensemble.provenance["resumed_from_epoch"])
+        return ensemble
 
     monkeypatch.setattr(obtain, "train", counted)
     return begun
@@ -148,9 +149,9 @@ def test_a_training_killed_midway_is_continued_to_the_weights_of_an_uninterrupte
         process.wait(child.PATIENCE)
     assert process.returncode == -signal.SIGKILL
     assert "done" not in (tmp_path / "log").read_text()
-    found = quiet(cache).ensemble(recipe)  # the lock died with its process
+    continued = quiet(cache).ensemble(recipe)  # the lock died with its process
     assert 0 < trainings[0] < recipe.schedule.epochs
-    assert builders.same_weights(found.checkpoints, train(recipe).checkpoints)
+    assert builders.same_weights(continued.checkpoints, train(recipe).checkpoints)
     left = {
         path.name.removeprefix(recipe.address).rpartition(".")[2] for path in cache.iterdir() if path.name[0] != "."
     }
@@ -461,6 +462,13 @@ def test_a_store_knows_which_weights_are_stored(tmp_path: Path, folder: Path) ->
     for recipe in known:
         stored = any((FIXTURES / "weights").glob(f"{recipe.address}*"))
         assert quiet(tmp_path).is_stored(recipe) == stored
+
+
+def test_the_command_line_lists_which_weights_are_stored(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["zoo", "list", "--fixtures", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(recipes(folder)) + len(language_recipes(folder))
+    assert all(line.endswith("not stored") for line in lines)
 
 
 def test_recipes_of_one_kind_are_no_recipes_of_the_other(tmp_path: Path) -> None:
