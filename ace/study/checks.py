@@ -36,8 +36,8 @@ def split_sizes(task: Task, given: Mapping[Split, int]) -> dict[Split, int]:
         InputError: something else than splits, fewer than two sequences of one, or a `size` that is no number.
     """
     for split, size in given.items():
-        if split not in SIZES:
-            raise InputError(f"sizes: expected splits out of {', '.join(SIZES)}, got {split!r}")
+        if split not in tuple(Split):
+            raise InputError(f"sizes: expected splits out of {', '.join(Split)}, got {split!r}")
         check_count(f"sizes[{split}]", size, smallest=2)
     sizes = {}
     for split, default in SIZES.items():

@@ -197,16 +197,19 @@ def spectrum(subject: TokenSubject) -> Measurement:
     wanted = known_eigenvalues(subject.trained.task)
     study, twins = require_cores(subject.trained), require_cores(subject.twins(), "untrained model")
 
-    def distances(of: TokenStudy, view: View) -> tuple[Estimate, ...]:
-        estimates = []
-        for index in of.members:
-            values = view(of, index, Split.EVALUATION)
-            if values.shape[1] < 2:
-                raise Inapplicable("states have a single position, so there is no step from one to the next")
-            estimates.append(bootstrap(str(index), steps(values), lambda moment: spectrum_distance(moment, wanted)))
-        return tuple(estimates)
+    def stepped(of: TokenStudy, view: View, index: int) -> Array:
+        values = view(of, index, Split.EVALUATION)
+        if values.shape[1] < 2:
+            raise Inapplicable("states or outputs have a single position, so there is no step from one to the next")
+        return steps(values)
 
-    fitted = [fitted_spectrum(steps(coordinates(study, k, Split.EVALUATION)).mean(axis=0)) for k in study.members]
+    def distances(of: TokenStudy, view: View) -> tuple[Estimate, ...]:
+        return tuple(
+            bootstrap(str(k), stepped(of, view, k), lambda moment: spectrum_distance(moment, wanted))
+            for k in of.members
+        )
+
+    fitted = [fitted_spectrum(stepped(study, coordinates, k).mean(axis=0)) for k in study.members]
     return Measurement(
         distances(study, coordinates),
         {"untrained": distances(twins, coordinates), "outputs": distances(study, outputs)},
