@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from ace.extract import Extractor
     from ace.verify import Verdict
 
+MARKER = (
+    "ace_claim(id): a test of the registered claim `id`, run once for each subject; the keyword `expected` names"
+    " verdicts that are known for it"
+)
 FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
@@ -36,7 +40,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and read and check what was asked for before anything is measured."""
-    config.addinivalue_line("markers", "ace_claim(id): a test of the registered claim `id`, run once for each subject")
+    config.addinivalue_line("markers", MARKER)
     session = worker_session(config) if hasattr(config, "workerinput") else open_session(config)
     config.stash[SESSION] = session
     config.pluginmanager.register(session.gatherer, "ace-gatherer")
@@ -137,10 +141,11 @@ def ace_settle(request: pytest.FixtureRequest) -> Callable[[Verdict], None]:
     expectations = request.config.stash[SESSION].expectations
 
     def settled(verdict: Verdict) -> None:
-        from ace.plugin.expected import find
+        from ace.plugin.expected import find, in_test_file
         from ace.report.record import result
 
-        expectation = find(expectations, verdict.claim.id, verdict.subject)
+        about = (verdict.claim.id, verdict.subject)
+        expectation = in_test_file(request.node, *about) or find(expectations, *about)
         as_documented = expectation.reason if expectation and verdict.status.value in expectation.verdicts else ""
         plain = result(verdict, as_documented)
         record(request.node, plain)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -120,20 +122,29 @@ def load_functions(chosen: Options, *, explicit: bool) -> None:
                 load_function(function, chosen.given[attribute])
 
 
+def see_working_folder() -> None:
+    """Let functions that options name be of modules in the folder that pytest runs in, as `python -m pytest` does."""
+    folder = os.getcwd()
+    if folder not in sys.path and "" not in sys.path:
+        sys.path.insert(0, folder)
+
+
 def load_function(name: str, option: str) -> Any:
-    """Function from "package.module:function".
+    """Function from "package.module:function"; the module may lie in the folder that pytest runs in.
 
     Args:
         option: the option that names it, for the message.
 
     Raises:
-        pytest.UsageError: no such module or function.
+        pytest.UsageError: no such module or function, or a module that cannot be imported.
     """
+    see_working_folder()
     module, _, attribute = name.partition(":")
     try:
         function = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise pytest.UsageError(f"{option}: expected {FUNCTION}, got {name!r}: {error}") from error
+    except Exception as error:  # of a module of the user's own
+        kind = "" if isinstance(error, ImportError | AttributeError | ValueError) else f"{type(error).__name__}: "
+        raise pytest.UsageError(f"{option}: expected {FUNCTION}, got {name!r}: {kind}{error}") from error
     if not callable(function):
         raise pytest.UsageError(f"{option}: expected a function, got {type(function).__name__}")
     return function

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ace.plugin.options import Options
-from ace.plugin.session import SESSION, load_function, refuse
+from ace.plugin.session import SESSION, load_function, refuse, see_working_folder
 
 if TYPE_CHECKING:
     from ace.study.subject import LazySubject
@@ -45,13 +45,12 @@ def _make(config: pytest.Config, chosen: Options) -> tuple[LazySubject, ...]:
         extractor=checked(load_function(extractor, chosen.given["extractor"])) if extractor else extract_core,
         rerun=lambda subject: chosen.rerun("{claim}", subject),
     )
-    for model in asked.models[
-        :1
-    ]:  # all have the same prompts: a file that cannot be read is told before a model is loaded
+    if asked.models:  # all have the same prompts: a file that cannot be read is told before a model is loaded
         try:
-            model.prompts()
+            asked.models[0].prompts()
         except AceError as error:
             refuse(config, f"{chosen.given.get('task', '--ace-task')}: {error}")
+    see_working_folder()  # a worker process has loaded no function yet
     try:
         subjects = asked_subjects(asked)
     except AceError as error:

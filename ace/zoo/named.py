@@ -162,7 +162,33 @@ def lazy_model(source: ModelSource, *, extractor: Extractor = extract_core, reru
     )
 
 
-def lazy_factory(name: str, *, rerun: str = "") -> LazySubject:
-    """The subject of a factory, made now: only it knows its name and what claims speak of it."""
-    made = replace(factory_subject(name), rerun=rerun)
-    return LazySubject(made.name, made.about, lambda: made, "", made.name, rerun, memory=made.memory)
+def lazy_factory(
+    name: str, *, extractor: Extractor = extract_core, rerun: Callable[[str], str] = lambda subject: ""
+) -> LazySubject:
+    """The subject of a factory, made now: only it knows its name and what claims speak of it.
+
+    Args:
+        extractor: takes the place of the factory's own, where it is not `extract_core`.
+        rerun: subject's name -> the command that verifies a claim on it again.
+
+    Raises:
+        InputError: as `factory_subject`, or an extractor for a subject whose cores do not come from one.
+    """
+    made = factory_subject(name)
+    made = replace(made, rerun=rerun(made.name) or made.rerun)
+    if extractor is not extract_core:
+        for study in (made.trained, made.untrained, *made.companions.values()):
+            if study is not None and not hasattr(study, "extractor"):
+                raise InputError(f"extractor: expected with subjects whose cores are extracted, got {name}")
+            if study is not None:
+                study.extractor = extractor
+    return LazySubject(made.name, made.about, lambda: made, "", made.name, made.rerun, memory=made.memory)
+
+
+def lazy_subject(name: str) -> LazySubject:
+    """A subject by name, as `load_subject`: of a factory, made now; or a language model, loaded when it is asked for.
+
+    Raises:
+        InputError: as `lazy_factory`.
+    """
+    return lazy_factory(name) if _is_factory(name) else lazy_model(ModelSource(name))
