@@ -344,8 +344,11 @@ bad(
     SiteError,
 )
 bad(
-    "model.sites.Anatomy.site: a float", lambda _: sites.find_sites(builders.model()).site(1.0), "0..2 | 1.0", SiteError
-)  # type: ignore[arg-type]
+    "model.sites.Anatomy.site: a float",
+    lambda _: sites.find_sites(builders.model()).site(1.0),  # type: ignore[arg-type]
+    "0..2 | 1.0",
+    SiteError,
+)
 bad(
     "model.sites.find_sites: no blocks",
     lambda _: sites.find_sites(builders.Blockless()),
@@ -724,7 +727,7 @@ bad("rotation.mode_energy: NaN", lambda _: rotation.mode_energy(MEANS * np.nan),
 
 ADDITION = ModularAddition(7, 0.3)
 ONLY_RISING = "checkpoints | rising | [3, 2]"
-bad("tasks.base.Task.size: split", lambda _: circulant_chain().size("test"), "split | training | 'test'")
+bad("tasks.base.Task.size: split", lambda _: circulant_chain().size("test"), "split | training | 'test'")  # type: ignore[arg-type]
 bad("tasks.modular_addition.ModularAddition: modulus", lambda _: ModularAddition(2, 0.5), "modulus | 3 | 2")
 bad("tasks.modular_addition.ModularAddition: share", lambda _: ModularAddition(7, 1.0), "share | 1.0")
 bad(
@@ -732,7 +735,7 @@ bad(
     lambda _: ModularAddition(7, 0.9),
     "share | every sum | of 7",
 )
-bad("tasks.modular_addition.ModularAddition.size: split", lambda _: ADDITION.size("test"), "split | 'test'")
+bad("tasks.modular_addition.ModularAddition.size: split", lambda _: ADDITION.size("test"), "split | 'test'")  # type: ignore[arg-type]
 bad(
     "tasks.modular_addition.ModularAddition.draw: too many",
     lambda _: ADDITION.draw(Split.EVALUATION, 50),
@@ -1504,12 +1507,19 @@ bad(
     "tiny | unknown | ['a'] | missing | steps",
     RecipeError,
 )
+
+
+def third_model(made: Callable[[LanguageRecipe, int], object]) -> Callable[[Path], object]:
+    """Call for the third of two models."""
+    return lambda _: made(TINY_LANGUAGE, 2)
+
+
 for name, made in (
     ("untrained_model", language_training.untrained_model),
     ("train_language_model", language_training.train_language_model),
     ("LanguageTrainer", language_training.LanguageTrainer),
 ):
-    bad(f"training.language.trainer.{name}: index", lambda _, made=made: made(TINY_LANGUAGE, 2), "index | 0..1 | 2")
+    bad(f"training.language.trainer.{name}: index", third_model(made), "index | 0..1 | 2")
 bad(
     "training.language.trainer.LanguageTrainer.restore: no file",
     lambda f: language_training.LanguageTrainer(TINY_LANGUAGE, 0).restore(f / "none.json"),
@@ -1528,12 +1538,14 @@ bad(
     "provenance.json | schema 1",
     ArtifactError,
 )
+
+
+def tokenizer_of(words: list[str]) -> Callable[[Path], object]:
+    return lambda _: word_tokenizer.word_tokenizer(words, 8)
+
+
 for words in ([], ["a", "a"], ["a b"], [""]):
-    bad(
-        f"training.language.tokenizer.word_tokenizer: {words}",
-        lambda _, words=words: word_tokenizer.word_tokenizer(words, 8),
-        f"words | {words}",
-    )
+    bad(f"training.language.tokenizer.word_tokenizer: {words}", tokenizer_of(words), f"words | {words}")
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.id) for row in TABLE])
