@@ -134,8 +134,8 @@ def sweep_model(blocks: int, width: int, vocabulary: int) -> LanguageModel:
     """A GPT-2 with random weights: what a sweep costs does not depend on what the model has learnt."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    sizes = {"n_positions": 128, "n_embd": width, "n_layer": blocks, "n_head": width // 64}
-    ends = {"bos_token_id": 0, "eos_token_id": 0}
+    sizes: dict[str, Any] = {"n_positions": 128, "n_embd": width, "n_layer": blocks, "n_head": width // 64}
+    ends: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 0}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return wrap_model(GPT2LMHeadModel(GPT2Config(vocab_size=vocabulary, **sizes, **ends)), None, "random GPT-2")

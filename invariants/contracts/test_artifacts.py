@@ -20,6 +20,7 @@ from ace.errors import ArtifactError
 from ace.files import load_artifact, read_json, remove_artifact, save_artifact, sha256_of, write_atomic, write_json
 from ace.training.course import Course
 from ace.training.ensemble import initial_weights
+from ace.training.language.recipe import LanguageRecipe
 from ace.training.recipe import Recipe
 from ace.training.result import TrainedEnsemble, load_ensemble, save_ensemble
 from ace.zoo.recipes import language_recipes, recipes
@@ -391,6 +392,7 @@ def test_stored_weights_say_how_they_came_to_be(name: str) -> None:
 
 
 def test_no_weights_are_stored_that_no_recipe_of_today_asks_for() -> None:
-    known = {recipe.address for recipe in (*RECIPES.values(), *language_recipes(FIXTURES).values())}
+    asked: list[Recipe | LanguageRecipe] = [*RECIPES.values(), *language_recipes(FIXTURES).values()]
+    known = {recipe.address for recipe in asked}
     strangers = [p.name for p in STORED.iterdir() if p.name.partition(".")[0] not in known | {"", "README"}]
     assert strangers == []

@@ -230,7 +230,12 @@ def test_a_core_that_cannot_be_written_is_named(
 def words_for_pytest(monkeypatch: pytest.MonkeyPatch, *words: str, code: int = 0) -> tuple[int, list[str]]:
     """Exit code, and what `ace verify` would call."""
     calls: list[list[str]] = []
-    monkeypatch.setattr(verify.subprocess, "call", lambda command: calls.append(command) or code)
+
+    def call(command: list[str]) -> int:
+        calls.append(command)
+        return code
+
+    monkeypatch.setattr(subprocess, "call", call)
     exit_code = main(["verify", *words])
     return exit_code, calls[0]
 

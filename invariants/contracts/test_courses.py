@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 from torch.nn import functional
 
 from ace.errors import ArtifactError, RecipeError
@@ -198,15 +199,19 @@ def test_a_part_of_a_training_is_the_beginning_of_all_of_it(tmp_path: Path) -> N
     assert builders.same_weights(rest.checkpoints, whole.checkpoints)
 
 
+def head(model: nn.Module) -> Tensor:
+    return model.get_parameter("head.weight")
+
+
 def test_models_of_an_arm_are_that_arms() -> None:
     found = train(addition())
     for arm, name in enumerate(ARMS):
         models = found.models(LAST, name)
         ours = of_arm(found.checkpoints[LAST], arm)
         for index, model in enumerate(models):
-            assert torch.equal(model.head.weight, ours["head.weight"][index])
-        assert torch.equal(found.models(1, name)[0].head.weight, found.checkpoints[1]["head.weight"][0])
-    assert torch.equal(found.models()[0].head.weight, found.models(LAST, "decay")[0].head.weight)
+            assert torch.equal(head(model), ours["head.weight"][index])
+        assert torch.equal(head(found.models(1, name)[0]), found.checkpoints[1]["head.weight"][0])
+    assert torch.equal(head(found.models()[0]), head(found.models(LAST, "decay")[0]))
     with pytest.raises(ArtifactError, match=r"expected one of .*'decay'.*, got 'none'"):
         found.models(LAST, "none")
 
@@ -218,10 +223,10 @@ def test_a_history_has_the_models_of_the_trunk_up_to_the_branch_and_of_each_arm_
             ours = history.ensemble.models(epoch, arm)
             assert len(ours) == len(history)
             for model, same in zip(history.study(epoch, arm).models, ours, strict=True):
-                assert torch.equal(model.head.weight, same.head.weight), (epoch, arm)
+                assert torch.equal(head(model), head(same)), (epoch, arm)
     each = history.study((1, LAST), "free").models
     for index, epoch in enumerate((1, LAST)):
-        assert torch.equal(each[index].head.weight, history.ensemble.models(epoch, "free")[index].head.weight)
+        assert torch.equal(head(each[index]), head(history.ensemble.models(epoch, "free")[index]))
 
 
 def test_an_ensemble_without_a_checkpoint_that_its_recipe_names_is_refused(tmp_path: Path) -> None:

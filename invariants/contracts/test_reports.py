@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -65,8 +65,9 @@ def test_every_family_that_has_figures_gives_them_for_claims_of_its_own(monkeypa
 def test_a_new_family_needs_no_entry_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(figures, "families", lambda: (SimpleNamespace(figures="invariants.contracts.builders"),))
-    monkeypatch.setattr(builders, "FIGURES", ((("a.b",), Figure),), raising=False)
-    assert figures.family_figures() == ((("a.b",), Figure),)
+    own: tuple[tuple[Sequence[str], Callable[..., Figure]], ...] = ((("a.b",), Figure),)
+    monkeypatch.setattr(builders, "FIGURES", own, raising=False)
+    assert figures.family_figures() == own
 
 
 def test_a_subject_has_its_figure_and_the_record_redraws_it(tmp_path: Path, drawn: list[str]) -> None:

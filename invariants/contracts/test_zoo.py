@@ -23,6 +23,7 @@ from ace.errors import ArtifactError, InputError, NotTrained, RecipeError
 from ace.suite import test_claims as suite
 from ace.suite.parametrize import claims_of
 from ace.training import resumable
+from ace.training.language.recipe import LanguageRecipe
 from ace.training.recipe import Recipe
 from ace.training.result import TrainedEnsemble, save_ensemble
 from ace.training.train import train
@@ -457,7 +458,7 @@ def test_every_recipe_of_the_repository_serves_a_scale_under_its_files_name() ->
 
 
 def test_a_store_knows_which_weights_are_stored(tmp_path: Path, folder: Path) -> None:
-    known = [*recipes(folder).values(), *language_recipes(folder).values()]
+    known: list[Recipe | LanguageRecipe] = [*recipes(folder).values(), *language_recipes(folder).values()]
     assert not any(quiet(tmp_path, folder).is_stored(recipe) for recipe in known)
     for recipe in known:
         stored = any((FIXTURES / "weights").glob(f"{recipe.address}*"))

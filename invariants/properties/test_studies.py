@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -85,10 +86,16 @@ def test_large_values_give_way_to_newer_ones_and_the_largest_stays_while_it_is_u
 
 
 def test_small_values_stay_until_the_memory_is_cleared() -> None:
-    memory, made = Memory(1), []
+    memory = Memory(1)
+    made: list[str] = []
+
+    def value(name: str) -> str:
+        made.append(name)
+        return f"value of {name}"
+
     for _ in range(3):
         for name in "ab":
-            assert memory.get(name, lambda name=name: made.append(name) or f"value of {name}") == f"value of {name}"  # type: ignore[misc]
+            assert memory.get(name, partial(value, name)) == f"value of {name}"
     assert made == ["a", "b"]
     memory.put("a", "another")
     assert memory.get("a", lambda: "computed") == "another"
