@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -205,6 +206,19 @@ def test_several_models_are_a_subject_each_and_one_together_named_after_its_memb
     ]
     assert made[-1].command("agreement.scales") == "again hub/a and hub/b and hub/c"
     assert [one.name for one in asked_subjects(Asked(models=models[:1]))] == ["hub/a"]
+
+
+def test_two_copies_of_a_model_agree_with_each_other(tmp_path: Path) -> None:
+    stored = sorted((Path(__file__).parents[2] / "fixtures" / "weights").glob("agreement-small-*"))[0] / "0"
+    folders = [shutil.copytree(stored, tmp_path / name) for name in ("first", "second")]
+    *_, family = asked_subjects(Asked(models=[ModelSource(str(folder)) for folder in folders]))
+    assert family.name == " and ".join(map(str, folders))
+    ids = [claim.id for claim in ace.registry().values() if claim.about == family.about]
+    assert ids
+    for verdict in (ace.verify_claim(name, family) for name in ids):
+        assert verdict.subject == family.name
+        assert [seed.value for seed in verdict.seeds] == pytest.approx([1.0] * len(verdict.seeds))
+        assert verdict.controls["other prompts"].place != "inside"
 
 
 def test_a_model_asked_for_twice_is_refused() -> None:
