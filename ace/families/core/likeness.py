@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from ace.arrays import Array
-from ace.compare import affine_map, overlap
+from ace.compare import affine_map
 from ace.errors import Inapplicable
 from ace.families.core.ablation import relative
-from ace.families.core.alignment import aligned_pairs
+from ace.families.core.alignment import aligned, coordinates, overlaps
 from ace.families.core.operator import fitted_spectrum, known_eigenvalues, plane, spectrum_distance, steps
 from ace.families.core.size import require_cores, require_several
 from ace.linalg import random_frames
-from ace.moments import moments
 from ace.stats import Estimate, bootstrap, quantile
 from ace.study.checks import as_tensor
 from ace.study.measurement import Measurement, measures
@@ -30,11 +30,6 @@ VARIED = 1e-9  # share of the outputs' variance below which a direction of their
 MOST_OUTPUTS = 1024
 
 View = Callable[[TokenStudy, int, Split], Array]
-
-
-def coordinates(study: TokenStudy, index: int, split: Split) -> Array:
-    """(n, s, r) core coordinates."""
-    return study.coordinates(index, split)
 
 
 @remembered
@@ -84,18 +79,17 @@ def divergence(subject: TokenSubject) -> Measurement:
 
 
 def _overlaps(study: TokenStudy) -> tuple[Estimate, ...]:
+    """Overlaps over what Haar subspaces of these ranks stay below."""
     estimates = []
-    for i, j in study.pairs:
-        across = study.core_replicates(i).bases.mT @ study.core_replicates(j).bases
-        drawn = across.square().sum(dim=(1, 2)) / min(across.shape[1:])
+    for (i, j), plain in zip(study.pairs, overlaps(study), strict=True):
         largest = _largest_by_chance(study.core(i).width, *sorted((study.core(i).dimension, study.core(j).dimension)))
-        value = overlap(study.core(i).basis, study.core(j).basis) / largest
-        estimates.append(Estimate(f"{i}-{j}", value, replicates=drawn.numpy() / largest))
+        replicates = None if plain.replicates is None else plain.replicates / largest
+        estimates.append(replace(plain, value=plain.value / largest, replicates=replicates))
     return tuple(estimates)
 
 
 def _plain_overlaps(study: TokenStudy) -> dict[str, float]:
-    return {f"{i}-{j}": overlap(study.core(i).basis, study.core(j).basis) for i, j in study.pairs}
+    return {estimate.label: estimate.value for estimate in overlaps(study)}
 
 
 @lru_cache
@@ -116,22 +110,14 @@ def alignment(subject: TokenSubject) -> Measurement:
     places = sorted({study.states(k, Split.SELECTION).shape[1] for k in study.members})
     if len(places) > 1:
         raise Inapplicable(f"{subject.name}: models whose states have {places} positions have none to be compared at")
-    trained, every = _aligned(study, coordinates)
-    untrained, others = _aligned(twins, coordinates)
-    beside, outward = _aligned(study, outputs)
+    trained, every = aligned(study, coordinates)
+    untrained, others = aligned(twins, coordinates)
+    beside, outward = aligned(study, outputs)
     return Measurement(
         trained,
         {"untrained": untrained, "outputs": beside},
         details={"all": every, "all, untrained": others, "all, outputs": outward},
     )
-
-
-def _aligned(study: TokenStudy, view: View) -> tuple[tuple[Estimate, ...], dict[str, list[float]]]:
-    chosen, tested = (
-        moments(*(view(study, k, split) for k in study.members)) for split in (Split.SELECTION, Split.EVALUATION)
-    )
-    estimates, every, _ = aligned_pairs(study, chosen, tested)
-    return estimates, every
 
 
 @measures("shuffled map", "untrained donor", "outputs")
