@@ -110,9 +110,31 @@ def wrap_model(model: nn.Module, tokenizer: Any, name: str = "") -> LanguageMode
     """A loaded model and its tokenizer as a `LanguageModel`, in evaluation mode, without gradients of its weights.
 
     Raises:
-        SiteError: a model without recognisable blocks.
+        SiteError: a model without recognisable blocks, or with a head that does more than multiply by its weight.
     """
-    return LanguageModel(model.eval().requires_grad_(False), tokenizer, find_sites(model), name or type(model).__name__)
+    anatomy = find_sites(model)
+    _check_head(model, anatomy)
+    return LanguageModel(model.eval().requires_grad_(False), tokenizer, anatomy, name or type(model).__name__)
+
+
+@torch.no_grad()
+def _check_head(model: nn.Module, anatomy: Anatomy) -> None:
+    """Contrasts are computed with some rows of the head's weight: it must give what the head gives."""
+    head = model.get_submodule(anatomy.head)
+    assert isinstance(head, nn.Linear)
+    weight = head.weight
+    expected = f"{type(model).__name__}.{anatomy.head}: expected a head that multiplies by its weight and adds its bias"
+    if not weight.is_floating_point():
+        raise SiteError(f"{expected}, got {type(head).__name__} with a weight in {weight.dtype}")
+    if weight.is_meta:  # kept elsewhere until it is run
+        return
+    states = torch.randn(1, weight.shape[1], generator=torch.Generator().manual_seed(0)).to(weight)
+    came, wanted = head(states), nn.functional.linear(states, weight, head.bias)
+    if not torch.isfinite(wanted).all():  # no matter of structure; contrasts name it
+        return
+    tolerance = 64 * torch.finfo(weight.dtype).eps * float(wanted.abs().max())
+    if came.shape != wanted.shape or float((came - wanted).abs().max()) > tolerance:
+        raise SiteError(f"{expected}, got {type(head).__name__} that gives something else")
 
 
 def load_language_model(

@@ -25,6 +25,7 @@ from ace.model.stored_keys import tiled_cache
 from ace.tasks.prompt import Contrast
 
 STRENGTHS = (-0.75, -1.0, -1.5, -2.5)
+AFFINE = 1e-4  # of the largest logit: how far rounding takes a contrast that is affine in the strength
 LIMIT = 10.0  # of a computed strength, so that a core that hardly moves the contrast is not magnified without end
 
 
@@ -33,9 +34,10 @@ class Steering:
     """What is done at each token: a core is scaled at a site by a strength g that is chosen row by row.
 
     The state h at the last position becomes h + (g - 1) component(h). Where only linear maps follow the site, the
-    contrast is affine in g, and the g at which it is minus its clean value is computed. Elsewhere some strengths are
-    tried, and the weakest is taken at which the contrast is at least as far on the other side as it was on its own; if
-    none reaches that, the one that comes nearest.
+    contrast is affine in g, and the g at which it is minus its clean value is computed. Elsewhere, and where the
+    contrast at that g shows that something else follows after all, some strengths are tried, and the weakest is taken
+    at which the contrast is at least as far on the other side as it was on its own; if none reaches that, the one that
+    comes nearest.
 
     Attributes:
         site: where the state is edited.
@@ -158,11 +160,21 @@ def steered_logits(
     pushing = partial(_pushed_logits, language, steering.site, current[:, -1:], before, tuples)
     if steering.site.linear_tail:
         removed = steering.contrast(pushing(steering.scaled(state, torch.zeros(1, len(state)))))[0]
-        gains = steering.mirroring(clean, removed.to(clean.device))
-        return pushing(steering.scaled(state, gains[None]))[0], cache
+        removed = removed.to(clean.device)
+        gains = steering.mirroring(clean, removed)
+        mirrored = pushing(steering.scaled(state, gains[None]))[0]
+        if _is_affine(steering.contrast(mirrored).to(clean.device), clean, removed, gains, mirrored):
+            return mirrored, cache
     tried = pushing(steering.candidates(state))
     picked = steering.pick(clean, steering.contrast(tried))
     return tried[picked, torch.arange(len(state), device=picked.device)], cache
+
+
+def _is_affine(came: Tensor, clean: Tensor, removed: Tensor, gains: Tensor, logits: Tensor) -> bool:
+    """Whether contrasts (n) at strengths g (n) lie on the line through those at g = 1 and g = 0, but for rounding."""
+    share = max(4 * torch.finfo(logits.dtype).eps, AFFINE)
+    rounding = share * (1 + gains.abs()) * float(logits.abs().max())
+    return bool(((came - removed - gains * (clean - removed)).abs() <= rounding).all())
 
 
 def _tried_at_once(

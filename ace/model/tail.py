@@ -1,4 +1,4 @@
-"""What a model computes above a site: a linear head where it is exactly that, otherwise whatever the model has there."""
+"""What a model computes above a site: a linear head where it is exactly that, else whatever the model has there."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from ace.errors import InputError, SiteError
+from ace.errors import Inapplicable, InputError, SiteError
 from ace.extract import head_sensitivities
 from ace.model.sites import Site, hooked
 
 CHUNK = 256  # sequences a forward pass of the whole model
 HEAD_CHUNK = 500  # sequences that a linear head is applied to at a time
-PROBED = 4  # sequences that tell whether a tail is linear
+PROBED = 4  # sequences that tell what a tail is
+PROBED_LOGIT = 1e3  # size of the logits at which a tail that looks linear is probed: no soft cap leaves them alone
 ROWS_OF_INPUTS = 256  # sequences whose gradients stand for all
-MOST_OUTPUTS = 64  # beyond, random combinations of outputs stand for them
+MOST_OUTPUTS = 64  # beyond, outputs drawn at random stand for all
+SAME_ROWS, OTHER_ROWS = 64, 2**14  # by how many roundings two runs may differ: of the same rows, and of fewer
 
 Edit = Callable[[Tensor], Tensor]
 
@@ -25,13 +28,14 @@ def outputs_of(model: nn.Module, inputs: Tensor) -> Tensor:
     """Outputs (n, s, v) of a model on inputs (n, ...): a tensor (n, s, v) or (n, v), or an object with `logits`.
 
     Raises:
-        InputError: something else came.
+        InputError: something else came, or NaN or infinity.
     """
     came = model(inputs)
     outputs = getattr(came, "logits", came)
     if not isinstance(outputs, Tensor) or outputs.ndim not in (2, 3) or len(outputs) != len(inputs):
         shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise InputError(f"model: expected outputs (n, s, v) or (n, v) for {len(inputs)} inputs, got {shape}")
+    _check_finite("model: expected finite outputs", outputs)
     return outputs[:, None] if outputs.ndim == 2 else outputs
 
 
@@ -44,36 +48,52 @@ class Tail:
         site: where the state is read and replaced.
         head: the linear map that is all there is above the site, or None: then the model itself is run.
         places: how many positions a state has.
-        aligned: whether every position of the state has an output of its own, so that scored positions are the last.
+        output_places: how many positions an output has. Where they are as many, each output is that of the state at its
+            position, and the scored outputs have the last states; where they are not, all states count.
     """
 
     model: nn.Module
     site: Site
     head: nn.Linear | None
     places: int
-    aligned: bool
+    output_places: int
 
     def kept(self, scored: int) -> int:
-        """How many of the state's last positions count, where `scored` outputs are scored."""
-        return scored if self.aligned else self.places
+        """How many of the state's last positions count, where `scored` outputs are scored.
+
+        Raises:
+            InputError: more than the model gives.
+        """
+        if scored > self.output_places:
+            raise InputError(f"model: expected outputs at the {scored} scored positions, got {self.output_places}")
+        return scored if self.places == self.output_places else self.places
+
+    def linear_map(self, name: str) -> tuple[Tensor, Tensor]:
+        """Weight (v, d) and bias (v) of the linear head, float64.
+
+        Args:
+            name: of the model, for the message.
+
+        Raises:
+            Inapplicable: more than a linear head follows the site.
+        """
+        if self.head is None:
+            raise Inapplicable(f"{name}: more than a linear head follows {self.site}")
+        weight, bias = self.head.weight.detach().double(), self.head.bias
+        return weight, weight.new_zeros(len(weight)) if bias is None else bias.detach().double()
 
     @torch.no_grad()
     def states(self, inputs: Tensor, scored: int) -> Tensor:
         """States (n, s, d) at the positions that count, in the model's dtype.
 
         Raises:
-            InputError: NaN or infinity in the states, naming the site and the rows.
+            InputError: NaN or infinity in the states, naming the site and the rows; or as `kept`.
+            SiteError: the site's module ran more often than once a pass.
         """
-        parts: list[Tensor] = []
-        for part in inputs.split(CHUNK):
-            with hooked(self.model, self.site, lambda state: parts.append(_placed(state).detach())):
-                outputs_of(self.model, part)
-        states = torch.cat(parts)[:, -self.kept(scored) :].contiguous()
-        bad = (~torch.isfinite(states)).flatten(1).any(dim=1).nonzero().flatten()
-        if len(bad):
-            raise InputError(
-                f"{self.site}: expected finite states, got NaN or infinity in rows {bad[:5].tolist()} ({states.dtype})"
-            )
+        kept = self.kept(scored)
+        parts = [_read(self.model, self.site, part)[0][:, -kept:] for part in inputs.split(CHUNK)]
+        states = torch.cat(parts).contiguous()
+        _check_finite(f"{self.site}: expected finite states", states)
         return states
 
     @torch.no_grad()
@@ -93,8 +113,7 @@ class Tail:
     def from_states(self, inputs: Tensor, states: Tensor) -> Tensor:
         """Outputs (n, s, v) after the states at the last positions are replaced by `states` (n, s, d)."""
         if self.head is not None:
-            found: Tensor = self.head(states)
-            return found
+            return functional.linear(states.to(self.head.weight), self.head.weight, self.head.bias)
 
         def replace(state: Tensor) -> Tensor:
             placed = _placed(state)
@@ -105,31 +124,41 @@ class Tail:
             return outputs_of(self.model, inputs)
 
     def sensitivities(self, inputs: Tensor, scored: int, *, centred: bool, seed: int = 0) -> Tensor:
-        """Rows (m, d) whose Gramian is that of the gradients of all scored outputs with respect to the state.
+        """Rows (m, d) float64 with J^T J / m that of the gradients of all scored outputs with respect to the state.
 
-        Below a linear head its weight, exactly. Elsewhere one backward pass for each output v (at most 64, beyond that
-        random combinations), with random signs over positions: in expectation, products of rows summed over positions
-        are those of each output's own gradient, and where positions do not mix they are so exactly.
+        Below a linear head its weight, exactly. Elsewhere one backward pass for each output v, with random signs over
+        positions: in expectation, products of rows summed over positions are those of each output's own gradient, and
+        where positions do not mix they are so exactly. Of more than 64 outputs, 64 are drawn anew at every position.
 
         Args:
             inputs: of the extraction split; a part of them is run.
             centred: outputs are logits, defined up to a shift: their mean over classes is no output.
+
+        Raises:
+            SiteError: outputs that do not depend on the state, or in no way that has gradients.
+            InputError: NaN or infinity in the gradients.
         """
         if self.head is not None:
             weight = self.head.weight.detach()
             return head_sensitivities(weight) if centred else weight.double()
         generator = torch.Generator().manual_seed(seed)
-        states = self.states(inputs[:ROWS_OF_INPUTS], scored)
-        rows = []
-        for given, part in zip(inputs[:ROWS_OF_INPUTS].split(CHUNK), states.split(CHUNK), strict=True):
-            leaf = part.clone().requires_grad_()
-            with torch.enable_grad():
-                outputs = self.from_states(given, leaf)[:, -scored:]
-                outputs = outputs - outputs.mean(dim=-1, keepdim=True) if centred else outputs
-                for combined in _combinations(outputs, generator):
-                    (gradient,) = torch.autograd.grad(combined, leaf, retain_graph=True)
-                    rows.append(gradient.flatten(0, 1).double())
-        return torch.cat(rows)
+        run = inputs[:ROWS_OF_INPUTS]
+        leaf = self.states(run, scored).requires_grad_()
+        with torch.enable_grad():
+            outputs = self.from_states(run, leaf)[:, -scored:]
+            outputs = outputs - outputs.mean(dim=-1, keepdim=True) if centred else outputs
+            rows = torch.cat([self._gradients(sum_of_all, leaf) for sum_of_all in _combinations(outputs, generator)])
+        _check_finite(f"{self.site}: expected finite sensitivities", rows)
+        return rows.double()
+
+    def _gradients(self, scalar: Tensor, leaf: Tensor) -> Tensor:
+        """(n s, d) gradients of a scalar with respect to states (n, s, d)."""
+        gradient = None
+        if scalar.requires_grad:
+            (gradient,) = torch.autograd.grad(scalar, leaf, retain_graph=True, allow_unused=True)
+        if gradient is None:
+            raise SiteError(f"{self.site}: expected outputs with gradients with respect to the state, got none")
+        return gradient.flatten(0, 1)
 
 
 def _placed(state: Tensor) -> Tensor:
@@ -137,18 +166,43 @@ def _placed(state: Tensor) -> Tensor:
     return state[:, None] if state.ndim == 2 else state
 
 
+def _check_finite(expected: str, values: Tensor) -> None:
+    """Refuse NaN or infinity; what was expected, the first rows and the dtype are told."""
+    bad = (~torch.isfinite(values)).flatten(1).any(dim=1).nonzero().flatten()
+    if len(bad):
+        raise InputError(f"{expected}, got NaN or infinity in rows {bad[:5].tolist()} ({values.dtype})")
+
+
 def _combinations(outputs: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
-    """Scalars: each output, or random combinations of many, summed with random signs over sequences and positions."""
+    """Scalars: each output, or one of many drawn at every position, summed with random signs over all positions."""
     count, places, width = outputs.shape
-    few = width <= MOST_OUTPUTS
     for index in range(min(width, MOST_OUTPUTS)):
-        if few:
+        if width <= MOST_OUTPUTS:
             chosen = outputs[..., index]
         else:
-            mixture = torch.randn(width, generator=generator).to(outputs) * (MOST_OUTPUTS**-0.5)
-            chosen = outputs @ mixture
+            drawn = torch.randint(0, width, (count, places, 1), generator=generator)
+            chosen = outputs.gather(-1, drawn.to(outputs.device))[..., 0]
         signs = torch.randint(0, 2, (count, places), generator=generator).to(outputs) * 2 - 1
         yield (chosen * signs).sum()
+
+
+def _read(model: nn.Module, site: Site, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """State (n, t, d) at a site and outputs (n, s, v) on inputs (n, ...).
+
+    Raises:
+        SiteError: not one state (n, t, d) or (n, d) a pass.
+        InterventionError: the site's module does not run in a pass.
+    """
+    seen: list[Tensor] = []
+    # A copy: what a model adds in place above the site is none of the state.
+    with hooked(model, site, lambda state: seen.append(state.detach().clone())):
+        outputs = outputs_of(model, inputs)
+    if len(seen) != 1 or seen[0].ndim not in (2, 3) or len(seen[0]) != len(inputs):
+        raise SiteError(
+            f"{site}: expected one state ({len(inputs)}, t, d) or ({len(inputs)}, d) a pass, got"
+            f" {[tuple(state.shape) for state in seen]}"
+        )
+    return _placed(seen[0]), outputs
 
 
 @torch.no_grad()
@@ -156,35 +210,48 @@ def find_tail(model: nn.Module, site: Site, inputs: Tensor) -> Tail:
     """The tail above a site, told by running a few inputs (n, ...): nothing is taken from a module's name or order.
 
     Raises:
-        SiteError: the state at the site is no tensor (n, t, d) or (n, d), or replacing it by itself changes the outputs.
-        InputError: outputs of another shape than (n, s, v) or (n, v).
+        SiteError: the state at the site is no tensor (n, t, d) or (n, d), or another run gives other outputs: one of
+            the same inputs, or of some of them without the rest.
+        InputError: outputs of another shape than (n, s, v) or (n, v), or NaN or infinity in states or outputs.
         InterventionError: the site's module does not run in a pass.
     """
     probe = inputs[:PROBED]
-    seen: list[Tensor] = []
-    with hooked(model, site, lambda state: seen.append(state.detach())):
-        outputs = outputs_of(model, probe)
-    if len(seen) != 1 or seen[0].ndim not in (2, 3) or len(seen[0]) != len(probe):
-        raise SiteError(
-            f"{site}: expected one state (n, t, d) or (n, d) a pass, got {[tuple(state.shape) for state in seen]}"
-        )
-    state = _placed(seen[0])
-    module = model.get_submodule(site.path)
-    aligned = state.shape[1] == outputs.shape[1]
-    head = module if isinstance(module, nn.Linear) and aligned and _same(module(state), outputs) else None
-    tail = Tail(model, site, head, state.shape[1], aligned)
-    if head is None:
-        with hooked(model, site, lambda state: state.clone()):
-            again = outputs_of(model, probe)
-        if not _same(again, outputs):
+    state, outputs = _read(model, site, probe)
+    _check_finite(f"{site}: expected finite states", state)
+    for some in dict.fromkeys((len(probe), max(1, len(probe) - 1))):
+        _, again = _read(model, site, probe[:some])
+        # Fewer rows are summed in another order, which moves more than the last digits.
+        if not _same(again, outputs[:some], SAME_ROWS if some == len(probe) else OTHER_ROWS):
             raise SiteError(
-                f"{site}: expected the same outputs in two runs, got others; is the model in training mode?"
+                f"{site}: expected the same outputs of {some} sequences in two runs, got others; is the model in"
+                " training mode, or does a sequence's output depend on others?"
             )
-    return tail
+    module = model.get_submodule(site.path)
+    linear = isinstance(module, nn.Linear) and _is_all_there_is(model, site, module, probe, state, outputs)
+    head = module if isinstance(module, nn.Linear) and linear else None
+    return Tail(model, site, head, state.shape[1], outputs.shape[1])
 
 
-def _same(first: Tensor, second: Tensor) -> bool:
+def _is_all_there_is(
+    model: nn.Module, site: Site, head: nn.Linear, probe: Tensor, state: Tensor, outputs: Tensor
+) -> bool:
+    """Whether outputs are a linear module's weight times the state and its bias: on states of the model, and others.
+
+    The others are random and large, so that the logits are: something that bends them leaves small ones alone.
+    """
+    if not _same(functional.linear(state, head.weight, head.bias), outputs, SAME_ROWS):
+        return False
+    wild = torch.randn(state.shape, generator=torch.Generator().manual_seed(0)).to(state)
+    largest = float(functional.linear(wild, head.weight).abs().max())
+    wild = wild * (PROBED_LOGIT / largest) if largest > 0 else wild
+    with hooked(model, site, lambda given: wild.reshape(given.shape)):
+        bent = outputs_of(model, probe)
+    return _same(functional.linear(wild, head.weight, head.bias), bent, SAME_ROWS)
+
+
+def _same(first: Tensor, second: Tensor, tolerance: float) -> bool:
+    """Whether finite outputs agree to so many times the rounding of the largest."""
     if first.shape != second.shape:
         return False
     size = float(second.abs().max()) if second.numel() else 0.0
-    return float((first - second).abs().max()) <= 64 * torch.finfo(second.dtype).eps * size
+    return float((first - second).abs().max()) <= tolerance * torch.finfo(second.dtype).eps * size

@@ -35,11 +35,14 @@ def _edited_logits(study: TokenStudy, index: int, kind: str, mode: str) -> Itera
     """Logits (g, v, n) under keep or remove of each of g random bases about the mean, and targets (n), float32.
 
     One product a group: a base and the head make one map of the states, and samples lie last, side by side in memory.
+
+    Raises:
+        Inapplicable: more than a linear head follows the site.
     """
     check_choice("mode", mode, ("keep", "remove"))
     core = study.core(index)
     weight, bias = (x.float() for x in study.head(index))
-    states = study.states(index, Split.EVALUATION)[:SEQUENCES].flatten(0, 1)
+    states = study.states(index, Split.EVALUATION)[:SEQUENCES].flatten(0, 1).float()
     targets = torch.from_numpy(study.batch(Split.EVALUATION).targets[:SEQUENCES]).flatten()
     mean = core.mean.float()
     shifted = (states - mean).T.contiguous()  # (d, n)

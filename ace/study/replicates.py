@@ -32,6 +32,9 @@ def resampled_cores(
 
     Gramians square the condition number; that is of no account in replicates, and turns all draws into products.
     """
+    if len(sensitivities) > sensitivities.shape[1]:  # a triangle has the same Gramian J^T J / m, with far fewer rows
+        triangle = torch.linalg.qr(sensitivities, mode="r").R
+        sensitivities = triangle * (len(triangle) / len(sensitivities)) ** 0.5
     blocks = [part.flatten(0, 1) for part in states.tensor_split(min(BLOCKS, len(states)))]
     rows = torch.tensor([float(len(block)) for block in blocks], dtype=torch.float64)
     sums = torch.stack([block.sum(dim=0) for block in blocks])

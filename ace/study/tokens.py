@@ -173,11 +173,7 @@ class TokenStudy:
         Raises:
             Inapplicable: more than a linear head follows the site.
         """
-        head = self.tail(index).head
-        if head is None:
-            raise Inapplicable(f"model {index}: more than a linear head follows {self.sites[index]}")
-        bias = head.bias if head.bias is not None else torch.zeros(head.out_features)
-        return head.weight.detach().double(), bias.detach().double()
+        return self.tail(index).linear_map(f"model {index}")
 
     def performance(self, index: int, edit: Edit | None = None) -> tuple[Array, Array]:
         """Hits and cross-entropy in nats (n, s) on the evaluation split, after an edit of the states (n, s, d)."""

@@ -14,6 +14,9 @@ def transplants(donors: TokenStudy, hosts: TokenStudy, *, shuffled: bool = False
     """Accuracy of each host on each other donor's core coordinates, minus its own, on the evaluation split.
 
     Affine maps are fitted on the selection split; `shuffled` pairs the donor's rows with others of the host's.
+
+    Raises:
+        Inapplicable: more than a linear head follows a host's site.
     """
     found = []
     for host in range(len(hosts)):

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from ace.compare import overlap, overlap_null, weight_cosine
-from ace.core import Core
 from ace.families.core.alignment import aligned_pairs
 from ace.families.core.transplant import transplants
 from ace.moments import moments
@@ -52,7 +51,7 @@ def divergence(subject: TokenSubject) -> Measurement:
 
     def same(index: int) -> Estimate:
         # The core of the same model from other data: what an overlap of "the same subspace" looks like.
-        return exact(str(index), overlap(study.core(index).basis, _elsewhere(study, index).basis))
+        return exact(str(index), overlap(study.core(index).basis, study.core_of(index, Split.SELECTION).basis))
 
     return Measurement(
         _overlaps(study),
@@ -90,12 +89,6 @@ def _overlaps(study: TokenStudy) -> tuple[Estimate, ...]:
         value = overlap(study.core(i).basis, study.core(j).basis)
         found.append(Estimate(f"{i}-{j}", value, replicates=drawn.numpy()))
     return tuple(found)
-
-
-def _elsewhere(study: TokenStudy, index: int) -> Core:
-    states = study.states(index, Split.SELECTION).flatten(0, 1)
-    weight, _ = study.head(index)
-    return study.extractor(states, weight - weight.mean(dim=0), rank=study.rank)
 
 
 def _aligned(study: TokenStudy) -> tuple[tuple[Estimate, ...], dict[str, list[float]]]:

@@ -14,6 +14,7 @@ from ace.extract import Extractor, extract_core, head_sensitivities
 from ace.linalg import random_frames
 from ace.model.intervene import RankScan, rank_scan
 from ace.model.sites import find_sites, hooked
+from ace.model.tail import find_tail
 from ace.rank import Full, RankChoice, necessary_rank, sufficient_rank
 from ace.study.memory import remembered
 from ace.study.run_history import RunHistory
@@ -79,10 +80,13 @@ def scan_checkpoint(
     by a core that saw it. The model runs once, on the last position alone.
 
     Args:
-        seed: chooses the random subspaces.
+        seed: the model's number, which chooses the random subspaces.
+
+    Raises:
+        Inapplicable: more than a linear head follows the site.
     """
     batches, parts = held_out_states(model, task)
-    weight, bias = model.head.weight.detach(), model.head.bias.detach()
+    weight, bias = linear_head(model, batches[0], f"model {seed}")
     sensitivities = head_sensitivities(weight)
     scans: dict[str, list[RankScan]] = {"core": [], "random": []}
     for place, part in enumerate(parts):
@@ -111,6 +115,15 @@ def held_out_states(model: SmallTransformer, task: ModularAddition) -> tuple[lis
     batches = [task.draw(split, task.size(split)) for split in HELD_OUT]
     states = last_states(model, torch.from_numpy(np.concatenate([batch.inputs for batch in batches])))
     return batches, states.split([len(batch.inputs) for batch in batches])
+
+
+def linear_head(model: SmallTransformer, batch: Batch, name: str) -> tuple[Tensor, Tensor]:
+    """Weight (v, d) and bias (v), float64, of a model's head, where a run on a batch shows that nothing follows it.
+
+    Raises:
+        Inapplicable: more than a linear head follows the site, with the model's name.
+    """
+    return find_tail(model, find_sites(model).site(-1), torch.from_numpy(batch.inputs)).linear_map(name)
 
 
 @torch.no_grad()
