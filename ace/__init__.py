@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ace.stats import Estimate
     from ace.study.claim import Bound, Claim
     from ace.study.measurement import Measurement, measures
-    from ace.study.prompts import PromptStudies
+    from ace.study.prompt_seeds import PromptStudies
     from ace.study.subject import LazySubject, Subject
     from ace.study.tokens import TokenStudy
     from ace.suite.parametrize import parametrize_with_claims
@@ -101,7 +101,7 @@ _HOMES = {
     "stats": ("Estimate",),
     "study.claim": ("Bound", "Claim"),
     "study.measurement": ("Measurement", "measures"),
-    "study.prompts": ("PromptStudies",),
+    "study.prompt_seeds": ("PromptStudies",),
     "study.subject": ("LazySubject", "Subject"),
     "study.tokens": ("TokenStudy",),
     "suite.parametrize": ("parametrize_with_claims",),

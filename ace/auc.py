@@ -69,7 +69,7 @@ def discriminate(
         right = np.where(positive, row > 0, row < 0).astype(np.float64)
         accuracies.append(right.mean())
         accuracy_draws.append((counts @ (member.T @ right)) / (counts @ member.sum(axis=0)))
-    return Discrimination(*(np.array(found) for found in (aucs, accuracies, auc_draws, accuracy_draws)))
+    return Discrimination(*(np.array(part) for part in (aucs, accuracies, auc_draws, accuracy_draws)))
 
 
 def _counts(member: Array, positive: Bools, negative: Bools, resamples: int, rng: np.random.Generator) -> Array:

@@ -124,10 +124,10 @@ def consensus(views: Sequence[Tensor]) -> Consensus:
         raise InputError(f"views: expected equal numbers of rows, got {[len(m) for m in matrices]}")
     means, readers = [], []
     for matrix in matrices:
-        found = row_factor(matrix, centred=True)
-        _, sizes, axes = torch.linalg.svd(found.factor, full_matrices=False)
+        factor = row_factor(matrix, centred=True)
+        _, sizes, axes = torch.linalg.svd(factor.factor, full_matrices=False)
         kept = sizes > len(sizes) * EPS * sizes[0] * 1e2
-        means.append(found.mean)
+        means.append(factor.mean)
         readers.append((axes[kept] / sizes[kept, None]).T)  # (d, k): whitens the centred view
 
     def joined(parts: tuple[Tensor, ...]) -> Tensor:

@@ -219,6 +219,7 @@ class Core:
         """Write the core to one safetensors file, whole or not at all: its arrays, and the rest as JSON beside them.
 
         Raises:
+            InputError: what `load` would refuse: arrays that make no core, or provenance of another type.
             ArtifactError: the file cannot be written.
         """
         arrays = {name: getattr(self, name) for name in ARRAYS} | ({"sigma": self.sigma} if self.balanced else {})
@@ -271,7 +272,7 @@ def _point(mean: Tensor | ArrayLike | None, states: Tensor | None, width: int) -
         point = as_finite("mean", mean)
         if tuple(point.shape) != (width,):
             raise InputError(f"mean: expected shape ({width},), got {tuple(point.shape)}")
-        return point
+        return point.clone()  # what the caller writes to later is no part of the core
     if states is None:
         raise InputError("mean: expected a point (d), or states (n, d) to take it from, got neither")
     return states.mean(dim=0)

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from ace.core_arrays import ARRAYS, array_fault, dual_fault
 from ace.errors import ArtifactError, InputError
-from ace.rank import RankChoice
 from ace.files import write_atomic
+from ace.rank import RankChoice
 
 SCHEMA = 1
 ENTRY = "ace.core"

@@ -61,11 +61,11 @@ class Match:
     """An optimal one-to-one matching of two spectra.
 
     Attributes:
-        found, wanted: (r) matched eigenvalues, entry by entry.
+        fitted, wanted: (r) matched eigenvalues, entry by entry.
         distances: (r) their distances in the complex plane.
     """
 
-    found: Complex
+    fitted: Complex
     wanted: Complex
     distances: Array
 
@@ -75,7 +75,7 @@ class Match:
         return float(self.distances.max())
 
 
-def match_spectra(found: Complex, wanted: Complex) -> Match:
+def match_spectra(fitted: Complex, wanted: Complex) -> Match:
     """Match two spectra of equal size so that the largest distance is smallest (bottleneck), ties by total distance.
 
     The optimal matching distance of two spectra (Bhatia, Matrix Analysis, chapter VI). The bottleneck is found over the
@@ -84,11 +84,11 @@ def match_spectra(found: Complex, wanted: Complex) -> Match:
     Raises:
         InputError: different or zero sizes, or NaN or infinity.
     """
-    left, right = np.asarray(found, dtype=np.complex128), np.asarray(wanted, dtype=np.complex128)
+    left, right = np.asarray(fitted, dtype=np.complex128), np.asarray(wanted, dtype=np.complex128)
     if left.ndim != 1 or left.shape != right.shape or left.size == 0:
-        raise InputError(f"found: expected two spectra of equal size, got shapes {left.shape} and {right.shape}")
+        raise InputError(f"fitted: expected two spectra of equal size, got shapes {left.shape} and {right.shape}")
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
-        raise InputError("found: expected finite eigenvalues")
+        raise InputError("fitted: expected finite eigenvalues")
     cost = np.abs(left[:, None] - right[None])
     levels = np.unique(cost)
     low, high = 0, len(levels) - 1

@@ -54,9 +54,9 @@ def moments(*views: Array) -> Moments:
 
 def covariance(moment: Array, first: slice, second: slice) -> Array:
     """(k, l) covariance of two views from a moment (p, p); 0 where it is below the rounding of the moments."""
-    found = moment[first, second] - np.outer(moment[first, 0], moment[0, second])
+    centred = moment[first, second] - np.outer(moment[first, 0], moment[0, second])
     size = np.sqrt(np.diag(moment))
-    return np.where(np.abs(found) > 64 * EPS * np.outer(size[first], size[second]), found, 0.0)
+    return np.where(np.abs(centred) > 64 * EPS * np.outer(size[first], size[second]), centred, 0.0)
 
 
 def regression(moment: Array, source: slice, target: slice) -> tuple[Array, Array]:

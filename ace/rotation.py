@@ -37,12 +37,12 @@ def resampled_means(values: Array, classes: Ints, count: int, draws: int, rng: n
         InputError: as `class_means`, or no draws.
     """
     sizes = _class_sizes(values, classes, count)
-    found = np.empty((check_count("draws", draws), count, values.shape[1]))
+    means = np.empty((check_count("draws", draws), count, values.shape[1]))
     for c in range(count):
         size = int(sizes[c])
         weights = rng.multinomial(size, np.full(size, 1 / size), draws) / size
-        found[:, c] = weights @ values[classes == c]
-    return found
+        means[:, c] = weights @ values[classes == c]
+    return means
 
 
 def _class_sizes(values: Array, classes: Ints, count: int) -> Array:
@@ -99,12 +99,12 @@ def held_out_eigenvalues(means: Array, rank: int) -> Complex:
     leading = _check_means(means, rank)
     before, after = leading, np.roll(leading, -1, axis=-2)
     fold = np.arange(leading.shape[-2]) % FOLDS
-    found = []
+    eigenvalues = []
     for k in range(FOLDS):
         source, target = before[..., fold != k, :], after[..., fold != k, :]
         matrix = _fit(source - source.mean(axis=-2, keepdims=True), target - target.mean(axis=-2, keepdims=True))
-        found.append(np.linalg.eigvals(matrix).astype(np.complex128))
-    return np.stack(found, axis=-2)
+        eigenvalues.append(np.linalg.eigvals(matrix).astype(np.complex128))
+    return np.stack(eigenvalues, axis=-2)
 
 
 def _fit(source: Array, target: Array) -> Array:

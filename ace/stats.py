@@ -69,8 +69,8 @@ def proportion(label: str, hits: int, trials: int) -> Estimate:
     test = stats.binomtest(hits, trials)
 
     def limits(confidence: float) -> tuple[float, float]:
-        found = test.proportion_ci(confidence, method="exact")
-        return float(found.low), float(found.high)
+        ends = test.proportion_ci(confidence, method="exact")
+        return float(ends.low), float(ends.high)
 
     return Estimate(label, hits / trials, limits=limits, count=trials)
 
@@ -117,9 +117,9 @@ def resample_counts(size: int, resamples: int, seed: int) -> Ints:
 
     Draws cost more than most statistics of them, and serve them all.
     """
-    found = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), resamples)
-    found.flags.writeable = False
-    return found
+    counts = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), resamples)
+    counts.flags.writeable = False
+    return counts
 
 
 def bootstrap_mean(label: str, clusters: Array) -> Estimate:
@@ -169,12 +169,12 @@ def holm_intervals(
     if not estimates:
         raise InputError("estimates: expected at least one, got none")
     order = sorted(range(len(estimates)), key=lambda i: -margin(estimates[i].value))
-    found: dict[int, Holm] = {}
+    placed: dict[int, Holm] = {}
     for place, index in enumerate(order):
         level = 1 - (1 - confidence) / (len(estimates) - place)
         low, high = estimates[index].interval(level)
-        found[index] = Holm(estimates[index].label, estimates[index].value, low, high, level)
-    return tuple(found[i] for i in range(len(estimates)))
+        placed[index] = Holm(estimates[index].label, estimates[index].value, low, high, level)
+    return tuple(placed[i] for i in range(len(estimates)))
 
 
 def quantile(values: Array, level: float) -> float:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ace.suite.test_claims import pytest_generate_tests, test_claim
+from ace.suite.test_claims import test_claim
 
-__all__ = ["pytest_generate_tests", "test_claim"]
+__all__ = ["test_claim"]
 
 pytestmark = pytest.mark.claim

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -25,14 +25,6 @@ class Fixtures(Protocol):
     @property
     def extractor(self) -> Extractor:
         """The extraction function that cores come from."""
-        ...
-
-    def names(self) -> Sequence[str]:
-        """The recipes there are."""
-        ...
-
-    def scales(self, recipe: str) -> Sequence[str]:
-        """The scales that a recipe serves: compact, paper, or both."""
         ...
 
     def ensemble(self, recipe: str) -> TrainedEnsemble:
@@ -73,10 +65,10 @@ class Family:
 @cache
 def _read(folders: tuple[str, ...]) -> tuple[Family, ...]:
     families = []
-    for found in sorted(pkgutil.iter_modules(folders), key=lambda module: module.name):
-        if not found.ispkg:
+    for folder in sorted(pkgutil.iter_modules(folders), key=lambda module: module.name):
+        if not folder.ispkg:
             continue
-        module = import_module(f"ace.families.{found.name}")
+        module = import_module(f"ace.families.{folder.name}")
         family = getattr(module, "FAMILY", None)
         if not isinstance(family, Family):
             raise ClaimError(f"{module.__name__}: expected a record FAMILY, got {type(family).__name__}")
@@ -96,9 +88,9 @@ def families() -> tuple[Family, ...]:
 
 
 @cache
-def _registry(found: tuple[Family, ...]) -> Mapping[str, Claim]:
+def _registry(known: tuple[Family, ...]) -> Mapping[str, Claim]:
     claims: dict[str, Claim] = {}
-    for family in found:
+    for family in known:
         for claim in family.claims:
             if claim.id in claims:
                 raise ClaimError(f"{family.name}: expected new ids, got {claim.id!r}, which another family has")

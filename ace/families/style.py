@@ -1,4 +1,8 @@
-"""What figures share: colours, and the small drawings that more than one of them needs."""
+"""What the figures of families share: colours, and the small drawings that more than one of them needs.
+
+It lies here because the figure modules of the family folders draw with it; `ace.report` takes the settings `STYLE` from
+it and knows nothing else of how a family is drawn.
+"""
 
 from __future__ import annotations
 

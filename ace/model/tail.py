@@ -79,8 +79,8 @@ class Tail:
         """
         if self.head is None:
             raise Inapplicable(f"{name}: more than a linear head follows {self.site}")
-        weight, bias = self.head.weight.detach().double(), self.head.bias
-        return weight, weight.new_zeros(len(weight)) if bias is None else bias.detach().double()
+        weight, bias = self.head.weight.detach().cpu().double(), self.head.bias
+        return weight, weight.new_zeros(len(weight)) if bias is None else bias.detach().cpu().double()
 
     @torch.no_grad()
     def states(self, inputs: Tensor, scored: int) -> Tensor:

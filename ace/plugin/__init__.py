@@ -22,9 +22,8 @@ from ace.plugin.hooks import (
 )
 from ace.plugin.options import Options
 from ace.plugin.session import SESSION, options, refuse
-from ace.plugin.subjects import pytest_runtest_teardown, subjects_of_run
+from ace.plugin.subjects import pytest_generate_tests, pytest_runtest_teardown, subjects_of_run
 from ace.plugin.workers import (
-    group_items,
     pytest_configure_node,
     pytest_testnodedown,
     pytest_xdist_make_scheduler,
@@ -36,13 +35,13 @@ __all__ = [
     "ace_claim",
     "ace_extractor",
     "ace_settle",
-    "group_items",
     "options",
     "pytest_addoption",
     "pytest_collection_finish",
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_configure_node",
+    "pytest_generate_tests",
     "pytest_load_initial_conftests",
     "pytest_report_collectionfinish",
     "pytest_report_header",

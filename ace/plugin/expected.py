@@ -11,6 +11,7 @@ import pytest
 
 REQUIRED = {"claim", "subject", "verdicts", "reason"}
 KNOWN = REQUIRED | {"figures"}
+IN_TEST_FILE = "expected in the test file"
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,14 @@ def _expectations(entry: Mapping[str, Any]) -> Iterator[Expectation]:
         raise ValueError(f"expected a subject or a list of them, got {entry['subject']!r}")
     for subject in subjects:
         yield Expectation(claim, subject, tuple(verdicts), reason)
+
+
+def in_test_file(node: pytest.Item, claim: str, subject: str) -> Expectation | None:
+    """The verdicts that a test's own mark documents for its claim, `ace_claim(id, expected=...)`, or None."""
+    mark = node.get_closest_marker("ace_claim")
+    given = mark.kwargs.get("expected") if mark is not None and mark.args[:1] == (claim,) else None
+    verdicts = (given,) if isinstance(given, str) else tuple(given or ())
+    return Expectation(claim, subject, verdicts, IN_TEST_FILE) if verdicts else None
 
 
 def unknown_claims(expectations: Iterable[Expectation]) -> list[str]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import pytest
 
-from ace.plugin.expected import find
 from ace.plugin.session import Session
 from ace.report.record import Comparison, compare, document, write_document
 
@@ -29,7 +28,7 @@ def _write(session: Session) -> None:
             if path is not None and name == "report":
                 from ace.report.folder import write_report
 
-                write_report(path, found, documented(session))
+                write_report(path, found)
             elif path is not None:
                 write_document(path, found)
         except Exception as error:  # whatever a disk or a figure comes to must not cost the table
@@ -43,16 +42,6 @@ def comparison(session: Session) -> Comparison | None:
     return compare({"results": session.gatherer.results}, session.baseline)
 
 
-def documented(session: Session) -> dict[tuple[str, str], str]:
-    """(claim, subject) -> reason, of the verdicts that came as documented."""
-    reasons = {}
-    for result in session.gatherer.results:
-        expectation = find(session.expectations, result["claim"], result["subject"])
-        if expectation is not None and result["verdict"] in expectation.verdicts:
-            reasons[result["claim"], result["subject"]] = expectation.reason
-    return reasons
-
-
 def summarise(session: Session, terminal: pytest.TerminalReporter) -> None:
     """The verdict table, what differs from the baseline, and what could not be written."""
     results = session.gatherer.results
@@ -60,17 +49,16 @@ def summarise(session: Session, terminal: pytest.TerminalReporter) -> None:
         from ace.report.table import terminal as table
 
         terminal.section("verdicts")
-        for line in table(results, documented(session)):
+        for line in table(results):
             terminal.write_line(line)
     compared = comparison(session)
     if compared:
         terminal.section("compared with the baseline")
+        if not compared.common:
+            text = "ERROR: nothing to compare: no claim was measured on the same subject in both"
+            terminal.write_line(text, red=True)
         for line in _differences(compared):
             terminal.write_line(line)
-        if not compared.common:
-            terminal.write_line(
-                "ERROR: nothing to compare: no claim was measured on the same subject in both", red=True
-            )
     for text in session.unwritten:
         terminal.write_line(f"ERROR: {text}", red=True)
 

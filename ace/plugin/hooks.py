@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ace.plugin.expected import unknown_claims
-from ace.plugin.invocation import refuse_mistaken_paths
-from ace.plugin.options import Options, add_options
+from ace.plugin.options import OPTIONS, add_options
 from ace.plugin.outcome import forget, record, settle
 from ace.plugin.session import SESSION, is_ours, load_function, load_functions, open_session, options, refuse
-from ace.plugin.workers import group_items, worker_session
+from ace.plugin.settings import find_settings, settings
+from ace.plugin.workers import worker_session, write_groups
 
 if TYPE_CHECKING:
     from ace.extract import Extractor
     from ace.verify import Verdict
 
+MARKER = (
+    "ace_claim(id): a test of the registered claim `id`, run once for each subject; the keyword `expected` names"
+    " verdicts that are known for it"
+)
 FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
@@ -29,13 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
-    """See that pytest reads the project's settings, before it imports anything on their account."""
-    refuse_mistaken_paths(early_config, parser, args)
+    """Find the project's settings where a path on the command line hides them from pytest."""
+    find_settings(early_config, parser, args, [option.flag for option in OPTIONS if option.kind != "switch"])
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and read and check what was asked for before anything is measured."""
-    config.addinivalue_line("markers", "ace_claim(id): a test of the registered claim `id`, run once for each subject")
+    config.addinivalue_line("markers", MARKER)
     session = worker_session(config) if hasattr(config, "workerinput") else open_session(config)
     config.stash[SESSION] = session
     config.pluginmanager.register(session.gatherer, "ace-gatherer")
@@ -43,12 +48,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """What was asked for, where something was."""
-    return _header(options(config)) if _asked(config) else []
+    return _header(config) if _asked(config) else []
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
     """The same, where claims turned up unasked."""
-    return _header(options(config)) if not _asked(config) and any(map(is_ours, items)) else []
+    return _header(config) if not _asked(config) and any(map(is_ours, items)) else []
 
 
 def _asked(config: pytest.Config) -> bool:
@@ -56,28 +61,33 @@ def _asked(config: pytest.Config) -> bool:
     return any(not name.startswith("ACE_") for name in options(config).given.values())
 
 
-def _header(chosen: Options) -> list[str]:
+def _header(config: pytest.Config) -> list[str]:
     from importlib.metadata import version
 
-    targets = [*(f"model {model}" for model in chosen.models), *(f"subject {subject}" for subject in chosen.subjects)]
+    chosen, note = options(config), settings(config).note
+    named = zip_longest(
+        (f"model {model}" for model in chosen.models), (f" as {name}" for name in chosen.names), fillvalue=""
+    )
+    targets = [*map("".join, named), *(f"subject {subject}" for subject in chosen.subjects)]
     if chosen.models:
         targets.append(f"task {chosen.task or 'agreement'}")
     scale = f"scale {chosen.scale or 'compact and paper'}"
     weights = f"weights {'trained anew' if chosen.retrain else 'stored'}"
     rest = f"device {chosen.device or 'cpu'}, extractor {chosen.extractor or 'ace.extract:extract_core'}"
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "scipy"))
-    return [f"ace: {', '.join(targets) or scale}, {weights}, {rest}", f"ace: {versions}"]
+    return [
+        f"ace: {', '.join(targets) or scale}, {weights}, {rest}",
+        f"ace: {versions}",
+        *([f"ace: {note}"] if note else []),
+    ]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Group tests by subject for xdist."""
+    """End a run that was refused while its tests were made."""
     session = config.stash[SESSION]
     if session.refused:  # while tests were made: pytest takes that for an error of one module
         _stop(config, session.refused)
-    ours = [item for item in items if item.get_closest_marker("ace_claim")]
-    if config.getoption("loadgroup", False):
-        group_items(ours)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -95,6 +105,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         load_functions(state.options, explicit=False)
     except pytest.UsageError as error:
         _stop(session.config, str(error))
+    write_groups(session.config, session.items)
 
 
 def _stop(config: pytest.Config, text: str) -> None:
@@ -130,12 +141,15 @@ def ace_settle(request: pytest.FixtureRequest) -> Callable[[Verdict], None]:
     expectations = request.config.stash[SESSION].expectations
 
     def settled(verdict: Verdict) -> None:
-        from ace.plugin.expected import find
+        from ace.plugin.expected import find, in_test_file
         from ace.report.record import result
 
-        plain = result(verdict)
+        about = (verdict.claim.id, verdict.subject)
+        expectation = in_test_file(request.node, *about) or find(expectations, *about)
+        as_documented = expectation.reason if expectation and verdict.status.value in expectation.verdicts else ""
+        plain = result(verdict, as_documented)
         record(request.node, plain)
-        settle(plain, find(expectations, plain["claim"], plain["subject"]))
+        settle(plain, expectation)
 
     return settled
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from ace.plugin.settings import add_settings, settings
+
 SCALES = ("compact", "paper")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 FUNCTION = "package.module:function"
@@ -80,6 +82,13 @@ OPTIONS = (
         "list",
     ),
     Option(
+        "name",
+        "names",
+        "what results and baselines call the model, in place of its full path; given once for each --ace-model",
+        "NAME",
+        "list",
+    ),
+    Option(
         "subject",
         "subjects",
         "verify the subjects that this function makes; may be given several times",
@@ -94,7 +103,7 @@ OPTIONS = (
     Option("retrain", "retrain", "train the fixtures anew instead of loading stored weights", kind="switch"),
     Option("seed", "seed_text", "base seed of what --ace-retrain trains; the recipes' own by default", "N"),
     Option("device", "device", "device that fixtures train on and a model runs on: cpu (default) or cuda", "DEVICE"),
-    Option("cache", "cache", "folder for weights trained here; .ace_cache in the repository by default", "DIR", "path"),
+    Option("cache", "cache", "folder for weights trained here; ~/.cache/ace-invariants by default", "DIR", "path"),
     Option(
         "extractor",
         "extractor",
@@ -114,10 +123,7 @@ OPTIONS = (
     ),
     Option("expected", "expected", "documented verdicts other than HOLDS, applied strictly", "FILE", "path"),
 )
-SETTINGS = {  # of the ini file
-    "ace_expected": ("expected", "file of documented verdicts, relative to the ini file"),
-    "ace_fixtures": ("fixtures", "folder of the project's recipes and weights, relative to the ini file"),
-}
+SETTINGS = {"ace_expected": "expected", "ace_fixtures": "fixtures"}  # of the ini file, and their attributes
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -125,8 +131,7 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("ace", "verification of algorithmic cores")
     for option in OPTIONS:
         group.addoption(option.flag, help=f"{option.text} [{option.variable}]", **option.settings())
-    for name, (_, text) in SETTINGS.items():
-        parser.addini(name, text, default="")
+    add_settings(parser)
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,7 @@ class Options:
 
     Attributes:
         models: hub names or folders, as given.
+        names: what results call the models, one for each of them, or none.
         subjects: functions that make subjects, as "package.module:function".
         seed_text: the base seed of what is trained anew, as given; see `seed`.
         fixtures: the project's folder of recipes and weights, from its ini file.
@@ -151,6 +157,7 @@ class Options:
     """
 
     models: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
     revision: str | None = None
     dtype: str | None = None
@@ -209,10 +216,10 @@ def read_options(config: pytest.Config) -> Options:
             path = option.kind == "path"
             values[option.attribute] = Path(config.invocation_params.dir, value).absolute() if path else value
             given[option.attribute] = source
-    base = config.inipath.parent if config.inipath else config.rootpath
-    for name, (attribute, _) in SETTINGS.items():
-        if config.getini(name) and attribute not in given:
-            values[attribute], given[attribute] = Path(base, config.getini(name)).absolute(), name
+    project = settings(config)
+    for name, attribute in SETTINGS.items():
+        if project.values[name] and attribute not in given:
+            values[attribute], given[attribute] = Path(project.folder, project.values[name]).absolute(), name
     return Options(**values, selection=_selection(config), given=given)
 
 
@@ -246,9 +253,12 @@ def _wrong_values(options: Options) -> Iterator[tuple[str, str]]:
 
 
 def _wrong_combinations(options: Options) -> Iterator[tuple[str, str]]:
-    for name in ("revision", "dtype", "tokenizer", "task"):
+    for name in ("names", "revision", "dtype", "tokenizer", "task"):
         if name in options.given and not options.models:
             yield name, "expected with --ace-model and only there"
+    counts = {len(options.models), len(options.names), len(set(options.names))}
+    if options.names and options.models and len(counts) > 1:
+        yield "names", f"expected {len(options.models)} different names, one for each model, got {list(options.names)}"
     if options.seed_text is not None and not options.retrain:
         yield "seed_text", "expected with --ace-retrain and only there"
 

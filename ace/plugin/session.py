@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -29,7 +33,7 @@ class Session:
         started: when the run began; one worker's retraining since then serves all.
         deferred: what is wrong with the environment or the ini file. It stops a run only where there is something of
             this plugin to run, for they may be meant for others.
-        grouped: whether tests of one subject stay on one worker.
+        groups: folder for the groups of tests that stay on one worker, where there are subjects to share out.
         refused: why a test or a fixture ended the run.
         unwritten: what could not be written at the end, and why.
         subjects: what is verified; None until the first test is made.
@@ -40,7 +44,7 @@ class Session:
     expectations: tuple[Expectation, ...] = ()
     baseline: Mapping[str, Any] | None = None
     deferred: str = ""
-    grouped: bool = False
+    groups: Path | None = None
     refused: str = ""
     gatherer: Gatherer = field(default_factory=Gatherer)
     unwritten: list[str] = field(default_factory=list)
@@ -77,8 +81,11 @@ def open_session(config: pytest.Config) -> Session:
                 if chosen.explicit(name):
                     raise
                 session.deferred = session.deferred or str(error)
-    dealt = getattr(config.option, "dist", "no") == "load"  # pytest-xdist's default
-    session.grouped = dealt and bool(chosen.models or chosen.subjects or chosen.fixtures)
+    dealt_singly = getattr(config.option, "dist", "no") in ("load", "loadgroup")  # "load" is pytest-xdist's default
+    if dealt_singly and (chosen.models or chosen.subjects or chosen.fixtures):
+        folder = tempfile.TemporaryDirectory(prefix="ace-groups-")
+        config.add_cleanup(folder.cleanup)
+        session.groups = Path(folder.name)
     return session
 
 
@@ -115,20 +122,29 @@ def load_functions(chosen: Options, *, explicit: bool) -> None:
                 load_function(function, chosen.given[attribute])
 
 
+def see_working_folder() -> None:
+    """Let functions that options name be of modules in the folder that pytest runs in, as `python -m pytest` does."""
+    folder = os.getcwd()
+    if folder not in sys.path and "" not in sys.path:
+        sys.path.insert(0, folder)
+
+
 def load_function(name: str, option: str) -> Any:
-    """Function from "package.module:function".
+    """Function from "package.module:function"; the module may lie in the folder that pytest runs in.
 
     Args:
         option: the option that names it, for the message.
 
     Raises:
-        pytest.UsageError: no such module or function.
+        pytest.UsageError: no such module or function, or a module that cannot be imported.
     """
+    see_working_folder()
     module, _, attribute = name.partition(":")
     try:
         function = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise pytest.UsageError(f"{option}: expected {FUNCTION}, got {name!r}: {error}") from error
+    except Exception as error:  # of a module of the user's own
+        kind = "" if isinstance(error, ImportError | AttributeError | ValueError) else f"{type(error).__name__}: "
+        raise pytest.UsageError(f"{option}: expected {FUNCTION}, got {name!r}: {kind}{error}") from error
     if not callable(function):
         raise pytest.UsageError(f"{option}: expected a function, got {type(function).__name__}")
     return function

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ace.plugin.options import Options
-from ace.plugin.session import SESSION, load_function, refuse
+from ace.plugin.session import SESSION, load_function, refuse, see_working_folder
 
 if TYPE_CHECKING:
     from ace.study.subject import LazySubject
@@ -31,7 +31,7 @@ def _make(config: pytest.Config, chosen: Options) -> tuple[LazySubject, ...]:
 
     extractor = chosen.extractor
     asked = Asked(
-        models=[_source(chosen, name) for name in chosen.models],
+        models=_sources(chosen),
         factories=chosen.subjects,
         fixtures=chosen.fixtures,
         scale=chosen.scale,
@@ -45,6 +45,12 @@ def _make(config: pytest.Config, chosen: Options) -> tuple[LazySubject, ...]:
         extractor=checked(load_function(extractor, chosen.given["extractor"])) if extractor else extract_core,
         rerun=lambda subject: chosen.rerun("{claim}", subject),
     )
+    if asked.models:  # all have the same prompts: a file that cannot be read is told before a model is loaded
+        try:
+            asked.models[0].prompts()
+        except AceError as error:
+            refuse(config, f"{chosen.given.get('task', '--ace-task')}: {error}")
+    see_working_folder()  # a worker process has loaded no function yet
     try:
         subjects = asked_subjects(asked)
     except AceError as error:
@@ -52,12 +58,22 @@ def _make(config: pytest.Config, chosen: Options) -> tuple[LazySubject, ...]:
     return tuple(_refusing(config, one) for one in subjects) if chosen.models else subjects
 
 
-def _source(chosen: Options, name: str) -> ModelSource:
+def _sources(chosen: Options) -> list[ModelSource]:
     from ace.zoo.named import ModelSource
 
-    return ModelSource(
-        name, chosen.revision, chosen.dtype or "auto", chosen.device, chosen.tokenizer, chosen.task or "agreement"
-    )
+    labels = chosen.names or ("",) * len(chosen.models)
+    return [  # as many labels as models, or the run is refused
+        ModelSource(
+            name,
+            chosen.revision,
+            chosen.dtype or "auto",
+            chosen.device,
+            chosen.tokenizer,
+            chosen.task or "agreement",
+            label,
+        )
+        for name, label in zip(chosen.models, labels, strict=False)
+    ]
 
 
 def _refusing(config: pytest.Config, subject: LazySubject) -> LazySubject:
@@ -83,6 +99,27 @@ def _uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
     return capture.global_and_fixture_disabled() if capture else nullcontext()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test of `ace_claim` and `ace_subject` that has no parameters of its own gets those of the run."""
+    own = {name for mark in metafunc.definition.iter_markers("parametrize") for name in _names(mark)}
+    if {"ace_claim", "ace_subject"} <= set(metafunc.fixturenames) - own:
+        from ace.suite.parametrize import ARGUMENTS, parameters_of
+
+        subjects = subjects_of_run(metafunc.config)
+        if not subjects:  # a run that verifies nothing would pass
+            refuse(
+                metafunc.config,
+                "nothing to verify: expected --ace-model, --ace-subject or, in the ini file, ace_fixtures; got none",
+            )
+        metafunc.parametrize(ARGUMENTS, parameters_of(subjects))
+
+
+def _names(mark: pytest.Mark) -> list[str]:
+    """The arguments that a mark of `parametrize` gives."""
+    names = mark.args[0] if mark.args else mark.kwargs.get("argnames", ())
+    return [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """Let go of what was measured of a group of subjects when the next test is about another one."""
@@ -93,4 +130,4 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 def _subject(item: pytest.Item | None) -> Any:
     subject = getattr(item, "callspec", None) and item.callspec.params.get("ace_subject")  # type: ignore[union-attr]
-    return subject if hasattr(subject, "group") else None
+    return subject if hasattr(subject, "group") and hasattr(subject, "memory") else None

@@ -1,63 +1,81 @@
-"""Figures, drawn from a document's results alone: a stored record redraws them without any model.
+"""Figures, drawn from results alone: a stored record redraws them without any model. Needs matplotlib.
 
-python -m ace.report.figures results.json FOLDER
+Which figures there are the families say: each names a module with `FIGURES`.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import hashlib
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.figure import Figure
 
-from ace.errors import AceError
-from ace.families.agreement import figure as agreement_figure
-from ace.families.markov import figure as markov_figure
-from ace.families.modular_addition import figure as grokking_figure
-from ace.families.style import STYLE, Result
-from ace.report.record import read_document
+from ace.errors import ArtifactError
+from ace.families.family import families
+from ace.families.style import STYLE, Result, Results
+from ace.report.table import progress
 
-FIGURES = (
-    (markov_figure.CLAIMS, markov_figure.markov_figure),
-    (grokking_figure.CLAIMS, grokking_figure.grokking_figure),
-    (agreement_figure.CLAIMS, agreement_figure.agreement_figure),
-    (agreement_figure.FAMILY_CLAIMS, agreement_figure.scales_figure),
-)
+LONGEST = 100  # characters of a subject's name that a file name keeps
+Draw = Callable[[Results, str], Figure]
 
 
-def draw_all(folder: Path, results: Sequence[Mapping[str, Any]]) -> list[Path]:
-    """A figure for each subject of which a figure's claims were all measured; returns the paths written."""
+def family_figures() -> tuple[tuple[Sequence[str], Draw], ...]:
+    """Ids of the claims that a figure needs, all of one subject, and the function that draws it, family by family."""
+    modules = [import_module(family.figures) for family in families() if family.figures]
+    return tuple(figure for module in modules for figure in module.FIGURES)
+
+
+def file_stem(subject: str) -> str:
+    """A subject's name as a file name without its ending, different for different subjects.
+
+    A name of letters, digits and the characters . _ + - that starts with a letter or digit stays as it is. In any
+    other, such as a path, the rest is replaced, it is cut to its last characters, and a digest of it is added.
+    """
+    if re.fullmatch(r"[A-Za-z0-9][\w.+-]*", subject, re.ASCII) and len(subject) <= LONGEST:
+        return subject
+    plain = re.sub(r"[^\w.+-]+", "_", subject, flags=re.ASCII)[-LONGEST:].strip("._+-")
+    return f"{plain or 'subject'}-{hashlib.sha256(subject.encode()).hexdigest()[:8]}"
+
+
+def drawings(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, bytes]]:
+    """(file name, PNG) of a figure for each subject of which a figure's claims were all measured.
+
+    Raises:
+        ArtifactError: results that lack what a figure shows, as those of another version may.
+    """
     by_subject: dict[str, dict[str, Result]] = {}
     for result in results:
         by_subject.setdefault(result["subject"], {})[result["claim"]] = result
-    written = []
-    for subject, found in by_subject.items():
-        for claims, draw in FIGURES:
-            if all(claim in found and found[claim]["values"] for claim in claims):
-                path = folder / f"{subject}.png"
-                folder.mkdir(parents=True, exist_ok=True)
-                with mpl.rc_context(STYLE):
-                    draw(found, subject).savefig(path)
-                written.append(path)
-    return written
+    for subject, measured in by_subject.items():
+        suited = [
+            (claims, draw)
+            for claims, draw in family_figures()
+            if all(claim in measured and measured[claim].get("values") for claim in claims)
+        ]
+        for count, (claims, draw) in enumerate(suited, start=1):
+            heading = _heading(subject, [measured[claim] for claim in claims])
+            try:
+                content = _png(draw, measured, heading)
+            except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+                raise ArtifactError(
+                    f"results of {subject}: expected what a figure of {claims[0]} needs, got {error!r}"
+                ) from error
+            yield f"{file_stem(subject)}{f'-{count}' if count > 1 else ''}.png", content
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Redraw the figures of a stored document."""
-    if len(arguments) != 2:
-        sys.stderr.write("expected: python -m ace.report.figures results.json FOLDER\n")
-        return 2
-    try:
-        document = read_document(Path(arguments[0]))
-    except AceError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    for path in draw_all(Path(arguments[1]), document["results"]):
-        sys.stdout.write(f"{path}\n")
-    return 0
+def _heading(subject: str, results: Sequence[Result]) -> str:
+    """The subject as matplotlib shows it, and how far its training went where that is not to the end."""
+    notes = dict.fromkeys(note for note in map(progress, results) if note)
+    return " ".join([subject, *(f"({note})" for note in notes)]).replace("$", r"\$")
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def _png(draw: Draw, results: Results, heading: str) -> bytes:
+    content = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        draw(results, heading).savefig(content, format="png")
+    return content.getvalue()

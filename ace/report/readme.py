@@ -1,53 +1,43 @@
-"""Put a run's verdict table between the marks of a text, such as this project's README.
-
-pytest invariants -m claim --ace-report report
-python -m ace.report.readme report/verdicts.md README.md
-"""
+"""The verdict table between the marks of a text, such as a README: `ace report RECORD FOLDER --into TEXT`."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ace.errors import InputError
 from ace.files import write_atomic
+from ace.report.table import Result, markdown
 
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 
-def with_table(text: str, verdicts: str) -> str:
-    """The text with the table of `verdicts`, as `ace.report.table.markdown` made it, and its tally between the marks.
+def with_table(text: str, results: Sequence[Result]) -> str:
+    """The text with the table of the results and its tally between the marks.
 
     Raises:
-        InputError: a text without both marks, once and in order, or verdicts without a table.
+        InputError: a text without both marks, once and in order, or no results.
     """
-    before, found, rest = text.partition(BEGIN)
-    _, closed, after = rest.partition(END)
-    if not (found and closed) or BEGIN in rest or END in before + after:
+    before, opening, rest = text.partition(BEGIN)
+    _, closing, after = rest.partition(END)
+    if not (opening and closing) or BEGIN in rest or END in before + after:
         raise InputError(f"text: expected {BEGIN} and, after it, {END}, each once")
-    kept = [line for line in verdicts.splitlines() if line and not line.startswith("- ")]
+    if not results:
+        raise InputError("results: expected at least one, got none")
+    kept = [line for line in markdown(results).splitlines() if line and not line.startswith("- ")]
     rows = [line for line in kept if line.startswith("|")]
-    if len(rows) < 3:
-        raise InputError(f"verdicts: expected a table with a row, got {len(rows)} of its lines")
     notes = [f"{line.replace('verdicts:', 'Verdicts:')}." for line in kept if not line.startswith("|")]
     return "\n".join([before + BEGIN, *rows, "", *notes, END + after])
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Command line: the file of verdicts, then the file whose table is replaced."""
-    if len(arguments) != 2:
-        sys.stderr.write("expected: python -m ace.report.readme verdicts.md README.md\n")
-        return 2
-    verdicts, target = map(Path, arguments)
+def replace_table(path: Path, results: Sequence[Result]) -> None:
+    """Put the table of the results between the marks of a file, which is replaced whole or stays as it is.
+
+    Raises:
+        InputError: as `with_table`, or a file that cannot be read.
+    """
     try:
-        text = with_table(target.read_text(encoding="utf-8"), verdicts.read_text(encoding="utf-8"))
-    except (InputError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    write_atomic(target, text.encode())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"text: expected a readable file, got {path}: {error}") from error
+    write_atomic(path, with_table(text, results).encode())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,14 +21,19 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 ORDER = ("HOLDS", "VACUOUS", "UNDECIDED", "INAPPLICABLE", "FAILS")
-COMPARED = {"claim", "subject", "verdict", "estimate", "low", "high", "bound", "direction"}
+COMPARED = frozenset({"claim", "subject", "verdict", "estimate", "low", "high", "bound", "direction"})
+SHOWN = COMPARED | {"controls", "control_places", "reason"}  # what the table of verdicts needs
 PACKAGES = ("ace-invariants", "torch", "numpy", "scipy", "pytest")
 
 
-def result(verdict: Verdict) -> dict[str, Any]:
-    """One verdict as plain values that JSON can hold; what is not finite becomes null."""
+def result(verdict: Verdict, documented: str = "") -> dict[str, Any]:
+    """One verdict as plain values that JSON can hold; what is not finite becomes null.
+
+    Args:
+        documented: why this verdict was expected, where it was.
+    """
     claim = verdict.claim
-    found = {
+    entries = {
         "claim": claim.id,
         "subject": verdict.subject,
         "site": verdict.site,
@@ -54,11 +59,12 @@ def result(verdict: Verdict) -> dict[str, Any]:
         },
         "verdict": verdict.status.value,
         "reason": verdict.reason,
+        "documented": documented,
         "details": dict(verdict.details),
         "command": verdict.command,
         "seconds": round(verdict.seconds, 3),
     }
-    plain: dict[str, Any] = _plain(found)
+    plain: dict[str, Any] = _plain(entries)
     return plain
 
 
@@ -96,8 +102,11 @@ def write_document(path: Path, found: Mapping[str, Any]) -> None:
     write_json(path, found, allow_nan=False)
 
 
-def read_document(path: Path) -> dict[str, Any]:
+def read_document(path: Path, needed: Collection[str] = COMPARED) -> dict[str, Any]:
     """Read a document that `write_document` wrote.
+
+    Args:
+        needed: entries that each result must have.
 
     Raises:
         ArtifactError: missing, not JSON, of another schema, or with a result that cannot be compared.
@@ -106,7 +115,7 @@ def read_document(path: Path) -> dict[str, Any]:
     if not isinstance(found.get("results"), list):
         raise ArtifactError(f"{path}: expected a list `results`, got {type(found.get('results')).__name__}")
     for index, entry in enumerate(found["results"]):
-        missing = sorted(COMPARED - set(entry)) if isinstance(entry, dict) else sorted(COMPARED)
+        missing = sorted(set(needed) - set(entry)) if isinstance(entry, dict) else sorted(needed)
         if missing:
             raise ArtifactError(f"{path}: results[{index}]: missing {', '.join(missing)}")
         if entry["verdict"] not in ORDER:

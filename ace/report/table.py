@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Result = Mapping[str, Any]
-Documented = Mapping[tuple[str, str], str]
 HEADINGS = ("claim", "subject", "value [interval over seeds]", "bound", "control nearest the bound", "verdict")
 
 
@@ -20,19 +19,18 @@ def number(value: float | None) -> str:
     return f"{value:.3g}"
 
 
-def rows(results: Iterable[Result], expected: Documented | None = None) -> list[list[str]]:
-    """Cells of the table; a verdict that `expected` documents for (claim, subject) is marked "as documented"."""
-    found = []
+def rows(results: Iterable[Result]) -> list[list[str]]:
+    """Cells of the table; a verdict that is documented for its claim and subject is marked "as documented"."""
+    cells = []
     for result in results:
-        documented = (expected or {}).get((result["claim"], result["subject"]))
-        verdict = result["verdict"] + (" (as documented)" if documented else "")
+        verdict = result["verdict"] + (" (as documented)" if result.get("documented") else "")
         if result["estimate"] is None:
-            found.append([result["claim"], result["subject"], "-", "-", "-", verdict])
+            cells.append([result["claim"], result["subject"], "-", "-", "-", verdict])
             continue
         value = f"{number(result['estimate'])} [{number(result['low'])}, {number(result['high'])}]"
         bound = f"{result['direction']} {number(result['bound'])}"
-        found.append([result["claim"], result["subject"], value, bound, _control(result), verdict])
-    return found
+        cells.append([result["claim"], result["subject"], value, bound, _control(result), verdict])
+    return cells
 
 
 def _control(result: Result) -> str:
@@ -46,9 +44,9 @@ def _control(result: Result) -> str:
     return f"{nearest}: {number(required[nearest])}"
 
 
-def terminal(results: Sequence[Result], expected: Documented | None = None) -> list[str]:
+def terminal(results: Sequence[Result]) -> list[str]:
     """Lines of the table, columns aligned, with a count of verdicts at the end."""
-    cells = [list(HEADINGS), *rows(results, expected)]
+    cells = [list(HEADINGS), *rows(results)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(HEADINGS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     return [
@@ -70,23 +68,27 @@ def _inapplicable(results: Sequence[Result]) -> list[str]:
     return [f"INAPPLICABLE, {subject}: {reason}" for subject, reason in reasons]
 
 
-def markdown(results: Sequence[Result], expected: Documented | None = None) -> str:
+def markdown(results: Sequence[Result]) -> str:
     """The table as markdown, with the statement and the reason of every verdict below it."""
     lines = ["| " + " | ".join(HEADINGS) + " |", "|" + " --- |" * len(HEADINGS)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows(results, expected)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows(results)]
     lines += ["", *(f"{line}\n" for line in unfinished(results)), tally(results), ""]
     for result in results:
         lines.append(f"- **{result['claim']}** ({result['subject']}), {result['verdict']}: {result['reason']}.")
     return "\n".join(lines) + "\n"
 
 
+def progress(result: Result) -> str:
+    """How far the training of the result's models went, in words; empty where it reached its recipe's end."""
+    trained = result.get("details", {}).get("trained")
+    if not trained or trained["epochs"] >= trained["of"]:
+        return ""
+    return f"trained {trained['epochs']:,} of {trained['of']:,} epochs"
+
+
 def unfinished(results: Iterable[Result]) -> list[str]:
     """A line for each subject whose models were trained less than their recipe says."""
-    lines = {}
-    for result in results:
-        trained = result.get("details", {}).get("trained")
-        if trained and trained["epochs"] < trained["of"]:
-            lines[result["subject"]] = f"{result['subject']}: trained {trained['epochs']:,} of {trained['of']:,} epochs"
+    lines = {result["subject"]: f"{result['subject']}: {progress(result)}" for result in results if progress(result)}
     return list(lines.values())
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from ace.arrays import Array
 from ace.check import check_choice
 from ace.core import Core
+from ace.model.intervene import Intervention
 from ace.stats import Estimate, exact, quantile
 from ace.study.memory import remembered
 from ace.study.subspaces import KINDS, random_subspaces
@@ -98,6 +99,11 @@ def random_controls(
             extremes.append(exact(str(index), better * quantile(better * drawn, LEVEL), count=len(drawn)))
         controls[kind] = tuple(extremes)
     return controls
+
+
+def edited(core: Core, mode: str, projector: str = "orthogonal") -> Callable[[Tensor], Tensor]:
+    """What an intervention with a core does to states, for `TokenStudy.performance`."""
+    return Intervention(core, mode, projector=projector).apply
 
 
 def principal_core(study: TokenStudy, index: int) -> Core:

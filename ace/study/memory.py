@@ -80,7 +80,7 @@ def remembered(
     """
 
     @wraps(function)
-    def call(owner: Owner, *arguments: Arguments.args, **named: Arguments.kwargs) -> Value:
+    def call(owner: Owner, /, *arguments: Arguments.args, **named: Arguments.kwargs) -> Value:
         key = (function, owner, arguments, tuple(sorted(named.items())))
         return owner.memory.get(key, lambda: function(owner, *arguments, **named))
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ace.arrays import Array
-from ace.auc import Discrimination, discriminate, simple_auc
+from ace.auc import Discrimination, discriminate
 from ace.core import Core
 from ace.errors import Inapplicable
 from ace.extract import Extractor, extract_core
@@ -19,9 +18,9 @@ from ace.model.intervene import Intervention
 from ace.model.language import LanguageModel
 from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
-from ace.rank import Fixed, RankChoice, sufficient_rank
+from ace.rank import Fixed
 from ace.study.memory import Memory, remembered
-from ace.study.subject import Subject
+from ace.study.site_choice import Choice, choose_site
 from ace.tasks.base import Split
 from ace.tasks.prompt import Contrast, Prompts, PromptTask
 
@@ -32,23 +31,8 @@ OTHER_SIZES = {
     Split.EVALUATION: 100,
 }  # of contrasts that only serve to compare
 MODES = ("keep", "remove", "flip")
-RANKS = 8  # the largest rank looked at
-MARGIN = 0.02  # of sufficiency, and what counts as a tie between sites
 DEEP = 0.8  # "below the top": sites at this depth or less
 BEHAVES = 0.7  # AUC from which on a model agrees at all
-
-
-@dataclass(frozen=True, eq=False)
-class Choice:
-    """The site and rank that the selection split chose.
-
-    Attributes:
-        site: where the worst of keep, remove and flip is best; of sites within .02 of that, the lowest.
-        rank: smallest rank that suffices there.
-    """
-
-    site: Site
-    rank: RankChoice
 
 
 class Runs(tuple[PrefixRun, ...]):
@@ -113,7 +97,7 @@ class PromptStudy:
     @remembered
     def base(self, split: Split) -> Array:
         """(n) contrasts of the model as it is."""
-        return _plain(scattered(self.encoded(split), (run.base for run in self.runs(split))))
+        return plain(scattered(self.encoded(split), (run.base for run in self.runs(split))))
 
     def labels(self, split: Split) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
         """(n) number of the head, or under `own_labels` whether the contrast is above its median."""
@@ -161,7 +145,7 @@ class PromptStudy:
             run.push(site, torch.stack([each.apply(run.states(site)) for each in interventions]))
             for run in self.runs(split)
         )
-        return _plain(scattered(self.encoded(split), parts, axis=1))
+        return plain(scattered(self.encoded(split), parts, axis=1))
 
     def ablated(self, split: Split, site: Site, rank: int = 1, projector: str = "orthogonal") -> Array:
         """(3, n) contrasts under keep, remove and flip of the core of that rank."""
@@ -198,131 +182,17 @@ class PromptStudy:
 
     @property
     @remembered
-    def sweep(self) -> dict[str, Array]:
-        """Mode -> (L + 1) AUC of rank-1 cores on the selection split; "base" with it."""
-        labels = self.labels(Split.SELECTION)
-        edits = {site.index: [Intervention(self.core(site), mode) for mode in MODES] for site in self.sites}
-        swept = [
-            run.push_all(
-                {
-                    site.index: torch.stack([edit.apply(run.states(site)) for edit in edits[site.index]])
-                    for site in self.sites
-                }
-            )
-            for run in self.runs(Split.SELECTION)
-        ]
-        groups = self.encoded(Split.SELECTION)
-        rows = [
-            simple_auc(_plain(scattered(groups, (part[site.index] for part in swept), axis=1)), labels)
-            for site in self.sites
-        ]
-        found = dict(zip(MODES, np.array(rows).T, strict=True))
-        base = simple_auc(self.base(Split.SELECTION)[None], labels)
-        return {"base": np.repeat(base, len(self.sites)), **found}
-
-    def choose(self, deepest: float) -> Choice:
-        """Site and rank by the selection split, among sites at most that deep."""
-        sweep = self.sweep
-        worst = np.max(
-            [sweep["base"] - sweep["keep"], np.abs(sweep["remove"] - 0.5), sweep["flip"] - (1 - sweep["base"])], axis=0
-        )
-        candidates = [site for site in self.sites if site.depth <= deepest]
-        best = min(worst[site.index] for site in candidates)
-        site = next(site for site in candidates if worst[site.index] <= best + MARGIN)
-        return Choice(site, self.sufficient(Split.SELECTION, site))
-
-    def sufficient(self, split: Split, site: Site) -> RankChoice:
-        """Smallest rank up to 8 whose keeping leaves the AUC within .02 of the model's own."""
-        states, gradients = (by_site[site.index] for by_site in self.observed)
-        most = min(RANKS, states.shape[1], int(torch.linalg.matrix_rank(gradients.double())))
-        cores = [self.core(site, rank) for rank in range(1, most + 1)]
-        kept = simple_auc(self.push(split, site, [Intervention(core, "keep") for core in cores]), self.labels(split))
-        base = float(simple_auc(self.base(split)[None], self.labels(split))[0])
-        return sufficient_rank(torch.from_numpy(kept), base, MARGIN)
-
-    @property
-    @remembered
     def top(self) -> Choice:
         """The choice among all sites below the final norm: there, any contrast has such an axis."""
-        return self.choose(self.sites[-2].depth)
+        return choose_site(self, self.sites[-2].depth)
 
     @property
     @remembered
     def deep(self) -> Choice:
         """The choice among sites in the lower 80 % of depth."""
-        return self.choose(DEEP)
+        return choose_site(self, DEEP)
 
 
-class PromptStudies:
-    """Seeds of one language model on one source of prompts, or their twins before training.
-
-    Args:
-        load: gives the model of seed k, called when it is first needed.
-        count: how many seeds there are.
-        source: the prompts, and what is known of them.
-        extractor, memory: as for `PromptStudy`.
-    """
-
-    def __init__(
-        self,
-        load: Callable[[int], LanguageModel],
-        count: int,
-        source: PromptTask,
-        *,
-        extractor: Extractor = extract_core,
-        memory: Memory | None = None,
-    ) -> None:
-        self._load, self._count = load, count
-        self.source, self.extractor = source, extractor
-        self.memory = memory or Memory()
-
-    def __len__(self) -> int:
-        return self._count
-
-    @property
-    def studies(self) -> tuple[PromptStudy, ...]:
-        """One study for each seed."""
-        return tuple(self.study(index) for index in range(len(self)))
-
-    @remembered
-    def language(self, index: int) -> LanguageModel:
-        """The model of one seed."""
-        return self._load(index)
-
-    @remembered
-    def study(self, index: int, own_labels: bool = False) -> PromptStudy:
-        """One seed on the prompts; under `own_labels` on fewer, labelled by its own contrast: see `PromptStudy`."""
-        return PromptStudy(
-            self.language(index),
-            self.source,
-            own_labels=own_labels,
-            extractor=self.extractor,
-            sizes=OTHER_SIZES if own_labels else SIZES,
-            memory=self.memory,
-        )
-
-    @property
-    def site(self) -> str:
-        """Where the models are read and edited, by the selection split's choice."""
-        return " or ".join(dict.fromkeys(str(study.top.site) for study in self.studies))
-
-    def require_behaviour(self, name: str) -> None:
-        """Refuse claims about how models do what they do not do.
-
-        Raises:
-            Inapplicable: see `PromptStudy.require_behaviour`.
-        """
-        for index, study in enumerate(self.studies):
-            study.require_behaviour(f"{name}, seed {index}" if len(self) > 1 else name)
-
-
-def rank_of(choice: Choice) -> int:
-    """The rank claims are measured at: the one that suffices, or 1 where none was reached."""
-    return choice.rank.value or 1
-
-
-def _plain(values: Tensor) -> Array:
+def plain(values: Tensor) -> Array:
+    """As a float64 array."""
     return values.detach().cpu().double().numpy()
-
-
-PromptSubject = Subject[PromptStudies]

@@ -16,16 +16,15 @@ from ace.errors import ClaimError, Inapplicable, InputError
 from ace.extract import Extractor, extract_core
 from ace.model.sites import Site, find_sites, module_site
 from ace.model.tail import Edit, Tail, find_tail
-from ace.rank import Energy, GivenSpectrum, RankRule
+from ace.rank import Energy, GivenSpectrum, RankRule, check_rule
+from ace.study.checks import as_tensor, checked_chance, checked_scores, drawn_batch, split_sizes
 from ace.study.memory import Memory, remembered
 from ace.study.replicates import CoreReplicates, resampled_cores
 from ace.study.subject import Subject
 from ace.tasks.base import Batch, Split, Task, require_disjoint
 
 ENERGY = 0.999  # the published rule of the Markov experiment
-SIZES = {Split.EXTRACTION: 1000, Split.SELECTION: 1000, Split.EVALUATION: 3000}  # 3,000 as published
 DRAW_SEED = 1
-EXACT_ROWS = 4096  # sensitivities beyond are compressed before cores are resampled
 
 Kind = TypeVar("Kind")
 Model = TypeVar("Model", bound=nn.Module)
@@ -41,12 +40,12 @@ class TokenStudy:
             default.
         rank: rank rule of the cores; 0.999 of the energy by default.
         extractor: stands in for `ace.extract_core`.
-        sizes: sequences of each split; of a finite task all are taken.
+        sizes: sequences of some splits; else 1,000, for evaluation 3,000, and of a finite task all that there are.
         memory: where results are kept; one of its own by default.
 
     Raises:
         SiteError: a model without such a module, or without recognisable blocks where none is named.
-        InputError: no models, or not as many sites as models.
+        InputError: no models, not as many sites as models, or sizes of something else than splits.
     """
 
     def __init__(
@@ -64,9 +63,9 @@ class TokenStudy:
         if not self.models:
             raise InputError("models: expected at least one, got none")
         self.task = task
-        self.rank = rank or Energy(ENERGY)
+        self.rank = check_rule("rank", Energy(ENERGY) if rank is None else rank)
         self.extractor = extractor
-        self.sizes = {split: task.size(split) or size for split, size in (sizes or SIZES).items()}
+        self.sizes = split_sizes(task, sizes or {})
         self.memory = memory or Memory()
         self.sites: tuple[Site, ...] = _sites(self.models, sites)
 
@@ -111,32 +110,40 @@ class TokenStudy:
 
     @remembered
     def batch(self, split: Split) -> Batch:
-        """The sequences of a split, the same for all models."""
-        return self.task.draw(split, self.sizes[split], DRAW_SEED)
+        """The sequences of a split, the same for all models.
+
+        Raises:
+            InputError: the task gives something else than so many sequences of this split.
+        """
+        return drawn_batch(self.task, split, self.sizes[split], DRAW_SEED)
 
     @remembered
     def tail(self, index: int) -> Tail:
         """What one model has above its site."""
-        return find_tail(self.models[index], self.sites[index], self._inputs(Split.EXTRACTION))
+        return find_tail(self.models[index], self.sites[index], self.inputs(Split.EXTRACTION))
 
-    def _inputs(self, split: Split) -> Tensor:
-        return torch.from_numpy(self.batch(split).inputs)
+    def inputs(self, split: Split) -> Tensor:
+        """(n, ...) what the models read of a split."""
+        return as_tensor(self.batch(split).inputs)
 
     @remembered
     def states(self, index: int, split: Split) -> Tensor:
         """States (n, s, d) of one model at the positions that count for the scored ones."""
-        return self.tail(index).states(self._inputs(split), self.batch(split).scored)
+        return self.tail(index).states(self.inputs(split), self.batch(split).scored)
 
     @remembered
     def sensitivities(self, index: int) -> Tensor:
-        """(m, d) gradients of the scored outputs with respect to the state: exact below a linear head."""
+        """(m, d) gradients of the scored outputs with respect to the state: exact below a linear head.
+
+        Of many rows, d stand for all: their Gramian J^T J / m is the same.
+        """
         batch = self.batch(Split.EXTRACTION)
         rows = self.tail(index).sensitivities(
-            self._inputs(Split.EXTRACTION), batch.scored, centred=self.task.logits, seed=index
+            self.inputs(Split.EXTRACTION), batch.scored, centred=self.task.logits, seed=index
         )
-        if len(rows) <= EXACT_ROWS:
+        if self.tail(index).head is not None or len(rows) <= rows.shape[1]:
             return rows
-        triangle = torch.linalg.qr(rows, mode="r").R  # of the same Gramian J^T J / m with far fewer rows
+        triangle = torch.linalg.qr(rows, mode="r").R
         return triangle * (len(triangle) / len(rows)) ** 0.5
 
     def core(self, index: int) -> Core:
@@ -178,29 +185,35 @@ class TokenStudy:
     def performance(self, index: int, edit: Edit | None = None) -> tuple[Array, Array]:
         """Hits and cross-entropy in nats (n, s) on the evaluation split, after an edit of the states (n, s, d)."""
         batch, states = self.batch(Split.EVALUATION), self.states(index, Split.EVALUATION)
-        targets = torch.from_numpy(batch.targets)
+        targets = as_tensor(batch.targets)
         hits, losses, place = [], [], 0
-        for logits in self.tail(index).outputs(self._inputs(Split.EVALUATION), states, batch.scored, edit):
+        for logits in self.tail(index).outputs(self.inputs(Split.EVALUATION), states, batch.scored, edit):
             wanted = targets[place : place + len(logits)]
             place += len(logits)
             hits.append((logits.argmax(dim=-1) == wanted).double())
             losses.append(-logits.double().log_softmax(dim=-1).gather(-1, wanted[..., None])[..., 0])
         return torch.cat(hits).numpy(), torch.cat(losses).numpy()
 
-    def scores(self, index: int, edit: Edit | None = None, states: Tensor | None = None) -> Array:
-        """(n) the task's score of every evaluation sequence, after an edit of the states (n, s, d).
+    def scores(
+        self, index: int, edit: Edit | None = None, *, states: Tensor | None = None, limit: int | None = None
+    ) -> Array:
+        """(n) the task's score of the evaluation sequences, after an edit of the states (n, s, d).
 
         Args:
             states: in the place of the model's own.
+            limit: only so many sequences, the first.
+
+        Raises:
+            InputError: the task's score is not one finite number a sequence.
         """
         batch = self.batch(Split.EVALUATION)
         used = self.states(index, Split.EVALUATION) if states is None else states
-        targets = torch.from_numpy(batch.targets)
-        found, place = [], 0
-        for outputs in self.tail(index).outputs(self._inputs(Split.EVALUATION), used, batch.scored, edit):
-            found.append(self.task.score(outputs, targets[place : place + len(outputs)]))
+        inputs, targets = self.inputs(Split.EVALUATION)[:limit], as_tensor(batch.targets)[:limit]
+        scores, place = [], 0
+        for outputs in self.tail(index).outputs(inputs, used[:limit], batch.scored, edit):
+            scores.append(checked_scores(self.task, outputs, targets[place : place + len(outputs)]))
             place += len(outputs)
-        return torch.cat(found).double().numpy()
+        return torch.cat(scores).numpy()
 
     @remembered
     def base_scores(self, index: int) -> Array:
@@ -215,7 +228,7 @@ class TokenStudy:
     @property
     def chance(self) -> Array:
         """(n) per evaluation sequence, the score of the best guess that does not look at the input."""
-        return self.memory.get(("chance", self), lambda: self.task.chance(self.batch(Split.EVALUATION)))
+        return self.memory.get(("chance", self), lambda: checked_chance(self.task, self.batch(Split.EVALUATION)))
 
     @property
     def chance_error(self) -> float:
@@ -247,7 +260,7 @@ class TokenStudy:
         """(b) the rank that the study's rule chooses in each replicate."""
         chosen = []
         for sigma in self.core_replicates(index).sigma:
-            above = int((sigma > 1e-12 * sigma[0]).sum())
+            above = int((sigma > 1e-7 * sigma[0]).sum())  # roots of squares: rounding is at its own root
             spectrum = GivenSpectrum(sigma, above, lambda draws, generator: sigma[:1])  # noqa: B023
             chosen.append(self.rank.choose(spectrum).value or 0)
         return np.array(chosen, dtype=np.float64)

@@ -11,6 +11,7 @@ from pathlib import Path
 from ace.extract import Extractor, extract_core
 from ace.families.agreement.subjects import several_scales
 from ace.study.subject import LazySubject
+from ace.suite.parametrize import require_different_names
 from ace.zoo.fixtures import StoredFixtures
 from ace.zoo.named import ModelSource, lazy_factory, lazy_model
 from ace.zoo.obtain import Store, default_cache
@@ -49,15 +50,16 @@ def asked_subjects(asked: Asked) -> tuple[LazySubject, ...]:
     """The subjects of a run; none of the models is loaded yet.
 
     Raises:
-        InputError: a factory that does not exist or gives something else.
+        InputError: a factory that does not exist or gives something else, or two subjects of one name.
     """
     if asked.models or asked.factories:
         models = [
             lazy_model(model, extractor=asked.extractor, rerun=asked.rerun(model.full_name)) for model in asked.models
         ]
-        family = several_scales("models together", models, rerun=asked.rerun("models together")) if models else None
-        made = [lazy_factory(name, rerun=asked.rerun(name)) for name in asked.factories]
-        return (*models, *([family] if family else ()), *made)
+        made = [lazy_factory(name, extractor=asked.extractor, rerun=asked.rerun) for name in asked.factories]
+        each = (*models, *_together(models, asked), *made)
+        require_different_names(each)
+        return each
     if asked.fixtures is None:
         return ()
     store = Store(
@@ -73,3 +75,11 @@ def asked_subjects(asked: Asked) -> tuple[LazySubject, ...]:
         showing=asked.showing,
     )
     return StoredFixtures(store, asked.extractor, asked.rerun).subjects(asked.scale)
+
+
+def _together(models: Sequence[LazySubject], asked: Asked) -> tuple[LazySubject, ...]:
+    """Several models as one subject, named after its members; of one alone there is nothing to compare."""
+    if len(models) < 2:
+        return ()
+    name = " and ".join(model.name for model in models)
+    return (several_scales(name, models, rerun=asked.rerun(name)),)

@@ -36,7 +36,7 @@ class MarkovChain(Task):
         return len(self.transition)
 
     @property
-    def eigenvalues(self) -> Complex:
+    def eigenvalues(self) -> Complex:  # type: ignore[override]
         """Eigenvalues of the chain other than the stationary 1, largest modulus first."""
         values = np.linalg.eigvals(self.transition).astype(np.complex128)
         values = np.delete(values, np.argmin(np.abs(values - 1)))

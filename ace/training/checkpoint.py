@@ -72,7 +72,7 @@ def require_shapes(record: Path, tensors: Mapping[str, Tensor], shapes: Mapping[
     Raises:
         ArtifactError: naming the first difference.
     """
-    for name in (*shapes, *tensors):
+    for name in (*shapes, *sorted(tensors)):  # a file gives its tensors in any order
         expected = tuple(shapes[name]) if name in shapes else "none"
         stored = tuple(tensors[name].shape) if name in tensors else "none"
         if expected != stored:

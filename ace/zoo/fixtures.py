@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ace.errors import RecipeError
@@ -14,7 +14,7 @@ from ace.training.language.recipe import LanguageRecipe
 from ace.training.language.trainer import TrainedLanguageModel
 from ace.training.result import TrainedEnsemble
 from ace.zoo.obtain import Store
-from ace.zoo.recipes import find_recipe, language_recipes, recipes
+from ace.zoo.recipes import find_recipe
 
 
 def default_rerun(subject: str) -> str:
@@ -37,19 +37,12 @@ class StoredFixtures:
     rerun: Callable[[str], str] = default_rerun
     _memories: dict[str, Memory] = field(default_factory=dict, repr=False)
 
-    def names(self) -> Sequence[str]:
-        """The recipes there are."""
-        return (*recipes(self.store.folder), *language_recipes(self.store.folder))
-
-    def scales(self, recipe: str) -> Sequence[str]:
-        """The scales that a recipe serves."""
-        return getattr(find_recipe(self.store.folder, recipe), "scales", ())
-
     def ensemble(self, recipe: str) -> TrainedEnsemble:
         """The trained models of a recipe, loaded or trained now.
 
         Raises:
             RecipeError: no such recipe, or one of language models.
+            ArtifactError, NotTrained: as `Store.ensemble`.
         """
         wanted = find_recipe(self.store.folder, recipe)
         if isinstance(wanted, LanguageRecipe):
@@ -61,6 +54,7 @@ class StoredFixtures:
 
         Raises:
             RecipeError: no such recipe, or one of an ensemble.
+            ArtifactError: as `Store.language_models`.
         """
         wanted = find_recipe(self.store.folder, recipe)
         if not isinstance(wanted, LanguageRecipe):

@@ -13,11 +13,13 @@ from ace.extract import Extractor, extract_core
 from ace.families.agreement.subjects import GROUP, language_subject
 from ace.model.language import load_language_model
 from ace.study.memory import Memory
-from ace.study.prompts import PromptSubject
+from ace.study.prompt_seeds import PromptSubject
 from ace.study.subject import LazySubject, Subject
 from ace.tasks.agreement import TASKS
 from ace.tasks.pairs import read_pairs
 from ace.tasks.prompt import PromptTask
+from ace.zoo.fixtures import StoredFixtures
+from ace.zoo.obtain import Store, default_cache
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class ModelSource:
         device: where it runs.
         tokenizer: hub name or folder, where it does not lie with the model.
         task: prompts: a name of `ace.tasks.agreement.TASKS`, or a file of minimal pairs.
+        label: what results call it, in place of its full name: one name for what changes its place from run to run.
     """
 
     name: str
@@ -39,10 +42,13 @@ class ModelSource:
     device: str | None = None
     tokenizer: str | None = None
     task: str = "agreement"
+    label: str = ""
 
     @property
     def full_name(self) -> str:
-        """What results are matched by: the folder's full path, or the hub's name with its revision."""
+        """What results are matched by: its label, or the folder's full path, or the hub's name with its revision."""
+        if self.label:
+            return self.label
         local = Path(self.name).expanduser()
         if local.exists():
             return str(local.resolve())
@@ -60,7 +66,7 @@ class ModelSource:
         try:
             return read_pairs(Path(self.task))
         except InputError as error:
-            raise InputError(f"task: one of {', '.join(TASKS)}, or a file: {error}") from error
+            raise InputError(f"task: expected one of {', '.join(TASKS)}, or a file: {error}") from error
 
     def load(
         self, *, extractor: Extractor = extract_core, rerun: str = "", memory: Memory | None = None
@@ -87,12 +93,22 @@ def load_subject(
     dtype: str = "auto",
     device: str | None = None,
     tokenizer: str | None = None,
+    fixtures: str | Path | None = None,
 ) -> Subject[Any]:
     """A subject by name: `package.module:factory`, or a causal language model by folder or hub name.
+
+    Args:
+        task, revision, dtype, device, tokenizer: of a language model, see `ModelSource`.
+        fixtures: folder of recipes and weights; then `name` is one of its subjects, such as "markov-compact".
 
     Raises:
         AceError: there is no such thing; the message says which part is missing.
     """
+    if fixtures is not None:
+        known = {one.name: one for one in StoredFixtures(Store(Path(fixtures), default_cache())).subjects()}
+        if name not in known:
+            raise InputError(f"name: expected one of {', '.join(known)}, got {name!r}")
+        return known[name].subject()
     if _is_factory(name):
         return factory_subject(name)
     return ModelSource(name, revision, dtype, device, tokenizer, task).load()
@@ -146,7 +162,33 @@ def lazy_model(source: ModelSource, *, extractor: Extractor = extract_core, reru
     )
 
 
-def lazy_factory(name: str, *, rerun: str = "") -> LazySubject:
-    """The subject of a factory, made now: only it knows its name and what claims speak of it."""
-    made = replace(factory_subject(name), rerun=rerun)
-    return LazySubject(made.name, made.about, lambda: made, "", made.name, rerun, memory=made.memory)
+def lazy_factory(
+    name: str, *, extractor: Extractor = extract_core, rerun: Callable[[str], str] = lambda subject: ""
+) -> LazySubject:
+    """The subject of a factory, made now: only it knows its name and what claims speak of it.
+
+    Args:
+        extractor: takes the place of the factory's own, where it is not `extract_core`.
+        rerun: subject's name -> the command that verifies a claim on it again.
+
+    Raises:
+        InputError: as `factory_subject`, or an extractor for a subject whose cores do not come from one.
+    """
+    made = factory_subject(name)
+    made = replace(made, rerun=rerun(made.name) or made.rerun)
+    if extractor is not extract_core:
+        for study in (made.trained, made.untrained, *made.companions.values()):
+            if study is not None and not hasattr(study, "extractor"):
+                raise InputError(f"extractor: expected with subjects whose cores are extracted, got {name}")
+            if study is not None:
+                study.extractor = extractor
+    return LazySubject(made.name, made.about, lambda: made, "", made.name, made.rerun, memory=made.memory)
+
+
+def lazy_subject(name: str) -> LazySubject:
+    """A subject by name, as `load_subject`: of a factory, made now; or a language model, loaded when it is asked for.
+
+    Raises:
+        InputError: as `lazy_factory`.
+    """
+    return lazy_factory(name) if _is_factory(name) else lazy_model(ModelSource(name))

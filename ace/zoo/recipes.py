@@ -9,14 +9,13 @@ from ace.training.language.recipe import LanguageRecipe, read_language_recipe
 from ace.training.recipe import Recipe, read_recipe
 
 
-def recipes(folder: Path, scale: str | None = None) -> dict[str, Recipe]:
-    """Recipes of ensembles in `folder`/recipes by name, or those that serve a scale.
+def recipes(folder: Path) -> dict[str, Recipe]:
+    """Recipes of ensembles in `folder`/recipes by name.
 
     Raises:
         RecipeError: a recipe file that cannot be read.
     """
-    read = {path.stem: read_recipe(path) for path in sorted((folder / "recipes").glob("*.toml"))}
-    return {name: recipe for name, recipe in read.items() if scale is None or scale in recipe.scales}
+    return {path.stem: read_recipe(path) for path in sorted((folder / "recipes").glob("*.toml"))}
 
 
 def language_recipes(folder: Path) -> dict[str, LanguageRecipe]:
@@ -32,7 +31,7 @@ def find_recipe(folder: Path, name: str) -> Recipe | LanguageRecipe:
     """The recipe of that name, of either kind.
 
     Raises:
-        RecipeError: there is none.
+        RecipeError: there is none, or a recipe file that cannot be read.
     """
     known: dict[str, Recipe | LanguageRecipe] = {**recipes(folder), **language_recipes(folder)}
     if name not in known:

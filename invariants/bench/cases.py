@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from ace.families.markov.kinds import small_model
 from torch import Tensor
 
 from ace.arrays import Array
 from ace.extract import extract_core, extract_stream, head_sensitivities
+from ace.families.modular_addition.scans import addition_of, scan_checkpoint
 from ace.model.continuation import Encoded
 from ace.model.generate import TOP_K, continue_text
 from ace.model.intervene import Intervention, rank_scan
@@ -25,11 +25,13 @@ from ace.model.steer import STRENGTHS as DEFAULT_STRENGTHS
 from ace.model.steer import Steering, core_component
 from ace.rank import Fixed, Full
 from ace.stats import bootstrap
-from ace.study.run_history import History, scan_checkpoint
+from ace.study.run_history import RunHistory
 from ace.training.recipe import Recipe
 from ace.training.trainer import EnsembleTrainer
 from ace.training.transformer import Architecture, SmallTransformer, initialise
-from fixtures.zoo import Zoo, recipe
+from ace.zoo.obtain import Store, default_cache
+from ace.zoo.recipes import recipes
+from invariants import FIXTURES
 from invariants.bench import naive
 
 Ways = dict[str, Callable[[], Any]]
@@ -91,9 +93,9 @@ def scan(width: int = 128, classes: int = 53) -> Ways:
 
 def published(name: str, models: int, sequences: int, **changes: Any) -> Recipe:
     """A published setting on fewer sequences, so that an epoch is a few steps, and hardly any to test on."""
-    found = recipe(name)
-    schedule = replace(found.schedule, sequences=sequences, test_sequences=1)
-    return replace(found, models=models, schedule=schedule, course=None, **changes)
+    recipe = recipes(FIXTURES)[name]
+    schedule = replace(recipe.schedule, sequences=sequences, test_sequences=1)
+    return replace(recipe, models=models, schedule=schedule, course=None, **changes)
 
 
 @cache
@@ -120,12 +122,10 @@ def _finished(work: Callable[[], Any]) -> None:
 @cache
 def checkpoint() -> Ways:
     """r_nec and r_suf at every rank, from inputs to curves, of one stored checkpoint of the published size."""
-    history = History(Zoo(progress=False).obtain(recipe("modadd-paper")))
-    model = small_model(history.study(history.branch), 0)
-    works = (
-        partial(scan_checkpoint, model, history.task),
-        partial(naive.checkpoint_by_evaluation, model, history.task),
-    )
+    store = Store(FIXTURES, default_cache(), progress=False)
+    history = RunHistory(store.ensemble(recipes(FIXTURES)["modadd-paper"]))
+    model, task = history.study(history.branch).expect_model(0, SmallTransformer), addition_of(history)
+    works = (partial(scan_checkpoint, model, task), partial(naive.checkpoint_by_evaluation, model, task))
     return dict(zip(SCAN_WAYS, works, strict=True))
 
 
@@ -134,8 +134,8 @@ def sweep_model(blocks: int, width: int, vocabulary: int) -> LanguageModel:
     """A GPT-2 with random weights: what a sweep costs does not depend on what the model has learnt."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    sizes = {"n_positions": 128, "n_embd": width, "n_layer": blocks, "n_head": width // 64}
-    ends = {"bos_token_id": 0, "eos_token_id": 0}
+    sizes: dict[str, Any] = {"n_positions": 128, "n_embd": width, "n_layer": blocks, "n_head": width // 64}
+    ends: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 0}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return wrap_model(GPT2LMHeadModel(GPT2Config(vocab_size=vocabulary, **sizes, **ends)), None, "random GPT-2")
@@ -167,8 +167,8 @@ def _sweep_behind_prefix(language: LanguageModel, group: Encoded, edits: list[li
         site.index: torch.stack([edit.apply(run.states(site)) for edit in edits[site.index]])
         for site in language.anatomy.sites
     }
-    found = run.push_all(edited)
-    return torch.stack([found[site.index] for site in language.anatomy.sites])
+    contrasts = run.push_all(edited)
+    return torch.stack([contrasts[site.index] for site in language.anatomy.sites])
 
 
 @cache

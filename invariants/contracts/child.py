@@ -1,4 +1,4 @@
-"""A process of its own that asks a zoo for a recipe: python -m invariants.contracts.child PLAN.
+"""A process of its own that asks a store for a recipe: python -m invariants.contracts.child PLAN.
 
 The plan is a JSON file: `entries` of the recipe, `cache` and `log` paths, `company`, how many processes must have asked
 before this one may train, and `seconds` that each epoch is made to last. What happens is noted in the log, a line each.
@@ -19,7 +19,8 @@ from torch import Tensor
 from ace.training import result, resumable, trainer
 from ace.training.recipe import Recipe, parse_recipe
 from ace.training.train import train as real_train
-from fixtures import zoo
+from ace.zoo import obtain
+from invariants import FIXTURES
 
 PATIENCE = 60.0  # seconds; whoever waits longer gives up, so that nothing hangs
 
@@ -58,9 +59,11 @@ def main(plan: Mapping[str, Any]) -> None:
     real = trainer.EnsembleTrainer.advance
     trainer.EnsembleTrainer.advance = advance  # type: ignore[method-assign]
     resumable.PARTIAL_SECONDS = 0.0
-    setattr(zoo, "train", train)  # noqa: B010 a name that the module imports, not one of its own
+    setattr(obtain, "train", train)  # noqa: B010 a name that the module imports, not one of its own
     note("asking")
-    ensemble = zoo.Zoo(cache=Path(plan["cache"]), progress=False).obtain(parse_recipe("tiny", plan["entries"]))
+    ensemble = obtain.Store(FIXTURES, Path(plan["cache"]), progress=False).ensemble(
+        parse_recipe("tiny", plan["entries"])
+    )
     note(f"done {fingerprint(ensemble.checkpoints)}")
 
 

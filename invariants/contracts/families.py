@@ -81,7 +81,7 @@ class Wrapper(nn.Module):
     class Stack(nn.Module):
         """Blocks beside a norm that is not registered last."""
 
-        def __init__(self, engine: nn.Module) -> None:
+        def __init__(self, engine: hf.LlamaModel) -> None:
             super().__init__()
             self.scaling = Wrapper.Scaling()
             self.cells = nn.ModuleList([Wrapper.Cell(layer) for layer in engine.layers])
@@ -127,8 +127,8 @@ def llama_sizes(config: Callable[..., Any], **more: Any) -> Any:
     return config(**(sizes | more))
 
 
-def gpt2() -> nn.Module:
-    sizes = {"n_positions": POSITIONS, "n_embd": WIDTH, "n_layer": BLOCKS, "n_head": HEADS}
+def gpt2() -> hf.GPT2LMHeadModel:
+    sizes: dict[str, Any] = {"n_positions": POSITIONS, "n_embd": WIDTH, "n_layer": BLOCKS, "n_head": HEADS}
     return hf.GPT2LMHeadModel(hf.GPT2Config(vocab_size=len(tokenizer()), bos_token_id=1, eos_token_id=1, **sizes))
 
 
@@ -170,7 +170,7 @@ def opt(before: bool, projected: int) -> nn.Module:
 
 
 def bloom() -> nn.Module:
-    sizes = {"hidden_size": WIDTH, "n_layer": BLOCKS, "n_head": HEADS}
+    sizes: dict[str, Any] = {"hidden_size": WIDTH, "n_layer": BLOCKS, "n_head": HEADS}
     return hf.BloomForCausalLM(hf.BloomConfig(vocab_size=len(tokenizer()), bos_token_id=1, eos_token_id=1, **sizes))
 
 

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+# What an inner run imports first is unloaded after it, which numpy and torch do not survive: so they are loaded here.
+import ace.suite.subjects  # noqa: F401
+
 SUFFICIENCY, TRANSPLANT = "markov.sufficiency", "markov.transplant"
 SUITE = """
 import pytest

@@ -20,10 +20,11 @@ from ace.errors import ArtifactError
 from ace.files import load_artifact, read_json, remove_artifact, save_artifact, sha256_of, write_atomic, write_json
 from ace.training.course import Course
 from ace.training.ensemble import initial_weights
+from ace.training.language.recipe import LanguageRecipe
 from ace.training.recipe import Recipe
 from ace.training.result import TrainedEnsemble, load_ensemble, save_ensemble
-from fixtures import zoo
-from fixtures.language_zoo import language_recipes
+from ace.zoo.recipes import language_recipes, recipes
+from invariants import FIXTURES
 from invariants.contracts import builders
 
 OLD = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor([1, 2])}
@@ -355,13 +356,13 @@ def test_a_crash_between_weights_and_record_keeps_the_old_pair(tmp_path: Path, m
 
 
 # --- stored with the repository ---------------------------------------------------------------------------------------
-RECIPES = zoo.recipes()
+RECIPES, STORED = recipes(FIXTURES), FIXTURES / "weights"
 PROVENANCE = {"name", "recipe", "entries", "versions", "device", "threads", "seconds", "date", "curve"}
 
 
 def repository_record(name: str) -> Path:
-    record = zoo.STORED / f"{RECIPES[name].address}.json"
-    if not any(zoo.STORED.glob("*.safetensors")):
+    record = STORED / f"{RECIPES[name].address}.json"
+    if not any(STORED.glob("*.safetensors")):
         pytest.skip("no weights are stored with the repository yet")
     return record
 
@@ -369,7 +370,7 @@ def repository_record(name: str) -> Path:
 @pytest.mark.parametrize("name", RECIPES)
 def test_stored_weights_verify_and_belong_to_the_recipe_of_today(name: str) -> None:
     record = repository_record(name)
-    assert record.exists(), f"no weights for {RECIPES[name].address}; python -m fixtures.zoo store {name}"
+    assert record.exists(), f"no weights for {RECIPES[name].address}; ace zoo store {name}"
     loaded = load_ensemble(record, RECIPES[name])
     assert loaded.provenance["entries"] == RECIPES[name].entries()
     assert all(torch.isfinite(value).all() for found in loaded.checkpoints.values() for value in found.values())
@@ -391,6 +392,7 @@ def test_stored_weights_say_how_they_came_to_be(name: str) -> None:
 
 
 def test_no_weights_are_stored_that_no_recipe_of_today_asks_for() -> None:
-    known = {recipe.address for recipe in (*RECIPES.values(), *language_recipes().values())}
-    strangers = [p.name for p in zoo.STORED.iterdir() if p.name.partition(".")[0] not in known | {"", "README"}]
+    asked: list[Recipe | LanguageRecipe] = [*RECIPES.values(), *language_recipes(FIXTURES).values()]
+    known = {recipe.address for recipe in asked}
+    strangers = [p.name for p in STORED.iterdir() if p.name.partition(".")[0] not in known | {"", "README"}]
     assert strangers == []

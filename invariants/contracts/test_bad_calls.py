@@ -16,7 +16,6 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from ace.measure import MEASURES, Measurement, Subject
 from torch import Tensor, nn
 
 import ace
@@ -28,6 +27,7 @@ from ace.errors import (
     ArtifactError,
     ClaimError,
     ExtractorError,
+    Inapplicable,
     InputError,
     InterventionError,
     RecipeError,
@@ -35,12 +35,19 @@ from ace.errors import (
     SplitError,
 )
 from ace.extract import checked, extract_core, extract_factors, extract_stream, head_sensitivities
+from ace.families.core.subjects import runs_subject
+from ace.families.family import find_claim
 from ace.model import continuation, generate, language, observe, prefix, sites, steer
 from ace.model.intervene import Intervention, intervening, rank_scan
+from ace.model.tail import find_tail, outputs_of
 from ace.moments import moments
 from ace.report import record
 from ace.spectrum import FactorSpectrum
-from ace.study.tokens import Study
+from ace.study import claim as claims
+from ace.study.measurement import Measurement, measures
+from ace.study.subspaces import random_subspaces
+from ace.study.tokens import TokenStudy, TokenSubject
+from ace.suite.parametrize import parametrize_with_claims, require_different_names
 from ace.tasks import (
     HiddenMarkov,
     MarkovChain,
@@ -67,6 +74,11 @@ from ace.training.recipe import POSITIVE, check_in_range, parse_recipe, read_ent
 from ace.training.train import train
 from ace.training.transformer import Architecture, SmallTransformer
 from ace.verify import judge, verify_claim
+from ace.zoo import named
+from ace.zoo.fixtures import StoredFixtures
+from ace.zoo.obtain import Store
+from ace.zoo.recipes import find_recipe
+from invariants import FIXTURES
 from invariants.contracts import builders, families
 from invariants.contracts.builders import WIDTH, gaussian, holed
 
@@ -332,8 +344,11 @@ bad(
     SiteError,
 )
 bad(
-    "model.sites.Anatomy.site: a float", lambda _: sites.find_sites(builders.model()).site(1.0), "0..2 | 1.0", SiteError
-)  # type: ignore[arg-type]
+    "model.sites.Anatomy.site: a float",
+    lambda _: sites.find_sites(builders.model()).site(1.0),  # type: ignore[arg-type]
+    "0..2 | 1.0",
+    SiteError,
+)
 bad(
     "model.sites.find_sites: no blocks",
     lambda _: sites.find_sites(builders.Blockless()),
@@ -550,9 +565,9 @@ bad("dynamics.fit_operator: one sample", lambda _: dynamics.fit_operator(H[:1], 
 bad("dynamics.fit_operator: NaN", lambda _: dynamics.fit_operator(holed(6, 4), H), "before | row(s): 1")
 bad("dynamics.spectrum: not square", lambda _: dynamics.spectrum(H.numpy()), "matrix | square | (6, 4)")
 bad("dynamics.spectrum: NaN", lambda _: dynamics.spectrum(holed(3, 3).numpy()), "matrix | finite")
-bad("dynamics.match_spectra: sizes", lambda _: dynamics.match_spectra(TWO, TWO[:1]), "found | (2,) | (1,)")
-bad("dynamics.match_spectra: empty", lambda _: dynamics.match_spectra(TWO[:0], TWO[:0]), "found | (0,)")
-bad("dynamics.match_spectra: NaN", lambda _: dynamics.match_spectra(TWO * complex(NAN), TWO), "found | finite")
+bad("dynamics.match_spectra: sizes", lambda _: dynamics.match_spectra(TWO, TWO[:1]), "fitted | (2,) | (1,)")
+bad("dynamics.match_spectra: empty", lambda _: dynamics.match_spectra(TWO[:0], TWO[:0]), "fitted | (0,)")
+bad("dynamics.match_spectra: NaN", lambda _: dynamics.match_spectra(TWO * complex(NAN), TWO), "fitted | finite")
 
 # --- ace.tasks --------------------------------------------------------------------------------------------------------
 CHAIN = builders.chain()
@@ -712,7 +727,7 @@ bad("rotation.mode_energy: NaN", lambda _: rotation.mode_energy(MEANS * np.nan),
 
 ADDITION = ModularAddition(7, 0.3)
 ONLY_RISING = "checkpoints | rising | [3, 2]"
-bad("tasks.base.Task.size: split", lambda _: circulant_chain().size("test"), "split | training | 'test'")
+bad("tasks.base.Task.size: split", lambda _: circulant_chain().size("test"), "split | training | 'test'")  # type: ignore[arg-type]
 bad("tasks.modular_addition.ModularAddition: modulus", lambda _: ModularAddition(2, 0.5), "modulus | 3 | 2")
 bad("tasks.modular_addition.ModularAddition: share", lambda _: ModularAddition(7, 1.0), "share | 1.0")
 bad(
@@ -720,7 +735,7 @@ bad(
     lambda _: ModularAddition(7, 0.9),
     "share | every sum | of 7",
 )
-bad("tasks.modular_addition.ModularAddition.size: split", lambda _: ADDITION.size("test"), "split | 'test'")
+bad("tasks.modular_addition.ModularAddition.size: split", lambda _: ADDITION.size("test"), "split | 'test'")  # type: ignore[arg-type]
 bad(
     "tasks.modular_addition.ModularAddition.draw: too many",
     lambda _: ADDITION.draw(Split.EVALUATION, 50),
@@ -932,29 +947,28 @@ bad(
 )
 
 
-# --- ace.claims, ace.measure and ace.verify ---------------------------------------------------------------------------
-def study(task: base.Task) -> Study:
+# --- ace.families, ace.study and ace.verify ---------------------------------------------------------------------------
+def study(task: base.Task) -> TokenStudy:
     """Two untrained models of a task."""
     sizes = Architecture(task.vocabulary, 8, 1, width=8, heads=2, hidden=8)
     models = [SmallTransformer(sizes).eval() for _ in range(2)]
-    return Study(models, task, sizes=dict.fromkeys(Split, 8))
+    return TokenStudy(models, task, sizes=dict.fromkeys(base.HELD_OUT, 8))
 
 
-def subject(task: base.Task) -> Subject:
-    return Subject("tiny", study(task), study(task))
-
-
-def home(identifier: str) -> str:
-    """Where a claim's quantity is measured."""
-    measure = MEASURES[identifier]
-    return f"{measure.__module__.removeprefix('ace.')}.{measure.__name__}"
+def subject(task: base.Task) -> TokenSubject:
+    return TokenSubject("tiny", "markov", study(task), study(task))
 
 
 ONE = (stats.exact("0", 1.0),)
-NECESSITY = claims.claim("markov.necessity")
+NECESSITY = find_claim("markov.necessity")
 CONTROLS = dict.fromkeys((*NECESSITY.controls, *NECESSITY.reported), ONE)
 bad("study.claim.Bound: direction", lambda _: claims.Bound("<"), "direction | <=, >=, == | '<'", ClaimError)
-bad("claims.claim: unknown", lambda _: claims.claim("markov.spin"), "'markov.spin' | markov.spectrum", ClaimError)
+bad(
+    "families.family.find_claim: unknown",
+    lambda _: find_claim("markov.spin"),
+    "'markov.spin' | markov.spectrum",
+    ClaimError,
+)
 bad(
     "study.claim.Bound.threshold: not measured",
     lambda _: claims.Bound("<=", 0, "s.e.").threshold({"a": 1}),
@@ -986,41 +1000,203 @@ bad(
     "untrained | none",
 )
 bad(
-    "study.tokens.Subject.companion: unknown",
+    "study.subject.Subject.companion: unknown",
     lambda _: subject(mess3(length=8)).companion("twin"),
-    "tiny | 'twin' | []",
-    ClaimError,
+    "tiny | 'twin' | none",
+    Inapplicable,
 )
 bad(
-    "study.tokens.Study: no blocks",
-    lambda _: Study([builders.Blockless()], mess3()),
+    "study.tokens.TokenStudy: no blocks",
+    lambda _: TokenStudy([builders.Blockless()], mess3()),
     "ModuleList | Blockless",
     SiteError,
 )
 bad(
-    "study.tokens.Study.coordinates: the split of the extraction",
+    "study.tokens.TokenStudy.coordinates: the split of the extraction",
     lambda _: study(mess3(length=8)).coordinates(0, Split.EXTRACTION),
     "split | extraction",
     SplitError,
 )
 bad(
-    f"{home('hidden_markov.belief')}: a chain",
-    lambda _: MEASURES["hidden_markov.belief"](subject(circulant_chain(length=8))),
-    "hidden Markov | MarkovChain",
+    "verify.verify_claim: another kind of subject",
+    lambda _: verify_claim("agreement.flip", subject(circulant_chain(length=8))),
+    "agreement.flip | agreement | tiny",
     ClaimError,
 )
 bad(
-    f"{home('markov.spectrum')}: a hidden chain",
-    lambda _: MEASURES["markov.spectrum"](subject(mess3(length=8))),
-    "Markov chain | HiddenMarkov",
+    "study.tokens.TokenStudy.expect_task: another",
+    lambda _: find_claim("markov.spectrum").measure(subject(mess3(length=8))),
+    "MarkovChain | HiddenMarkov",
     ClaimError,
 )
 bad(
-    f"{home('markov.rank')}: no companion",
-    lambda _: MEASURES["markov.rank"](subject(circulant_chain(length=8))),
-    "companion | low-rank chain",
+    "study.tokens.TokenStudy.expect_model: another",
+    lambda _: study(mess3(length=8)).expect_model(0, nn.GRU),
+    "GRU | SmallTransformer",
     ClaimError,
 )
+bad(
+    "study.subject.Subject.companion: none",
+    lambda _: find_claim("markov.rank").measure(subject(circulant_chain(length=8))),
+    "low-rank chain | none",
+    Inapplicable,
+)
+bad("study.tokens.TokenStudy: no models", lambda _: TokenStudy([], mess3()), "models | none")
+bad(
+    "study.tokens.TokenStudy: sites",
+    lambda _: TokenStudy(study(mess3(length=8)).models, mess3(length=8), sites=["head"]),
+    "sites | 2 models | 1",
+)
+bad(
+    "model.sites.module_site: no such module",
+    lambda _: sites.module_site(builders.model(), "no.such"),
+    "head | 'no.such'",
+    SiteError,
+)
+
+
+AT_MOST_ONE = claims.Bound("<=", 1.0)
+
+
+@measures("untrained")
+def other_controls(subject: object) -> Measurement:
+    """A measurement with another control than it declares."""
+    return Measurement(ONE, {"other": ONE})
+
+
+bad(
+    "study.claim.Claim: a control that the measure lacks",
+    lambda _: claims.Claim(
+        "t.t",
+        "A sentence.",
+        "ours",
+        "a number",
+        claims.Bound("<=", 1.0),
+        "null",
+        "why",
+        ("twin",),
+        measure=other_controls,
+    ),
+    "t.t | untrained | twin",
+    ClaimError,
+)
+bad(
+    "study.measurement.Measurement: other controls than declared",
+    lambda _: other_controls(None),
+    "untrained | other",
+    ClaimError,
+)
+bad(
+    "study.subspaces.random_subspaces: kind",
+    lambda _: random_subspaces(builders.core(), "some", 3, seed=0),
+    "kind | random, Haar | 'some'",
+)
+bad(
+    "study.subspaces.random_subspaces: no states",
+    lambda _: random_subspaces(builders.core(), "the rest", 3, seed=0),
+    "random, Haar | 'the rest'",
+)
+bad(
+    "families.core.subjects.runs_subject: no name",
+    lambda _: runs_subject(" ", [builders.model()], mess3(length=8)),
+    "name | ' '",
+)
+bad(
+    "families.core.subjects.runs_subject: no task",
+    lambda _: runs_subject("a", [builders.model()], "mess3"),  # type: ignore[arg-type]
+    "task | Task | str",
+)
+bad(
+    "families.core.subjects.runs_subject: no module",
+    lambda _: runs_subject("a", ["model"], mess3(length=8)),  # type: ignore[list-item]
+    "models[0] | Module | str",
+)
+bad(
+    "suite.parametrize.parametrize_with_claims: a pattern that fits nothing",
+    lambda _: parametrize_with_claims([subject(mess3(length=8))], select="agreement.*"),
+    "markov | 'agreement.*'",
+    ClaimError,
+)
+bad("zoo.named.load_attribute: no colon", lambda _: named.load_attribute("ace.extract"), "'ace.extract'")
+bad("zoo.named.load_attribute: no module", lambda _: named.load_attribute("no.such:thing"), "no.such:thing")
+bad(
+    "zoo.named.factory_subject: no subject",
+    lambda _: named.factory_subject("ace.tasks:mess3"),
+    "ace.tasks:mess3 | Subject | HiddenMarkov",
+)
+bad(
+    "zoo.named.load_subject: no such fixture",
+    lambda _: named.load_subject("markov-huge", fixtures=FIXTURES),
+    "markov-compact | 'markov-huge'",
+)
+bad(
+    "zoo.named.load_subject: no such task",
+    lambda _: named.load_subject("gpt2", task="reflexives"),
+    "agreement | 'reflexives'",
+)
+
+
+bad("check.check_instance: another", lambda _: check.check_instance("a", 1, str), "a | str | int")
+
+
+def stray(_: Tensor) -> str:
+    return "outputs"
+
+
+TOKENS = builders.tokens()
+bad("model.tail.outputs_of: no tensor", lambda _: outputs_of(stray, TOKENS), "model | (n, s, v) | str")  # type: ignore[arg-type]
+bad(
+    "model.tail.find_tail: no such module",
+    lambda _: find_tail(builders.model(), replace(builders.site(), path="no.such"), TOKENS),
+    "no.such | none",
+    SiteError,
+)
+bad(
+    "model.tail.Tail.kept: more positions than there are",
+    lambda _: find_tail(builders.model(), builders.site(), TOKENS).kept(9),
+    "9 | 5",
+)
+bad(
+    "suite.parametrize.require_different_names: twice",
+    lambda _: require_different_names([subject(mess3(length=8))] * 2),
+    "subjects | tiny",
+)
+ROWS = np.arange(8).reshape(4, 2)
+bad(
+    "tasks.base.require_different_rows: the same",
+    lambda _: base.require_different_rows(
+        base.Batch(ROWS, ROWS, None, Split.SELECTION), base.Batch(ROWS, ROWS, None, Split.EVALUATION), finite=True
+    ),
+    "selection | evaluation",
+    SplitError,
+)
+bad(
+    "tasks.base.Batch: other rows",
+    lambda _: base.Batch(ROWS, ROWS[:1], None, Split.SELECTION),
+    "targets | 4 | 1",
+)
+ZOO = StoredFixtures(Store(FIXTURES, Path("never used")))
+bad("zoo.recipes.find_recipe: unknown", lambda _: find_recipe(FIXTURES, "a"), "markov-compact | 'a'", RecipeError)
+bad(
+    "zoo.fixtures.StoredFixtures.ensemble: of language models",
+    lambda _: ZOO.ensemble("agreement-small"),
+    "ensemble | 'agreement-small'",
+    RecipeError,
+)
+bad(
+    "zoo.fixtures.StoredFixtures.language_models: of an ensemble",
+    lambda _: ZOO.language_models("low-rank"),
+    "language models | 'low-rank'",
+    RecipeError,
+)
+bad(
+    "zoo.obtain.Store.keep: until, of language models",
+    lambda _: ZOO.store.keep(find_recipe(FIXTURES, "agreement-small"), until=3),
+    "until | ensemble | 3",
+)
+bad("zoo.named.lazy_factory: no colon", lambda _: named.lazy_factory("here"), "'here'")
+bad("zoo.named.lazy_subject: no such module", lambda _: named.lazy_subject("no.such:thing"), "no.such:thing")
+
 
 # --- ace.report.record ------------------------------------------------------------------------------------------------
 bad(
@@ -1331,12 +1507,19 @@ bad(
     "tiny | unknown | ['a'] | missing | steps",
     RecipeError,
 )
+
+
+def third_model(made: Callable[[LanguageRecipe, int], object]) -> Callable[[Path], object]:
+    """Call for the third of two models."""
+    return lambda _: made(TINY_LANGUAGE, 2)
+
+
 for name, made in (
     ("untrained_model", language_training.untrained_model),
     ("train_language_model", language_training.train_language_model),
     ("LanguageTrainer", language_training.LanguageTrainer),
 ):
-    bad(f"training.language.trainer.{name}: index", lambda _, made=made: made(TINY_LANGUAGE, 2), "index | 0..1 | 2")
+    bad(f"training.language.trainer.{name}: index", third_model(made), "index | 0..1 | 2")
 bad(
     "training.language.trainer.LanguageTrainer.restore: no file",
     lambda f: language_training.LanguageTrainer(TINY_LANGUAGE, 0).restore(f / "none.json"),
@@ -1355,12 +1538,14 @@ bad(
     "provenance.json | schema 1",
     ArtifactError,
 )
+
+
+def tokenizer_of(words: list[str]) -> Callable[[Path], object]:
+    return lambda _: word_tokenizer.word_tokenizer(words, 8)
+
+
 for words in ([], ["a", "a"], ["a b"], [""]):
-    bad(
-        f"training.language.tokenizer.word_tokenizer: {words}",
-        lambda _, words=words: word_tokenizer.word_tokenizer(words, 8),
-        f"words | {words}",
-    )
+    bad(f"training.language.tokenizer.word_tokenizer: {words}", tokenizer_of(words), f"words | {words}")
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.id) for row in TABLE])
@@ -1495,13 +1680,38 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "training.language.trainer.LanguageTrainer.save",
         "training.language.store.store_language_model",
     ),
+    "takes a tail, a task, a recipe or a source that was checked when it was made or read": (
+        "model.tail.Tail.linear_map",
+        "model.tail.Tail.states",
+        "model.tail.Tail.outputs",
+        "model.tail.Tail.from_states",
+        "model.tail.Tail.sensitivities",
+        "tasks.base.Task.score",
+        "tasks.base.Task.chance",
+        "suite.parametrize.claims_of",
+        "suite.parametrize.parameters_of",
+        "suite.subjects.Asked.extractor",
+        "suite.subjects.asked_subjects",
+        "suite.test_claims.test_claim",
+        "zoo.fixtures.default_rerun",
+        "zoo.fixtures.StoredFixtures.extractor",
+        "zoo.fixtures.StoredFixtures.memory",
+        "zoo.fixtures.StoredFixtures.subjects",
+        "zoo.named.ModelSource.load",
+        "zoo.named.lazy_model",
+        "zoo.obtain.Store.ensemble",
+        "zoo.obtain.Store.language_models",
+        "zoo.obtain.Store.is_stored",
+        "zoo.recipes.recipes",
+        "zoo.recipes.language_recipes",
+    ),
     "abstract; its implementations stand in the table": ("tasks.base.Task.draw", "tasks.prompt.PromptTask.prompts"),
 }
-# Claims' quantities and their helpers take a Study or Subject, which refuses what is wrong with it when it is built;
-# the parts of a Study take an index below its length.
+# What is measured takes a study or subject, which refuses what is wrong with it when it is built; the parts of a study
+# take an index below its length.
 STUDIES = ("study.", "families.")
 # Options of pytest and of the command line; no arguments; takes documents of our own.
-OUT_OF_SCOPE = ("ace.plugin", "ace.__main__", "ace.errors", "ace.report")
+OUT_OF_SCOPE = ("ace.plugin", "ace.cli", "ace.__main__", "ace.errors", "ace.report")
 IN_SCOPE_AGAIN = ("ace.report.record",)
 
 

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 from torch.nn import functional
 
 from ace.errors import ArtifactError, RecipeError
+from ace.families.modular_addition.scans import last_states
 from ace.model.observe import states_at
 from ace.model.sites import find_sites
-from ace.study.run_history import last_states
+from ace.study.run_history import RunHistory
 from ace.tasks import Split
 from ace.training.buffer import WeightBuffer
 from ace.training.ensemble import DropoutMasks, Weights, initial_weights, mask_values, member, stacked_logits
@@ -24,7 +26,8 @@ from ace.training.result import load_ensemble, save_ensemble
 from ace.training.train import train
 from ace.training.trainer import EnsembleTrainer
 from ace.training.transformer import Architecture, SmallTransformer
-from fixtures import zoo
+from ace.zoo.obtain import Store
+from invariants import FIXTURES
 from invariants.contracts import builders
 
 ARMS = {"decay": {}, "reset": {"fresh": True}, "free": {"weight_decay": 0.0, "fresh": True}}
@@ -196,17 +199,34 @@ def test_a_part_of_a_training_is_the_beginning_of_all_of_it(tmp_path: Path) -> N
     assert builders.same_weights(rest.checkpoints, whole.checkpoints)
 
 
+def head(model: nn.Module) -> Tensor:
+    return model.get_parameter("head.weight")
+
+
 def test_models_of_an_arm_are_that_arms() -> None:
     found = train(addition())
     for arm, name in enumerate(ARMS):
         models = found.models(LAST, name)
         ours = of_arm(found.checkpoints[LAST], arm)
         for index, model in enumerate(models):
-            assert torch.equal(model.head.weight, ours["head.weight"][index])
-        assert torch.equal(found.models(1, name)[0].head.weight, found.checkpoints[1]["head.weight"][0])
-    assert torch.equal(found.models()[0].head.weight, found.models(LAST, "decay")[0].head.weight)
+            assert torch.equal(head(model), ours["head.weight"][index])
+        assert torch.equal(head(found.models(1, name)[0]), found.checkpoints[1]["head.weight"][0])
+    assert torch.equal(head(found.models()[0]), head(found.models(LAST, "decay")[0]))
     with pytest.raises(ArtifactError, match=r"expected one of .*'decay'.*, got 'none'"):
         found.models(LAST, "none")
+
+
+def test_a_history_has_the_models_of_the_trunk_up_to_the_branch_and_of_each_arm_past_it() -> None:
+    history = RunHistory(train(addition()))
+    for arm in (None, *ARMS):
+        for epoch in history.epochs:
+            ours = history.ensemble.models(epoch, arm)
+            assert len(ours) == len(history)
+            for model, same in zip(history.study(epoch, arm).models, ours, strict=True):
+                assert torch.equal(head(model), head(same)), (epoch, arm)
+    each = history.study((1, LAST), "free").models
+    for index, epoch in enumerate((1, LAST)):
+        assert torch.equal(head(each[index]), head(history.ensemble.models(epoch, "free")[index]))
 
 
 def test_an_ensemble_without_a_checkpoint_that_its_recipe_names_is_refused(tmp_path: Path) -> None:
@@ -240,9 +260,9 @@ def test_more_pairs_than_the_task_has_are_refused() -> None:
 
 def test_a_base_seed_replaces_the_recipes_own_under_retrain_alone(tmp_path: Path) -> None:
     recipe = builders.recipe()
-    seeded = zoo.Zoo(tmp_path, retrain=True, seed=7, progress=False).obtain(recipe)
+    seeded = Store(FIXTURES, tmp_path, retrain=True, seed=7, progress=False).ensemble(recipe)
     assert seeded.recipe == replace(recipe, seed=7)
-    plain = zoo.Zoo(tmp_path, seed=7, progress=False).obtain(recipe)
+    plain = Store(FIXTURES, tmp_path, seed=7, progress=False).ensemble(recipe)
     assert plain.recipe == recipe
     assert not builders.same_weights(plain.checkpoints, seeded.checkpoints)
 

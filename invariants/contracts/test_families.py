@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 import torch
@@ -66,6 +67,7 @@ def _logits(model: nn.Module, ids: Tensor, position: int, site: Site | None, edi
     times = max(1, len(edits))
     with ExitStack() as stack:
         for place, edit in enumerate(edits):
+            assert site is not None
             rows = torch.arange(len(ids)) + place * len(ids)
             stack.enter_context(intervening(model, site, edit, position=position, rows=rows))
         logits: Tensor = model(input_ids=ids.repeat(times, 1)).logits
@@ -142,7 +144,11 @@ def test_logits_are_affine_in_the_last_state_exactly_where_the_tail_is_said_to_b
     site = language.anatomy.site(-1)
     found = []
     for gain in (0.0, 1.0, 2.0):
-        with torch.no_grad(), hooked(language.model, site, lambda state, gain=gain: gain * state + gain):
+
+        def moved(state: Tensor, gain: float = gain) -> Tensor:
+            return gain * state + gain
+
+        with torch.no_grad(), hooked(language.model, site, moved):
             found.append(language.model(input_ids=tokens(language)).logits)
     bent = (found[0] + found[2] - 2 * found[1]).abs().max()
     assert (float(bent) <= 1e-4) == site.linear_tail
@@ -170,8 +176,9 @@ def test_of_a_model_of_images_and_text_the_blocks_of_text_are_found() -> None:
 def test_an_encoder_beside_the_decoder_is_refused() -> None:
     import transformers
 
-    sizes = {"d_model": WIDTH, "d_kv": 8, "d_ff": 24, "num_layers": 2, "num_heads": 2, "vocab_size": 20}
-    model = transformers.T5ForConditionalGeneration(transformers.T5Config(**sizes, decoder_start_token_id=0))
+    sizes: dict[str, Any] = {"d_model": WIDTH, "d_kv": 8, "d_ff": 24, "num_layers": 2, "num_heads": 2}
+    config = transformers.T5Config(**sizes | {"vocab_size": 20, "decoder_start_token_id": 0})
+    model = transformers.T5ForConditionalGeneration(config)
     with pytest.raises(SiteError, match="decoder without an encoder, got T5ForConditionalGeneration"):
         find_sites(model)
 
@@ -350,4 +357,4 @@ def test_a_restricted_head_gives_those_logits_and_keeps_ties() -> None:
     with restricted_head(language, wanted):
         some = language.model(input_ids=tokens(language)).logits
     assert torch.allclose(some, whole[..., wanted], atol=1e-5)
-    assert language.model.lm_head.weight is language.model.get_input_embeddings().weight
+    assert language.model.get_parameter("lm_head.weight") is language.model.get_parameter("model.embed_tokens.weight")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,11 @@ from ace.training.language.trainer import (
     train_language_model,
     untrained_model,
 )
-from fixtures import language_zoo, zoo
+from ace.zoo import obtain
+from ace.zoo.obtain import Store
+from ace.zoo.recipes import find_recipe
+from invariants import FIXTURES
 
-REPOSITORY = Path(zoo.__file__).parents[1]
 TINY = LanguageRecipe("tiny", (1, 2), 24, 1, 16, 2, 1e-2, 0.01, 1.0, 2, 6, 4, 2, 5)
 PATIENCE = 90.0  # seconds; whoever waits longer gives up, so that nothing hangs
 
@@ -230,12 +233,12 @@ if __name__ == "__main__":
     from ace.training.language import store as language_store
     from ace.training.language import trainer as language
     from ace.training.language.recipe import LanguageRecipe
-    from fixtures.language_zoo import obtain_language_models
+    from ace.zoo.obtain import Store
 
     what, cache, steps = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     recipe = LanguageRecipe("tiny", (1, 2), 24, 1, 16, 2, 1e-2, 0.01, 1.0, 2, steps, 4, 1, 5)
     if what == "obtain":
-        obtain_language_models(recipe, cache=cache, progress=False)
+        Store(cache / "no fixtures", cache, progress=False).language_models(recipe)
     else:
         resumable.PARTIAL_SECONDS = 0.0
         advance = language.LanguageTrainer.advance
@@ -250,12 +253,16 @@ if __name__ == "__main__":
 ALONE = replace(TINY, models=1)
 
 
+def quiet(cache: Path, folder: Path = FIXTURES, **options: Any) -> Store:
+    return Store(folder, cache, progress=False, **options)
+
+
 @contextmanager
 def children(folder: Path, what: str, count: int = 1, steps: int = TINY.steps) -> Iterator[list[subprocess.Popen[str]]]:
     """Processes that do the same; killed at the end whatever happens."""
     script = folder / "child.py"
     script.write_text(CHILD)
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(FIXTURES.parent), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(script), what, str(folder / "cache"), str(steps)]
     running = [
         subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -285,7 +292,7 @@ def test_of_two_processes_that_ask_at_once_both_get_the_same_models(
             output, _ = process.communicate(timeout=PATIENCE)
             assert (process.returncode, output) == (0, "")
     folder = tmp_path / "cache" / ALONE.address
-    (found,) = language_zoo.obtain_language_models(ALONE, cache=tmp_path / "cache", progress=False)
+    (found,) = quiet(tmp_path / "cache").language_models(ALONE)
     assert same(found.model, trained.model)
     assert sorted(path.name for path in folder.iterdir()) == ["0"]  # no partial, nothing half written
     assert [path.suffix for path in folder.parent.iterdir() if path.is_file()] == [".lock"]
@@ -336,33 +343,86 @@ def obtained(tmp_path: Path, trained: TrainedLanguageModel, monkeypatch: pytest.
     def here(recipe: LanguageRecipe, folder: Path, indices: list[int], partials: Path, *, progress: bool) -> None:
         for index in indices:
             found.append(index)
-            store_language_model(folder / str(index), trained if index == 0 else train_language_model(recipe, index))
+            ready = trained if (recipe, index) == (TINY, 0) else train_language_model(recipe, index)
+            store_language_model(folder / str(index), ready)
 
-    monkeypatch.setattr(language_zoo, "train_side_by_side", here)
+    monkeypatch.setattr(obtain, "train_side_by_side", here)
     return found
 
 
 def test_what_was_trained_once_is_loaded_from_then_on(tmp_path: Path, obtained: list[int]) -> None:
     cache = tmp_path / "a" / "b"
     for _ in range(2):
-        assert len(language_zoo.obtain_language_models(TINY, cache=cache, progress=False)) == TINY.models
+        assert len(quiet(cache).language_models(TINY)) == TINY.models
     assert obtained == [0, 1]
     shutil.rmtree(cache / TINY.address / "1")  # only what is missing is trained
-    language_zoo.obtain_language_models(TINY, cache=cache, progress=False)
+    quiet(cache).language_models(TINY)
     assert obtained == [0, 1, 1]
 
 
 def test_a_corrupt_cached_model_is_reported_and_only_retraining_replaces_it(
     tmp_path: Path, obtained: list[int]
 ) -> None:
-    language_zoo.obtain_language_models(TINY, cache=tmp_path, progress=False)
+    quiet(tmp_path).language_models(TINY)
     weights = tmp_path / TINY.address / "0" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4])
     with pytest.raises(ArtifactError, match=r"model\.safetensors: missing, corrupt or truncated"):
-        language_zoo.obtain_language_models(TINY, cache=tmp_path, progress=False)
+        quiet(tmp_path).language_models(TINY)
     assert obtained == [0, 1]
-    language_zoo.obtain_language_models(TINY, cache=tmp_path, retrain=True, progress=False)
+    quiet(tmp_path, retrain=True).language_models(TINY)
     assert obtained == [0, 1, 0, 1]
+
+
+def test_under_retraining_only_models_of_this_run_are_used(tmp_path: Path, obtained: list[int]) -> None:
+    quiet(tmp_path).language_models(TINY)
+    record = tmp_path / TINY.address / "1" / PROVENANCE
+    document = json.loads(record.read_text())
+    since = datetime.now(UTC) - timedelta(hours=1)
+    for date in ((since - timedelta(hours=1)).isoformat(timespec="seconds"), "2999-01-01T00:00:00", None):
+        record.write_text(json.dumps(document | {"date": date}))
+        obtained.clear()
+        for _ in range(2):
+            quiet(tmp_path, retrain=True, since=since).language_models(TINY)
+        assert obtained == [1]
+    quiet(tmp_path, retrain=True, since=datetime.now(UTC) + timedelta(hours=1)).language_models(TINY)
+    assert obtained == [1, 0, 1]
+
+
+def test_a_base_seed_replaces_the_recipes_own_under_retraining_alone(tmp_path: Path, obtained: list[int]) -> None:
+    (plain,) = quiet(tmp_path, seed=7).language_models(ALONE)
+    assert plain.provenance["recipe"] == ALONE.digest
+    (seeded,) = quiet(tmp_path, retrain=True, seed=7).language_models(ALONE)
+    assert seeded.provenance["recipe"] == replace(ALONE, seed=7).digest
+    assert not same(seeded.model, plain.model)
+    assert obtained == [0, 0]
+
+
+def test_models_of_the_fixtures_come_first_and_corrupt_ones_are_reported(tmp_path: Path, obtained: list[int]) -> None:
+    folder, cache = tmp_path / "fixtures", tmp_path / "cache"
+    assert quiet(cache, folder).keep(TINY) == folder / "weights" / TINY.address
+    assert quiet(cache, folder).is_stored(TINY)
+    obtained.clear()
+    assert len(quiet(tmp_path / "other", folder).language_models(TINY)) == TINY.models
+    assert not (tmp_path / "other").exists()
+    weights = folder / "weights" / TINY.address / "0" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4])
+    for ask in (quiet(cache, folder).language_models, quiet(cache, folder).keep):
+        with pytest.raises(ArtifactError, match=r"model\.safetensors: missing, corrupt or truncated"):
+            ask(TINY)
+    assert obtained == []
+
+
+def test_keeping_replaces_what_the_name_had_before_and_nothing_else(tmp_path: Path, obtained: list[int]) -> None:
+    store = quiet(tmp_path / "cache", tmp_path)
+    other = tmp_path / "weights" / f"tiny-other-{TINY.digest[:12]}"
+    old = tmp_path / "weights" / f"tiny-{'0' * 12}"
+    for folder in (other, old):
+        shutil.copytree(FIXTURES / "recipes", folder / "0")
+    store.keep(TINY)
+    assert {path.name for path in (tmp_path / "weights").iterdir()} == {other.name, TINY.address}
+    shutil.rmtree(tmp_path / "weights" / TINY.address / "1")
+    store.keep(TINY)  # only what is missing is trained
+    assert obtained == [0, 1, 1]
 
 
 # --- recipes ----------------------------------------------------------------------------------------------------------
@@ -433,7 +493,7 @@ def test_unreadable_recipes_and_unknown_names_are_refused(tmp_path: Path) -> Non
     (tmp_path / "broken.toml").write_text("= 3")
     with pytest.raises(RecipeError, match=r"broken\.toml"):
         read_language_recipe(tmp_path / "broken.toml")
-    with pytest.raises(RecipeError, match="expected one of agreement-"):
-        language_zoo.language_recipe("agreement-none")
+    with pytest.raises(RecipeError, match=r"expected one of .*agreement-small.*, got 'agreement-none'"):
+        find_recipe(FIXTURES, "agreement-none")
     with pytest.raises(InputError, match=r"index: expected 0\.\.1, got 2"):
         train_language_model(TINY, 2)

@@ -60,7 +60,7 @@ def test_a_loaded_folder_is_the_model_that_was_saved(
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_is_loaded_and_scored_in_float32(folders: Path, dtype: str) -> None:
     language = load_language_model(folders / "gpt2", dtype=dtype)
-    assert language.model.lm_head.weight.dtype == getattr(torch, dtype)
+    assert language.model.get_parameter("lm_head.weight").dtype == getattr(torch, dtype)
     found, wanted = base(language), base(families.language(families.family("gpt2")))
     assert found.dtype == torch.float32
     eps = torch.finfo(getattr(torch, dtype)).eps
@@ -138,18 +138,29 @@ def test_missing_weights_are_refused_and_not_made_up(folders: Path, tmp_path: Pa
     refused("model: expected all weights of GPT2LMHeadModel | h.2.mlp.c_proj.bias", tmp_path / "holed")
 
 
+def bert(*, is_decoder: bool = False) -> hf.BertConfig:
+    return hf.BertConfig(
+        vocab_size=len(families.tokenizer()),
+        max_position_embeddings=8,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=20,
+        is_decoder=is_decoder,
+    )
+
+
 def test_models_that_are_no_causal_language_models_are_refused(tmp_path: Path) -> None:
-    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 20}
-    config = hf.BertConfig(vocab_size=len(families.tokenizer()), max_position_embeddings=8, **sizes)
+    config = bert()
     refused("model: expected all weights of", save(hf.BertModel(config), tmp_path / "encoder"))
     refused("model: expected a causal one | looks ahead", save(hf.BertForMaskedLM(config), tmp_path / "masked"))
-    t5 = hf.T5Config(d_model=16, d_kv=8, d_ff=20, num_layers=2, num_heads=2, vocab_size=40, decoder_start_token_id=0)
+    sizes: dict[str, Any] = {"d_model": 16, "d_kv": 8, "d_ff": 20, "num_layers": 2, "num_heads": 2}
+    t5 = hf.T5Config(**sizes | {"vocab_size": 40, "decoder_start_token_id": 0})
     refused("model: expected a causal", save(hf.T5ForConditionalGeneration(t5), tmp_path / "pairs"))
 
 
 def test_a_model_with_more_between_its_blocks_and_its_head_than_a_norm_is_refused(tmp_path: Path) -> None:
-    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 20}
-    config = hf.BertConfig(vocab_size=len(families.tokenizer()), max_position_embeddings=8, is_decoder=True, **sizes)
+    config = bert(is_decoder=True)
     folder = save(hf.BertLMHeadModel(config), tmp_path / "bert")
     with pytest.raises(SiteError, match=r"expected cls\.predictions\.decoder to read what bert\.encoder\.layer\.1"):
         load_language_model(folder)

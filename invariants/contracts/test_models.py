@@ -1,4 +1,4 @@
-"""The command line for other people's models: `--ace-model` and `python -m ace steer`, each in a process of its own."""
+"""Other people's models on the command line: `--ace-model`, each call in a process of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import pytest
 import torch
 import transformers as hf
 
-from ace.tasks.fragment.judge import judge
 from invariants.contracts import families
 
 ROOT = Path(__file__).parents[2]
@@ -37,19 +36,19 @@ def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 def verify(tmp_path: Path, *arguments: str | Path) -> tuple[subprocess.CompletedProcess[str], list[dict[str, Any]]]:
     record = tmp_path / "verdicts.json"
-    done = call(
-        "pytest", "invariants/test_agreement.py", "-q", "-p", "no:cacheprovider", "--ace-json", record, *arguments
-    )
+    done = call("pytest", "invariants/test_claims.py", "-q", "-p", "no:cacheprovider", "--ace-json", record, *arguments)
     return done, json.loads(record.read_text())["results"] if record.exists() else []
 
 
-def test_a_folder_without_a_tokenizer_gives_verdicts_with_the_reason(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_a_folder_without_a_tokenizer_is_a_usage_error(tmp_path: Path, workers: tuple[str, ...]) -> None:
     families.gpt2().save_pretrained(tmp_path / "bare")
-    done, results = verify(tmp_path, "--ace-model", tmp_path / "bare")
-    assert done.returncode == 0, done.stdout
-    assert {found["verdict"] for found in results} == {"INAPPLICABLE"}
-    assert "--ace-tokenizer" in results[0]["reason"]
-    assert "--ace-tokenizer" in done.stdout
+    done, results = verify(tmp_path, f"--ace-model={tmp_path / 'bare'}", *workers)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR, done.stdout
+    assert "ERROR: --ace-model: " in done.stderr
+    assert "name one with --ace-tokenizer" in done.stderr
+    assert "INTERNALERROR" not in done.stdout + done.stderr
+    assert not results
 
 
 def test_an_untrained_model_is_inapplicable_with_its_auc(tmp_path: Path) -> None:
@@ -90,25 +89,6 @@ def test_what_cannot_be_read_ends_the_run_with_one_line(arguments: tuple[str, ..
     assert said in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert not results
-
-
-def test_steer_prints_text_that_agrees_beside_text_that_does_not() -> None:
-    done = call("ace", "steer", STORED, "the keys near the old cabinet", "--flip", "--tokens", "40")
-    assert done.returncode == 0, done.stderr
-    heading, _, columns, _, *rows = done.stdout.splitlines()
-    assert "AUC 1.000" in heading
-    assert columns.split() == ["clean", "|", "flipped"]
-    clean, flipped = (" ".join(row.partition("|")[side].strip() for row in rows) for side in (0, 2))
-    told = [[found.agrees for found in judge(text) if found and found.agrees is not None] for text in (clean, flipped)]
-    assert len(told[0]) >= 2, done.stdout
-    assert all(told[0]), done.stdout
-    assert False in told[1], done.stdout
-
-
-def test_steer_refuses_a_model_that_does_not_agree_and_one_that_is_not_there() -> None:
-    missing = call("ace", "steer", "./no/such/folder", "the keys", "--flip")
-    assert (missing.returncode, missing.stdout) == (1, "")
-    assert "expected a folder" in missing.stderr
 
 
 @needs_stories

@@ -277,6 +277,18 @@ def test_a_report_folder_holds_record_and_table(run: Run, suite: Callable[..., N
     assert f"| {TRANSPLANT} | tiny | -0.25 [-0.25, -0.001] |" in table
 
 
+def test_the_record_says_which_verdicts_came_as_documented_and_why(
+    run: Run, suite: Callable[..., None], tmp_path: Path
+) -> None:
+    suite("FAILS", ("HOLDS", TRANSPLANT))
+    entries = documented(reason="too tight") + documented(TRANSPLANT, reason="it was so once")
+    run("--ace-report", tmp_path / "report", "--ace-expected", expected(tmp_path, entries))
+    failing, holding = read(tmp_path / "report" / "results.json")["results"]
+    assert (failing["documented"], holding["documented"]) == ("too tight", "")
+    table = (tmp_path / "report" / "verdicts.md").read_text()
+    assert table.count("FAILS (as documented)") == table.count("as documented") == 1
+
+
 # --- baselines --------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def baseline(run: Run, suite: Callable[..., None], tmp_path: Path) -> Path:
@@ -353,9 +365,9 @@ def test_a_comparison_with_nothing_in_common_is_an_error(run: Run, suite: Callab
     assert found.ret == pytest.ExitCode.TESTS_FAILED
     found.stdout.fnmatch_lines(
         [
+            "ERROR: nothing to compare*",
             f"not in the baseline: /models/ckpt-200: {SUFFICIENCY}",
             f"not in this run: tiny: {SUFFICIENCY}, {TRANSPLANT}",
-            "ERROR: nothing to compare*",
         ]
     )
     found.stdout.no_fnmatch_line("no change")

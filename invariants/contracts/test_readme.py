@@ -9,45 +9,45 @@ import pytest
 from ace.errors import InputError
 from ace.report import readme
 from ace.report.record import result
-from ace.report.table import markdown
 from invariants.contracts import builders
 
-VERDICTS = markdown([result(builders.verdict(status, subject=status)) for status in ("HOLDS", "FAILS")])
+RESULTS = [result(builders.verdict(status, subject=status)) for status in ("HOLDS", "FAILS")]
 TEXT = f"# Title\n\n{readme.BEGIN}\n| old |\n{readme.END}\n\nThe end.\n"
 
 
 def test_the_table_and_its_tally_stand_between_the_marks_and_the_rest_stays(tmp_path: Path) -> None:
-    (tmp_path / "verdicts.md").write_text(VERDICTS)
-    (tmp_path / "README.md").write_text(TEXT)
-    arguments = [str(tmp_path / name) for name in ("verdicts.md", "README.md")]
-    assert readme.main(arguments) == 0
-    found = (tmp_path / "README.md").read_text()
-    assert found.startswith(f"# Title\n\n{readme.BEGIN}\n| claim |")
-    assert found.endswith(f"\nVerdicts: 1 FAILS, 1 HOLDS.\n{readme.END}\n\nThe end.\n")
-    assert found.count("markov.sufficiency | ") == 2
-    assert "old" not in found
-    assert readme.main(arguments) == 0
-    assert (tmp_path / "README.md").read_text() == found
+    path = tmp_path / "README.md"
+    path.write_text(TEXT)
+    readme.replace_table(path, RESULTS)
+    text = path.read_text()
+    assert text.startswith(f"# Title\n\n{readme.BEGIN}\n| claim |")
+    assert text.endswith(f"\nVerdicts: 1 FAILS, 1 HOLDS.\n{readme.END}\n\nThe end.\n")
+    assert text.count("markov.sufficiency | ") == 2
+    assert "old" not in text
+    readme.replace_table(path, RESULTS)
+    assert path.read_text() == text
 
 
 def test_how_far_trainings_went_stands_below_the_table() -> None:
     trained = {"trained": {"epochs": 10, "of": 2000}}
-    verdicts = markdown([{**result(builders.verdict("HOLDS")), "details": trained}])
-    assert "\ntiny-compact: trained 10 of 2,000 epochs.\n" in readme.with_table(TEXT, verdicts)
+    text = readme.with_table(TEXT, [{**result(builders.verdict("HOLDS")), "details": trained}])
+    assert "\ntiny-compact: trained 10 of 2,000 epochs.\n" in text
 
 
 @pytest.mark.parametrize("text", ["", readme.BEGIN, readme.END + readme.BEGIN, TEXT + TEXT])
-def test_a_text_without_both_marks_once_is_refused(text: str) -> None:
+def test_a_text_without_both_marks_once_is_refused_and_stays(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "README.md"
+    path.write_text(text)
     with pytest.raises(InputError, match=r"text: expected .* each once"):
-        readme.with_table(text, VERDICTS)
+        readme.replace_table(path, RESULTS)
+    assert path.read_text() == text
 
 
-def test_verdicts_without_a_row_are_refused_and_the_text_stays(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "verdicts.md").write_text("| a |\n| - |\n")
-    (tmp_path / "README.md").write_text(TEXT)
-    assert readme.main([str(tmp_path / "verdicts.md"), str(tmp_path / "README.md")]) == 1
-    assert "expected a table with a row" in capsys.readouterr().err
-    assert (tmp_path / "README.md").read_text() == TEXT
-    assert readme.main([]) == 2
+def test_a_table_without_a_row_is_refused() -> None:
+    with pytest.raises(InputError, match="results: expected at least one, got none"):
+        readme.with_table(TEXT, [])
+
+
+def test_a_text_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"text: expected a readable file, got .*none\.md"):
+        readme.replace_table(tmp_path / "none.md", RESULTS)

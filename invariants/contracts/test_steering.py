@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -137,6 +139,6 @@ def test_steering_leaves_the_model_as_it_was() -> None:
         (lambda language: first_tokens(language, "the key", Contrast((" is old",), (" is",))), "contrast"),
     ],
 )
-def test_bad_calls_name_the_argument(call: object, named: str) -> None:
+def test_bad_calls_name_the_argument(call: Callable[[LanguageModel], object], named: str) -> None:
     with pytest.raises((InputError, LookupError), match=named):
-        call(families.language(families.family("gpt2")))  # type: ignore[operator]
+        call(families.language(families.family("gpt2")))

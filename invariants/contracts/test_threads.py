@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from ace.study.run_history import one_thread
+from ace.study.threads import fair_share, one_thread, threads
 
 
 @pytest.fixture
@@ -26,3 +26,10 @@ def test_threads_come_back_after_the_work_and_after_an_error() -> None:
     with pytest.raises(RuntimeError, match="broken"), one_thread():
         raise RuntimeError("broken")
     assert torch.get_num_threads() == 3
+
+
+@pytest.mark.usefixtures("three")
+def test_processes_side_by_side_share_the_threads() -> None:
+    assert [fair_share(workers) for workers in (1, 2, 3, 8)] == [3, 1, 1, 1]
+    with threads(2):
+        assert fair_share(1) == 2

@@ -24,7 +24,14 @@ def test_call():
     exec("deprecated()", {{"__name__": "{module}", "deprecated": deprecated}})
 """
 DEPRECATIONS = ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")
-OURS = ("ace", "ace.model.sites", "invariants.test_markov", "fixtures.zoo", "conftest", "invariants.contracts.conftest")
+OURS = (
+    "ace",
+    "ace.model.sites",
+    "invariants.test_markov",
+    "fixtures.explore",
+    "conftest",
+    "invariants.contracts.conftest",
+)
 # In a user's repository, whose policy is the user's: every module of ours, and a core extracted and put to use.
 USERS = """
 import importlib, pkgutil

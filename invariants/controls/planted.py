@@ -15,7 +15,8 @@ from ace.extract import extract_core
 from ace.linalg import random_frames
 from ace.rank import RankRule
 from ace.study.memory import Memory
-from ace.study.prompts import PromptStudies, PromptSubject, rank_of
+from ace.study.prompt_seeds import PromptStudies, PromptSubject
+from ace.study.site_choice import rank_of
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split
 
@@ -48,6 +49,19 @@ def principal_components(states: Tensor, sensitivities: Tensor, *, rank: RankRul
         return core
     axes = torch.linalg.svd(states.double() - states.double().mean(dim=0), full_matrices=False).Vh
     return core.with_basis(axes[: core.dimension].T)
+
+
+def misread(states: Tensor, sensitivities: Tensor, *, rank: RankRule) -> Core:
+    """The right span with the sensitivities of a network whose outputs are weighted anew: readers of something else."""
+    core = extract_core(states, sensitivities, rank=rank)
+    weights = torch.arange(1.0, len(sensitivities) + 1, dtype=torch.float64)[:, None]
+    return Core.from_basis(core.basis, states=states, sensitivities=weights * sensitivities)
+
+
+def read_principal_components(states: Tensor, sensitivities: Tensor, *, rank: RankRule) -> Core:
+    """PCA with the right readers of its span: coordinate-free about a span that is not."""
+    axes = torch.linalg.svd(states.double() - states.double().mean(dim=0), full_matrices=False).Vh
+    return Core.from_basis(axes.T, states=states, sensitivities=sensitivities, rank=rank)
 
 
 SMALL = {Split.EXTRACTION: 500, Split.SELECTION: 500, Split.EVALUATION: 500}  # a planted fault is no matter of digits

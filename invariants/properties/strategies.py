@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ace.arrays import EPS
+from ace.arrays import EPS, Array
 from ace.core import Core
 from ace.extract import extract_core
 from ace.model.sites import Anatomy, find_sites
 from ace.rank import Energy, Fixed, Full, Gap, Null, RankRule
+from ace.tasks.base import Batch
 from ace.training.transformer import Architecture, SmallTransformer, initialise
 
 LIMITS = {"max_value": 2**32 - 1, "min_value": 0}
@@ -45,6 +46,12 @@ def distance(first: Tensor | NDArray[np.generic], second: Tensor | NDArray[np.ge
     # Through NumPy, because torch reads Python's floats as float32.
     left, right = (x if isinstance(x, Tensor) else torch.from_numpy(np.asarray(x)) for x in (first, second))
     return float((left - right).abs().max()) if left.numel() else 0.0
+
+
+def predicted(batch: Batch) -> Array:
+    """(n, s, v) the oracle's distributions, of a batch that comes with them."""
+    assert batch.predictive is not None
+    return batch.predictive
 
 
 def gaussian(seed: int, *shape: int) -> Tensor:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ace.errors import InputError
 from ace.tasks import ModularAddition, Split, build_task
 from ace.tasks.base import HELD_OUT
-from invariants.properties.strategies import seeds
+from invariants.properties.strategies import predicted, seeds
 
 
 @st.composite
@@ -55,7 +55,7 @@ def test_the_one_scored_position_holds_the_sum(task: ModularAddition, seed: int)
     assert (batch.targets[:, 0] == (batch.inputs[:, 0] + batch.inputs[:, 1]) % task.modulus).all()
     assert batch.oracle_hits.all()
     assert (batch.oracle_loss == 0).all()
-    assert (batch.predictive.sum(axis=-1) == 1).all()
+    assert (predicted(batch).sum(axis=-1) == 1).all()
 
 
 @given(task=additions(), seed=seeds)

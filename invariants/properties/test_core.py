@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from ace.core import Core, Deferred
 from ace.core_arrays import ARRAYS
 from ace.errors import InputError
 from ace.extract import extract_core
-from ace.rank import Energy, Fixed, Full, RankChoice
+from ace.rank import Energy, Fixed, Full, RankChoice, RankRule
 from ace.singular import SingularSystem
 from invariants.properties.strategies import (
     Planted,
@@ -146,8 +147,9 @@ def cores(draw: st.DrawFn) -> Core:
     problem: Problem = draw(problems)
     states, sensitivities = problem.states, problem.sensitivities
     kind = draw(st.sampled_from(["extracted", "empty", "cut", "given", "bare", "replaced"]))
-    rule = draw(st.sampled_from([Full(), Energy(0.9), Fixed(1)]))
-    named = {"site": draw(st.text()), "task": "chain", "split": "extraction"}
+    rules: list[RankRule] = [Full(), Energy(0.9), Fixed(1)]
+    rule = draw(st.sampled_from(rules))
+    named: dict[str, Any] = {"site": draw(st.text()), "task": "chain", "split": "extraction"}
     core = extract_core(states * (kind != "empty"), sensitivities, rank=Full() if kind == "empty" else rule, **named)
     match kind:
         case "cut":

@@ -122,9 +122,9 @@ def test_the_matching_is_the_best_of_all_permutations(pair: tuple[Complex, Compl
 @given(pair=spectra_pairs(largest=12))
 def test_a_matching_uses_every_eigenvalue_once(pair: tuple[Complex, Complex]) -> None:
     match = match_spectra(*pair)
-    for matched, given_values in ((match.found, pair[0]), (match.wanted, pair[1])):
+    for matched, given_values in ((match.fitted, pair[0]), (match.wanted, pair[1])):
         assert sorted(matched, key=lambda z: (z.real, z.imag)) == sorted(given_values, key=lambda z: (z.real, z.imag))
-    assert distance(match.distances, np.abs(match.found - match.wanted)) <= rounding(1, 10.0)
+    assert distance(match.distances, np.abs(match.fitted - match.wanted)) <= rounding(1, 10.0)
 
 
 @given(pair=spectra_pairs(), seed=seeds, shift=st.complex_numbers(max_magnitude=10), turn=st.floats(0, 6.3))

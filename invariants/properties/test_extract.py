@@ -377,7 +377,9 @@ def test_float32_data_move_the_span_no_further_than_wedin_allows(
         scale = ((len(states) - 1) * len(sensitivities)) ** 0.5
         return states / scale, states @ sensitivities.double().T / scale
 
-    size = lambda matrix: float(torch.linalg.matrix_norm(matrix, 2))  # noqa: E731
+    def size(matrix: Tensor) -> float:
+        return float(torch.linalg.matrix_norm(matrix, 2))
+
     (exact, product), (noisy, perturbed) = factors(system.states, system.sensitivities), factors(*rounded)
     sigma, noisy_sigma = torch.linalg.svdvals(product), torch.linalg.svdvals(perturbed)
     # Wedin: sin of the angle between the leading left singular subspaces U of H_c J^T <= |error| / gap.

@@ -59,8 +59,9 @@ def test_a_main_verb_of_the_other_number_is_caught_and_only_it(text: str) -> Non
             swapped = [*words[:at], OTHER[found.verb], *words[at + 1 :]]
             other = judge(". ".join([*sentences[:place], " ".join(swapped), *sentences[place + 1 :]]) + ".")
             # The same form may also stand in the relative clause, which the judge leaves alone.
-            if other[place] is not None and other[place].verb == OTHER[found.verb]:  # type: ignore[union-attr]
-                assert other[place].agrees is False  # type: ignore[union-attr]
+            changed = other[place]
+            if changed is not None and changed.verb == OTHER[found.verb]:
+                assert changed.agrees is False
                 break
         else:
             pytest.fail(f"no verb of {sentences[place]!r} was found to be changed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 import torch
@@ -237,7 +238,9 @@ def test_what_is_not_addressed_stays_bit_identical(
     rows = data.draw(st.none() | st.sets(st.integers(0, language.sequences - 1), min_size=1).map(sorted))
     chosen = None if rows is None else torch.tensor(rows)
     intervention = Intervention(planted_core(language.seed, 8, 3), mode, projector=kind)
-    clean, given_states, seen = states_at(language.model, language.inputs, site), [], []
+    clean = states_at(language.model, language.inputs, site)
+    given_states: list[Tensor] = []
+    seen: list[Tensor] = []
     # Hooks on one module run in order: the first sees what the intervention is given, the last what it wrote.
     reading = hooked(language.model, site, given_states.append)
     editing = intervening(language.model, site, intervention, position=position, rows=chosen)
@@ -276,7 +279,7 @@ def test_the_model_is_left_as_it_was_whatever_happens(
 @given(language=languages, outside=st.integers(1, 9), data=st.data())
 def test_hooks_go_when_the_edit_itself_fails(language: Language, outside: int, data: st.DataObject) -> None:
     site = language.anatomy.site(data.draw(st.integers(0, language.blocks)))
-    where = data.draw(
+    where: dict[str, Any] = data.draw(
         st.sampled_from(
             [
                 {"position": language.length - 1 + outside},

@@ -47,10 +47,15 @@ def size(views: tuple[Array, Array]) -> int:
     return views[0].shape[0] * views[0].shape[1]
 
 
+def both(found: Moments) -> tuple[slice, slice]:
+    """Where each of two views lies."""
+    first, second = found.views
+    return first, second
+
+
 def fitted(found: Moments) -> float:
     """Share of the second view that the best affine map of the first explains."""
-    source, target = found.views
-    return explained(found.total, source, target, *regression(found.total, source, target))
+    return explained(found.total, *both(found), *regression(found.total, *both(found)))
 
 
 @given(views=view_pairs())
@@ -67,7 +72,7 @@ def test_the_covariance_is_that_of_the_raw_data(views: tuple[Array, Array]) -> N
 @given(views=view_pairs())
 def test_the_regression_is_that_of_the_raw_data(views: tuple[Array, Array]) -> None:
     found = moments(*views)
-    slope, offset = regression(found.total, *found.views)
+    slope, offset = regression(found.total, *both(found))
     direct = affine_map(*(torch.from_numpy(flat(view)) for view in views))
     assert distance(slope, direct.matrix.T) <= rounding(size(views), CONDITION)
     assert distance(offset, direct.offset) <= rounding(size(views), CONDITION)
@@ -83,7 +88,7 @@ def test_explained_variance_is_that_of_the_raw_data_for_any_prediction(views: tu
     whiten = np.linalg.inv(np.linalg.cholesky(np.cov(target.T, bias=True).reshape(target.shape[1], -1)))
     residual = (target - source @ slope.T - offset) @ whiten.T
     wanted = 1 - float((residual**2).mean())
-    assert explained(found.total, *found.views, slope, offset) == pytest.approx(wanted, rel=rounding(1000, CONDITION))
+    assert explained(found.total, *both(found), slope, offset) == pytest.approx(wanted, rel=rounding(1000, CONDITION))
 
 
 @given(views=view_pairs(), seed=seeds)
@@ -93,8 +98,8 @@ def test_what_a_prediction_left_explains_as_much_as_the_prediction(views: tuple[
     slope = gaussian(seed, target.shape[-1], source.shape[-1]).numpy()
     offset = gaussian(seed + 1, target.shape[-1]).numpy()
     left = moments(target - source @ slope.T - offset, target)
-    wanted = explained(found.total, *found.views, slope, offset)
-    assert explained_beside(left.total, *left.views) == pytest.approx(wanted, rel=rounding(1000, CONDITION))
+    wanted = explained(found.total, *both(found), slope, offset)
+    assert explained_beside(left.total, *both(left)) == pytest.approx(wanted, rel=rounding(1000, CONDITION))
 
 
 @given(views=view_pairs())
@@ -117,13 +122,13 @@ def test_explained_variance_is_invariant_under_invertible_affine_maps_of_either_
 @given(views=view_pairs(), seed=seeds)
 def test_no_other_prediction_explains_more(views: tuple[Array, Array], seed: int) -> None:
     found = moments(*views)
-    slope, offset = regression(found.total, *found.views)
+    slope, offset = regression(found.total, *both(found))
     nudged = slope + 1e-3 * gaussian(seed, *slope.shape).numpy()
     best = fitted(found)
     assert -rounding(100, CONDITION) <= best <= 1
-    assert explained(found.total, *found.views, nudged, offset) <= best
+    assert explained(found.total, *both(found), nudged, offset) <= best
     mean = found.total[found.views[1], 0]
-    assert explained(found.total, *found.views, np.zeros_like(slope), mean) == pytest.approx(
+    assert explained(found.total, *both(found), np.zeros_like(slope), mean) == pytest.approx(
         0.0, abs=rounding(size(views), CONDITION)
     )
 
@@ -139,8 +144,8 @@ def test_a_target_coordinate_given_twice_counts_once(views: tuple[Array, Array])
 @given(views=view_pairs())
 def test_canonical_correlations_are_those_of_the_raw_data(views: tuple[Array, Array]) -> None:
     found = moments(*views)
-    ours, theirs = canonical_pairs(found.total, *found.views)
-    values = correlations(found.total, *found.views, (ours, theirs))
+    ours, theirs = canonical_pairs(found.total, *both(found))
+    values = correlations(found.total, *both(found), (ours, theirs))
     direct = canonical_correlations(*(torch.from_numpy(flat(view)) for view in views))
     assert distance(values, direct) <= rounding(size(views), CONDITION)
     # The pairs read variates of unit variance that are uncorrelated with each other.
@@ -155,10 +160,10 @@ def test_held_out_correlations_are_those_of_the_variates_on_the_other_data(
 ) -> None:
     half = len(views[0]) // 2
     first, second = moments(*(view[:half] for view in views)), moments(*(view[half:] for view in views))
-    pairs = canonical_pairs(first.total, *first.views)
+    pairs = canonical_pairs(first.total, *both(first))
     ours, theirs = (flat(view[half:]) @ rows.T for view, rows in zip(views, pairs, strict=True))
     wanted = [np.corrcoef(ours[:, k], theirs[:, k])[0, 1] for k in range(ours.shape[1])]
-    found = correlations(second.total, *second.views, pairs)
+    found = correlations(second.total, *both(second), pairs)
     assert distance(found, np.array(wanted)) <= rounding(size(views), CONDITION)
     assert bool((np.abs(found) <= 1 + rounding(100)).all())
 
@@ -177,12 +182,12 @@ def test_a_constant_view_explains_nothing_and_is_not_explained(
 ) -> None:
     still = np.full((*views[0].shape[:2], 2), constant)
     source = moments(still, views[1])
-    assert distance(regression(source.total, *source.views)[0], np.zeros(1)) == 0.0
+    assert distance(regression(source.total, *both(source))[0], np.zeros(1)) == 0.0
     assert fitted(source) == pytest.approx(0.0, abs=rounding(size(views), CONDITION))
     # Not even by a prediction that is far off, as one brought from other data is: there is no variance to share.
     target = moments(views[0], still)
     slope = gaussian(seed, 2, views[0].shape[-1]).numpy()
-    assert explained(target.total, *target.views, slope, np.ones(2)) == 0.0
+    assert explained(target.total, *both(target), slope, np.ones(2)) == 0.0
 
 
 @given(seed=seeds, width=st.integers(1, 6), data=st.data())

@@ -26,7 +26,7 @@ def narrow_llama(first: int, columns: int) -> LanguageModel:
         above = name == "lm_head" or (block.isdecimal() and int(block) >= first)
         if name.rpartition(".")[2] in READERS and above:
             with torch.no_grad():
-                module.weight[:, columns:] = 0.0  # type: ignore[index, operator]
+                module.get_parameter("weight")[:, columns:] = 0.0
     return wrap_model(model, language.tokenizer, "narrow")
 
 
@@ -54,6 +54,6 @@ def test_the_gain_of_a_norm_counts() -> None:
     for module in model.modules():
         if "norm" in type(module).__name__.lower() and not isinstance(module, nn.ModuleList):
             with torch.no_grad():
-                module.weight[4:] = 0.0  # type: ignore[index, operator]
+                module.get_parameter("weight")[4:] = 0.0
     dull = replace(language, model=model)
     assert float(reading_directions(dull, dull.anatomy.site(0), energy=0.9999)[4:].abs().max()) < 1e-6

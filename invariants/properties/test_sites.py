@@ -108,7 +108,11 @@ def test_what_is_read_at_a_site_is_what_is_written_there(model: NestedModel, see
             seen: list[Tensor] = []
             with hooked(model, site, seen.append):
                 model(theirs)
-            with hooked(model, site, lambda state, seen=seen: seen[0]):
+
+            def of_the_other_run(state: Tensor, written: Tensor = seen[0]) -> Tensor:
+                return written
+
+            with hooked(model, site, of_the_other_run):
                 assert torch.equal(model(ours), wanted)
 
 

@@ -206,6 +206,8 @@ def test_the_bootstrap_is_fixed_by_its_seed(seed: int, clusters: int, stream: in
         bootstrap("0", values, np.exp, seed=number, resamples=50).replicates for number in (stream, stream, stream + 1)
     )
     assert first is not None
+    assert second is not None
+    assert other is not None
     assert np.array_equal(first, second)
     assert not np.array_equal(first, other)
 
@@ -216,6 +218,7 @@ def test_the_bootstrap_of_an_affine_statistic_is_affine(seed: int, clusters: int
     plain = bootstrap("0", values, float, resamples=50)
     moved = bootstrap("0", slope * values + shift, float, resamples=50)
     assert plain.replicates is not None
+    assert moved.replicates is not None
     assert moved.value == pytest.approx(slope * plain.value + shift, abs=rounding(clusters, 100.0))
     assert distance(moved.replicates, slope * plain.replicates + shift) <= rounding(clusters, 100.0)
 

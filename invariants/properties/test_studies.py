@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from ace.compare import affine_map
 from ace.families.core.transplant import transplants
 from ace.model.intervene import Intervention
 from ace.study import controls
-from ace.study.memory import Budget
-from ace.study.tokens import Study
+from ace.study.memory import Memory, remembered
+from ace.study.subspaces import KINDS
+from ace.study.tokens import TokenStudy
 from ace.tasks import MarkovChain, Split
 from ace.training.transformer import Architecture, SmallTransformer, initialise
 
@@ -21,7 +23,7 @@ SIZES = {Split.EXTRACTION: 60, Split.SELECTION: 60, Split.EVALUATION: 80}
 
 
 @pytest.fixture(scope="module")
-def study() -> Study:
+def study() -> TokenStudy:
     """Untrained models: what is compared is arithmetic."""
     models = []
     for seed in range(2):
@@ -29,12 +31,12 @@ def study() -> Study:
         initialise(model, torch.Generator().manual_seed(seed))
         models.append(model.eval().requires_grad_(False))
     transition = np.roll(np.eye(4), 1, axis=1) * 0.25 + np.eye(4) * 0.75
-    return Study(models, MarkovChain("chain", transition, 12), sizes=SIZES)
+    return TokenStudy(models, MarkovChain("chain", transition, 12), sizes=SIZES)
 
 
 @pytest.mark.parametrize("mode", ["keep", "remove"])
-@pytest.mark.parametrize("kind", controls.KINDS)
-def test_random_subspaces_perform_as_each_does_by_itself(study: Study, kind: str, mode: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_random_subspaces_perform_as_each_does_by_itself(study: TokenStudy, kind: str, mode: str) -> None:
     bases = controls.random_bases(study, 0, kind)[:7]
     plain = [study.performance(0, Intervention(study.core(0).with_basis(basis), mode).apply) for basis in bases]
     hits, losses = (np.array([found[part].mean() for found in plain]) for part in (0, 1))
@@ -43,7 +45,7 @@ def test_random_subspaces_perform_as_each_does_by_itself(study: Study, kind: str
     assert np.ptp(hits) > 0  # subspaces differ, so that the agreement says something
 
 
-def test_a_transplant_in_coordinates_is_one_of_whole_states(study: Study) -> None:
+def test_a_transplant_in_coordinates_is_one_of_whole_states(study: TokenStudy) -> None:
     host, donor = study.core(0), (study.coordinates(1, Split.SELECTION), study.coordinates(1, Split.EVALUATION))
     fit, given = (torch.from_numpy(part) for part in donor)
     carry = affine_map(fit.flatten(0, 1), torch.from_numpy(study.coordinates(0, Split.SELECTION)).flatten(0, 1))
@@ -61,23 +63,67 @@ class Block:
     nbytes: int
 
 
-def test_a_budget_keeps_what_was_used_last_and_the_largest_while_it_is_used() -> None:
-    budget, made = Budget(100), []
+def test_large_values_give_way_to_newer_ones_and_the_largest_stays_while_it_is_used() -> None:
+    memory, made = Memory(100), []
 
     def obtain(name: str, size: int) -> Block:
         def compute() -> Block:
             made.append(name)
             return Block(size)
 
-        return budget.get(name, compute)
+        return memory.get(name, compute)
 
     first = obtain("a", 60)
     assert obtain("a", 60) is first
     obtain("b", 40)
-    obtain("c", 500)  # larger than the budget, and beside it 100 bytes
+    obtain("c", 500)  # larger than the limit, and beside it 100 bytes
     obtain("a", 60)
     assert made == ["a", "b", "c"]
     obtain("d", 30)  # 130 beside the largest: b, used longest ago, gives way
     obtain("c", 500)
     obtain("b", 40)
     assert made == ["a", "b", "c", "d", "b"]
+
+
+def test_small_values_stay_until_the_memory_is_cleared() -> None:
+    memory = Memory(1)
+    made: list[str] = []
+
+    def value(name: str) -> str:
+        made.append(name)
+        return f"value of {name}"
+
+    for _ in range(3):
+        for name in "ab":
+            assert memory.get(name, partial(value, name)) == f"value of {name}"
+    assert made == ["a", "b"]
+    memory.put("a", "another")
+    assert memory.get("a", lambda: "computed") == "another"
+    assert memory.holds("b")
+    memory.clear()
+    assert not memory.holds("b")
+    assert memory.get("a", lambda: "computed") == "computed"
+
+
+class Owner:
+    """Something with a memory, which counts how often it is asked."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self.asked: list[tuple[int, int]] = []
+
+    @remembered
+    def sum(self, first: int, second: int = 0) -> int:
+        """A sum, counted."""
+        self.asked.append((first, second))
+        return first + second
+
+
+def test_what_is_remembered_belongs_to_one_owner_and_to_its_arguments() -> None:
+    one, other = (Owner(memory) for memory in [Memory()] * 2)
+    assert [one.sum(1), one.sum(1), one.sum(1, 2), one.sum(1, second=2), other.sum(1)] == [1, 1, 3, 3, 1]
+    assert one.asked == [(1, 0), (1, 2), (1, 2)]
+    assert other.asked == [(1, 0)]
+    one.memory.clear()
+    one.sum(1)
+    assert len(one.asked) == 4

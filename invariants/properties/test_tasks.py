@@ -14,7 +14,7 @@ from ace.dynamics import match_spectra
 from ace.errors import InputError, SplitError
 from ace.tasks import HiddenMarkov, MarkovChain, Split, Task, build_task, circulant_chain, low_rank_chain, mess3
 from ace.tasks.base import check_transition, require_disjoint, sample_chain, stationary
-from invariants.properties.strategies import distance, hoeffding, rounding, seeds
+from invariants.properties.strategies import distance, hoeffding, predicted, rounding, seeds
 
 TASKS: dict[str, Task] = {
     "circulant": circulant_chain(length=6),
@@ -80,7 +80,7 @@ def test_targets_are_the_inputs_one_step_on(task: Task, seed: int, sequences: in
 @every_task
 @given(seed=seeds, sequences=st.integers(1, 20))
 def test_predictive_rows_are_distributions(task: Task, seed: int, sequences: int) -> None:
-    predictive = task.draw(Split.EVALUATION, sequences, seed).predictive
+    predictive = predicted(task.draw(Split.EVALUATION, sequences, seed))
     assert predictive.shape == (sequences, 5, task.vocabulary)
     assert bool((predictive >= 0).all())
     assert distance(predictive.sum(axis=-1), 1.0) <= rounding(task.vocabulary * 6)
@@ -92,7 +92,7 @@ def test_no_calibrated_change_of_the_oracle_lowers_its_expected_loss(
     task: Task, seed: int, tilt: float, kind: str
 ) -> None:
     # Gibbs: under the oracle's own distribution, any other assigns the outcome a lower log-probability on average.
-    truth = task.draw(Split.EVALUATION, 50, seed).predictive
+    truth = predicted(task.draw(Split.EVALUATION, 50, seed))
     power = 1 - tilt if kind == "flatter" else 1 + tilt
     other = np.where(truth > 0, truth, 0.0) ** power
     other /= other.sum(axis=-1, keepdims=True)
@@ -108,7 +108,7 @@ def test_no_calibrated_change_of_the_oracle_lowers_its_expected_loss(
 def test_oracle_scores_have_their_own_expectations(task: Task, seed: int) -> None:
     # The oracle is calibrated: the targets it is scored on are draws from what it predicts.
     batch = task.draw(Split.EVALUATION, 1000, seed)
-    predictive = batch.predictive[:, -1]  # one position a sequence, so that all are independent
+    predictive = predicted(batch)[:, -1]  # one position a sequence, so that all are independent
     hits, expected = batch.oracle_hits[:, -1], predictive.max(axis=-1)
     assert float((hits - expected).mean()) == pytest.approx(0.0, abs=hoeffding(1000, spread=2.0))
     losses = batch.oracle_loss[:, -1]
@@ -247,7 +247,7 @@ def test_the_mess3_filter_equals_enumeration_of_hidden_paths(stay: float, own: f
 def test_any_filter_equals_enumeration_and_predicts_by_it(seed: int, states: int, symbols: int, length: int) -> None:
     process = random_process(seed, states, symbols, length)
     batch = process.draw(Split.EVALUATION, 3, seed)
-    for tokens, predictive in zip(batch.inputs, batch.predictive, strict=True):
+    for tokens, predictive in zip(batch.inputs, predicted(batch), strict=True):
         belief = by_enumeration(process, tuple(tokens.tolist()))
         assert distance(predictive[-1], belief @ process.transition @ process.emission) <= rounding(200)
 
@@ -272,7 +272,7 @@ def test_a_process_that_shows_its_state_is_a_markov_chain(seed: int, states: int
     process = HiddenMarkov("open", transition, np.eye(states), 6)
     batch = process.draw(Split.EVALUATION, 10, seed)
     assert distance(process.beliefs(batch.inputs), np.eye(states)[batch.inputs]) <= rounding(states)
-    assert distance(batch.predictive, transition[batch.inputs]) <= rounding(states)
+    assert distance(predicted(batch), transition[batch.inputs]) <= rounding(states)
 
 
 @given(stay=probabilities, own=probabilities, seed=seeds)

@@ -21,10 +21,13 @@ from ace.families.agreement.controls import (
 from ace.linalg import random_frames
 from ace.model.intervene import Intervention
 from ace.stats import Estimate, exact, quantile
-from ace.study.controls import KINDS, LEVEL
+from ace.study.controls import LEVEL
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
-from ace.study.prompts import MARGIN, Choice, PromptStudies, PromptStudy, PromptSubject, rank_of
+from ace.study.prompt_seeds import PromptStudies, PromptSubject
+from ace.study.prompts import PromptStudy
+from ace.study.site_choice import MARGIN, Choice, rank_of
+from ace.study.subspaces import KINDS
 from ace.tasks.base import Split
 
 SLACK = 0.05  # of an AUC that should be at chance, or reflected
@@ -235,6 +238,7 @@ def final_norm(subject: PromptSubject) -> Measurement:
     return Measurement(
         seed_estimates(models, reflected),
         {"untrained, own labels": untrained, "random, Haar": seed_estimates(models, random)},
+        site=" or ".join(dict.fromkeys(str(study.sites[-1]) for study in models.studies)),
     )
 
 

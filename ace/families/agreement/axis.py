@@ -16,7 +16,9 @@ from ace.linalg import random_frames
 from ace.stats import exact, quantile
 from ace.study.controls import LEVEL
 from ace.study.measurement import Measurement, measures
-from ace.study.prompts import PromptStudy, PromptSubject
+from ace.study.prompt_seeds import PromptSubject
+from ace.study.prompts import PromptStudy
+from ace.study.site_choice import sufficient_at_site
 from ace.tasks.base import Split
 
 TURNS = 200
@@ -55,7 +57,7 @@ def one_dimension(subject: PromptSubject) -> Measurement:
 
     def indicator(study: PromptStudy, index: int) -> tuple[float, dict[str, Any]]:
         site = study.sites[index]
-        rank = study.sufficient(Split.EVALUATION, site).value
+        rank = sufficient_at_site(study, Split.EVALUATION, site).value
         if rank != 1:
             return 0.0, {"r_suf": rank}
         gap, null = _gap(study, site.index)

@@ -23,7 +23,9 @@ from ace.model.sites import Site
 from ace.stats import Estimate, bootstrap, bootstrap_mean, exact, quantile
 from ace.study.controls import DRAWS, LEVEL
 from ace.study.measurement import Measurement, measures
-from ace.study.prompts import BEHAVES, PromptStudy, PromptSubject, rank_of
+from ace.study.prompt_seeds import PromptSubject
+from ace.study.prompts import BEHAVES, PromptStudy
+from ace.study.site_choice import rank_of
 from ace.tasks.base import Split
 from ace.tasks.prompt import Contrast, Prompts
 

@@ -18,7 +18,8 @@ from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
 from ace.study.controls import DRAWS
 from ace.study.memory import remembered
-from ace.study.prompts import MODES, OTHER_SIZES, Choice, PromptStudy, rank_of
+from ace.study.prompts import OTHER_SIZES, PromptStudy
+from ace.study.site_choice import MODES, Choice, rank_of
 from ace.study.subspaces import KINDS, random_subspaces
 from ace.tasks.base import Split
 from ace.tasks.fragment.words import vocabulary

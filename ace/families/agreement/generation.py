@@ -17,7 +17,9 @@ from ace.model.steer import Steering, core_component, first_tokens
 from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
-from ace.study.prompts import PromptStudy, PromptSubject, rank_of
+from ace.study.prompt_seeds import PromptSubject
+from ace.study.prompts import PromptStudy
+from ace.study.site_choice import rank_of
 from ace.tasks.base import Split
 from ace.tasks.fragment.judge import judge
 from ace.tasks.fragment.words import COPULAS

@@ -22,9 +22,12 @@ from ace.model.intervene import Intervention
 from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
 from ace.stats import Estimate, bootstrap, exact, quantile
-from ace.study.controls import DRAWS, KINDS, LEVEL
+from ace.study.controls import DRAWS, LEVEL
 from ace.study.measurement import Measurement, measures
-from ace.study.prompts import PromptStudy, PromptSubject, rank_of
+from ace.study.prompt_seeds import PromptSubject
+from ace.study.prompts import PromptStudy
+from ace.study.site_choice import rank_of
+from ace.study.subspaces import KINDS
 from ace.tasks.base import Split
 
 STRENGTHS = (1.0, 0.75, 0.5, 0.25, 0.0, -0.25, -0.5, -0.75, -1.0)

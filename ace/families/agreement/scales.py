@@ -11,7 +11,8 @@ from ace.auc import cluster_sums
 from ace.errors import Inapplicable
 from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement, measures
-from ace.study.prompts import PromptStudy, PromptSubject
+from ace.study.prompt_seeds import PromptSubject
+from ace.study.prompts import PromptStudy
 from ace.study.subject import Subject
 from ace.tasks.base import Split
 

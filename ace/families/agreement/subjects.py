@@ -13,7 +13,7 @@ from ace.families.agreement.scales import Scales
 from ace.families.family import Fixtures
 from ace.model.language import LanguageModel, wrap_model
 from ace.study.memory import Memory
-from ace.study.prompts import PromptStudies, PromptSubject
+from ace.study.prompt_seeds import PromptStudies, PromptSubject
 from ace.study.subject import LazySubject, Subject
 from ace.tasks.agreement import AgreementTask
 from ace.tasks.prompt import PromptTask

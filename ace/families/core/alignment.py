@@ -1,4 +1,4 @@
-"""Held-out canonical correlations between the models of a study."""
+"""How models of a study compare in pairs: overlap of their cores, held-out correlations of their coordinates."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Callable
 from functools import partial
 
 from ace.arrays import Array
-from ace.moments import Moments, canonical_pairs, correlations
+from ace.compare import overlap
+from ace.moments import Moments, canonical_pairs, correlations, moments
 from ace.stats import Estimate, bootstrap
 from ace.study.tokens import TokenStudy
+from ace.tasks.base import Split
 
 
 def aligned_pairs(
@@ -30,6 +32,36 @@ def aligned_pairs(
         every[f"{i}-{j}"] = found(tested.total).tolist()
         directions.append(pairs)
     return tuple(estimates), every, directions
+
+
+def aligned(
+    study: TokenStudy, view: Callable[[TokenStudy, int, Split], Array]
+) -> tuple[tuple[Estimate, ...], dict[str, list[float]]]:
+    """The smallest held-out correlation of each pair of models, and all of them, of a view (n, s, k) of every model.
+
+    Directions come from the selection split, correlations from the evaluation split.
+    """
+    chosen, tested = (
+        moments(*(view(study, k, split) for k in study.members)) for split in (Split.SELECTION, Split.EVALUATION)
+    )
+    estimates, every, _ = aligned_pairs(study, chosen, tested)
+    return estimates, every
+
+
+def overlaps(study: TokenStudy) -> tuple[Estimate, ...]:
+    """Overlap of the cores of each pair of models, with replicates from resampled extraction sequences."""
+    estimates = []
+    for i, j in study.pairs:
+        across = study.core_replicates(i).bases.mT @ study.core_replicates(j).bases
+        drawn = across.square().sum(dim=(1, 2)) / min(across.shape[1:])
+        value = overlap(study.core(i).basis, study.core(j).basis)
+        estimates.append(Estimate(f"{i}-{j}", value, replicates=drawn.numpy()))
+    return tuple(estimates)
+
+
+def coordinates(study: TokenStudy, index: int, split: Split) -> Array:
+    """(n, s, r) core coordinates of one model: the view that most claims take."""
+    return study.coordinates(index, split)
 
 
 def _smallest(found: Callable[[Array], Array], moment: Array) -> float:

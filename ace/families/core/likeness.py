@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ace.arrays import Array
-from ace.compare import affine_map, overlap
+from ace.compare import affine_map
 from ace.errors import Inapplicable
 from ace.families.core.ablation import relative
-from ace.families.core.alignment import aligned_pairs
-from ace.families.core.operator import spectrum_distance, steps
-from ace.families.core.size import require_several
+from ace.families.core.alignment import aligned, coordinates, overlaps
+from ace.families.core.operator import fitted_spectrum, known_eigenvalues, plane, spectrum_distance, steps
+from ace.families.core.size import require_cores, require_several
 from ace.linalg import random_frames
-from ace.moments import moments
 from ace.stats import Estimate, bootstrap, quantile
+from ace.study.checks import as_tensor
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
 from ace.study.tokens import TokenStudy, TokenSubject
@@ -25,99 +26,109 @@ from ace.tasks.base import Split
 
 NULL_DRAWS = 10_000
 LEVEL = 0.999
-FOUND_VARIANCE = 1e-6  # share of an output's variance below which a direction of outputs is rounding
+VARIED = 1e-9  # share of the outputs' variance below which a direction of theirs is rounding
+MOST_OUTPUTS = 1024
 
 View = Callable[[TokenStudy, int, Split], Array]
-
-
-def coordinates(study: TokenStudy, index: int, split: Split) -> Array:
-    """(n, s, r) core coordinates."""
-    return study.coordinates(index, split)
 
 
 @remembered
 def outputs(study: TokenStudy, index: int, split: Split) -> Array:
     """(n, s, k) the model's own outputs in the place of its core coordinates, in their leading principal directions.
 
-    Logits are centred over classes. Directions come from the selection split.
+    As many directions as the core has, or all that outputs vary in. Logits are centred over classes. Of more than
+    1,024 outputs, as many random combinations stand for them. Directions come from the selection split.
     """
 
     def raw(of: Split) -> Tensor:
-        batch = study.batch(of)
-        inputs = torch.from_numpy(batch.inputs)
-        parts = list(study.tail(index).outputs(inputs, study.states(index, of), batch.scored))
-        values = torch.cat(parts).double()
-        return values - values.mean(dim=-1, keepdim=True) if study.task.logits else values
+        batch, parts = study.batch(of), []
+        for part in study.tail(index).outputs(as_tensor(batch.inputs), study.states(index, of), batch.scored):
+            values = part.double()
+            values = values - values.mean(dim=-1, keepdim=True) if study.task.logits else values
+            if values.shape[-1] > MOST_OUTPUTS:
+                mixture = torch.Generator().manual_seed(0)
+                values = values @ torch.randn(values.shape[-1], MOST_OUTPUTS, generator=mixture, dtype=torch.float64)
+            parts.append(values)
+        return torch.cat(parts)
 
     fitted = raw(Split.SELECTION).flatten(0, 1)
     centred = fitted - fitted.mean(dim=0)
     _, sizes, axes = torch.linalg.svd(torch.linalg.qr(centred, mode="r").R)
-    axes = axes[sizes.square() > FOUND_VARIANCE * sizes.square().sum()]
-    return ((raw(split) - fitted.mean(dim=0)) @ axes.T).numpy()
+    varied = int((sizes.square() > VARIED * sizes.square().sum()).sum())
+    if varied == 0:
+        raise Inapplicable(f"model {index} gives the same outputs for every input")
+    return ((raw(split) - fitted.mean(dim=0)) @ axes[: min(varied, study.core(index).dimension)].T).numpy()
 
 
 @measures("untrained")
 def divergence(subject: TokenSubject) -> Measurement:
-    """Overlap of the cores of each pair of models.
+    """Overlap of the cores of each pair of models, over what 999 of 1,000 Haar subspaces of their ranks stay below.
 
     Raises:
         Inapplicable: one model alone, or models of different widths.
     """
-    study = require_several(subject)
-    first, widths = study.core(0), {study.core(k).width for k in study.members}
+    study, twins = require_cores(require_several(subject)), require_cores(subject.twins(), "untrained model")
+    widths = sorted({study.core(k).width for k in study.members})
     if len(widths) > 1:
-        raise Inapplicable(f"{subject.name}: states of different widths {sorted(widths)} have no subspaces in common")
-    ranks = sorted({max(1, study.core(k).dimension) for k in study.members})
-    # Of two ranks the overlap of Haar subspaces is widest for the smaller: the widest null serves all pairs.
-    frames = random_frames(first.width, ranks[0], NULL_DRAWS, torch.Generator().manual_seed(0))
-    null = frames[:, : ranks[-1]].square().sum(dim=(1, 2)).numpy() / ranks[0]
+        raise Inapplicable(f"{subject.name}: states of different widths {widths} have no subspaces in common")
     return Measurement(
         _overlaps(study),
-        {"untrained": _overlaps(subject.twins())},
-        {"99.9% of Haar subspaces": quantile(null, LEVEL)},
-        {"Haar quantiles .001, .5, .999": [float(q) for q in np.quantile(null, [0.001, 0.5, 0.999])]},
+        {"untrained": _overlaps(twins)},
+        details={"overlap": _plain_overlaps(study), "overlap, untrained": _plain_overlaps(twins)},
     )
 
 
 def _overlaps(study: TokenStudy) -> tuple[Estimate, ...]:
+    """Overlaps over what Haar subspaces of these ranks stay below."""
     estimates = []
-    for i, j in study.pairs:
-        across = study.core_replicates(i).bases.mT @ study.core_replicates(j).bases
-        drawn = across.square().sum(dim=(1, 2)) / min(across.shape[1:])
-        value = overlap(study.core(i).basis, study.core(j).basis)
-        estimates.append(Estimate(f"{i}-{j}", value, replicates=drawn.numpy()))
+    for (i, j), plain in zip(study.pairs, overlaps(study), strict=True):
+        largest = _largest_by_chance(study.core(i).width, *sorted((study.core(i).dimension, study.core(j).dimension)))
+        replicates = None if plain.replicates is None else plain.replicates / largest
+        estimates.append(replace(plain, value=plain.value / largest, replicates=replicates))
     return tuple(estimates)
+
+
+def _plain_overlaps(study: TokenStudy) -> dict[str, float]:
+    return {estimate.label: estimate.value for estimate in overlaps(study)}
+
+
+@lru_cache
+def _largest_by_chance(width: int, smaller: int, larger: int) -> float:
+    """What the overlap of two independent Haar subspaces of these ranks stays below in 999 of 1,000 draws."""
+    frames = random_frames(width, smaller, NULL_DRAWS, torch.Generator().manual_seed(0))
+    return quantile(frames[:, :larger].square().sum(dim=(1, 2)).numpy() / smaller, LEVEL)
 
 
 @measures("untrained", "outputs")
 def alignment(subject: TokenSubject) -> Measurement:
-    """Smallest canonical correlation of the core coordinates of each pair; directions from the selection split."""
-    study = require_several(subject)
-    trained, every = _aligned(study, coordinates)
+    """Smallest canonical correlation of the core coordinates of each pair; directions from the selection split.
+
+    Raises:
+        Inapplicable: one model alone, or models whose states have different positions.
+    """
+    study, twins = require_cores(require_several(subject)), require_cores(subject.twins(), "untrained model")
+    places = sorted({study.states(k, Split.SELECTION).shape[1] for k in study.members})
+    if len(places) > 1:
+        raise Inapplicable(f"{subject.name}: models whose states have {places} positions have none to be compared at")
+    trained, every = aligned(study, coordinates)
+    untrained, others = aligned(twins, coordinates)
+    beside, outward = aligned(study, outputs)
     return Measurement(
         trained,
-        {"untrained": _aligned(subject.twins(), coordinates)[0], "outputs": _aligned(study, outputs)[0]},
-        details={"all": every},
+        {"untrained": untrained, "outputs": beside},
+        details={"all": every, "all, untrained": others, "all, outputs": outward},
     )
-
-
-def _aligned(study: TokenStudy, view: View) -> tuple[tuple[Estimate, ...], dict[str, list[float]]]:
-    chosen, tested = (
-        moments(*(view(study, k, split) for k in study.members)) for split in (Split.SELECTION, Split.EVALUATION)
-    )
-    estimates, every, _ = aligned_pairs(study, chosen, tested)
-    return estimates, every
 
 
 @measures("shuffled map", "untrained donor", "outputs")
 def transplant(subject: TokenSubject) -> Measurement:
     """What each host loses when it is run on another model's core coordinates, over what it scores above chance."""
-    study = require_several(subject)
+    study, twins = require_cores(require_several(subject)), require_cores(subject.twins(), "untrained model")
     return Measurement(
         _transplants(study, study, coordinates),
         {
             "shuffled map": _transplants(study, study, coordinates, shuffled=True),
-            "untrained donor": _transplants(subject.twins(), study, coordinates),
+            "untrained donor": _transplants(twins, study, coordinates),
             "outputs": _transplants(study, study, outputs),
         },
     )
@@ -130,23 +141,36 @@ def _transplants(donors: TokenStudy, hosts: TokenStudy, view: View, *, shuffled:
     """
     estimates = []
     for host in hosts.members:
-        core = hosts.core(host)
-        goal = torch.from_numpy(coordinates(hosts, host, Split.SELECTION)).flatten(0, 1)
-        like = hosts.states(host, Split.EVALUATION)
+        core, like = hosts.core(host), hosts.states(host, Split.EVALUATION)
+        goal = torch.from_numpy(coordinates(hosts, host, Split.SELECTION))
         for donor in donors.members:
             if donor == host:
                 continue
-            source = torch.from_numpy(view(donors, donor, Split.SELECTION)).flatten(0, 1)
-            if len(source) != len(goal):
-                raise Inapplicable(f"models {donor} and {host} have states at different positions")
-            if shuffled:
-                source = source[torch.randperm(len(source), generator=torch.Generator().manual_seed(donor))]
-            carried = affine_map(source, goal)(torch.from_numpy(view(donors, donor, Split.EVALUATION)))
+            source, fresh = (
+                torch.from_numpy(view(donors, donor, split)) for split in (Split.SELECTION, Split.EVALUATION)
+            )
+            carried = _carried(source, goal, fresh, seed=donor if shuffled else None)
             states = (core.mean + carried @ core.basis.T).to(like)
-            label = f"{donor}>{host}"
             scores = hosts.scores(host, states=states)
-            estimates.append(relative(label, hosts, host, scores, hosts.base_scores(host)))
+            estimates.append(relative(f"{donor}>{host}", hosts, host, scores, hosts.base_scores(host)))
     return tuple(estimates)
+
+
+def _carried(source: Tensor, goal: Tensor, fresh: Tensor, seed: int | None) -> Tensor:
+    """(n, s, r) images of a donor's fresh view, by the affine map that takes its view (m, t, k) to the goal (m, s, r).
+
+    Position by position where the two have the same; else all positions of a sequence are mapped at once.
+
+    Args:
+        seed: of a random pairing of the rows; None for the right one.
+    """
+    places, width = goal.shape[1:]
+    if source.shape[1] != places:
+        source, goal, fresh = (part.flatten(1)[:, None] for part in (source, goal, fresh))
+    rows, wanted = source.flatten(0, 1), goal.flatten(0, 1)
+    if seed is not None:
+        rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))]
+    return affine_map(rows, wanted)(fresh).reshape(len(fresh), places, width)
 
 
 @measures("untrained", "outputs")
@@ -156,22 +180,24 @@ def spectrum(subject: TokenSubject) -> Measurement:
     Raises:
         Inapplicable: the task names no eigenvalues, or its states have one position.
     """
-    study = subject.trained
-    wanted = study.task.eigenvalues
-    if wanted is None:
-        raise Inapplicable(f"the task {study.task.name!r} names no eigenvalues of a known operator")
+    wanted = known_eigenvalues(subject.trained.task)
+    study, twins = require_cores(subject.trained), require_cores(subject.twins(), "untrained model")
+
+    def stepped(of: TokenStudy, view: View, index: int) -> Array:
+        values = view(of, index, Split.EVALUATION)
+        if values.shape[1] < 2:
+            raise Inapplicable("states or outputs have a single position, so there is no step from one to the next")
+        return steps(values)
 
     def distances(of: TokenStudy, view: View) -> tuple[Estimate, ...]:
-        estimates = []
-        for index in of.members:
-            values = view(of, index, Split.EVALUATION)
-            if values.shape[1] < 2:
-                raise Inapplicable("states have a single position, so there is no step from one to the next")
-            estimates.append(bootstrap(str(index), steps(values), lambda moment: spectrum_distance(moment, wanted)))
-        return tuple(estimates)
+        return tuple(
+            bootstrap(str(k), stepped(of, view, k), lambda moment: spectrum_distance(moment, wanted))
+            for k in of.members
+        )
 
+    fitted = [fitted_spectrum(stepped(study, coordinates, k).mean(axis=0)) for k in study.members]
     return Measurement(
         distances(study, coordinates),
-        {"untrained": distances(subject.twins(), coordinates), "outputs": distances(study, outputs)},
-        details={"true": [[value.real, value.imag] for value in wanted]},
+        {"untrained": distances(twins, coordinates), "outputs": distances(study, outputs)},
+        details={"true": plane(wanted), "fitted": [plane(values) for values in fitted]},
     )

@@ -6,7 +6,32 @@ import numpy as np
 
 from ace.arrays import Array, Complex
 from ace.dynamics import match_spectra, spectrum
+from ace.errors import Inapplicable, InputError
 from ace.moments import moments, regression
+from ace.tasks.base import Task
+
+
+def known_eigenvalues(task: Task) -> Complex:
+    """(k) eigenvalues of the task's one-step operator other than 1.
+
+    Raises:
+        Inapplicable: the task names none.
+        InputError: what it names are no finite numbers (k).
+    """
+    if task.eigenvalues is None:
+        raise Inapplicable(f"the task {task.name!r} names no eigenvalues of a known operator")
+    try:
+        values = np.asarray(task.eigenvalues, dtype=np.complex128)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"eigenvalues: expected numbers (k) of the task {task.name!r}, got {error}") from error
+    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
+        raise InputError(f"eigenvalues: expected finite numbers (k) of the task {task.name!r}, got {values.shape}")
+    return values
+
+
+def plane(values: Complex) -> list[list[float]]:
+    """[real part, imaginary part] of each value, for documents."""
+    return [[float(value.real), float(value.imag)] for value in values]
 
 
 def steps(*views: Array) -> Array:

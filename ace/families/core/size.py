@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ace.errors import Inapplicable
+from ace.rank import Null
 from ace.stats import Estimate, exact
 from ace.study.measurement import Measurement, measures
 from ace.study.tokens import TokenStudy, TokenSubject
@@ -21,24 +22,40 @@ def require_several(subject: TokenSubject) -> TokenStudy:
     return subject.trained
 
 
+def require_cores(study: TokenStudy, name: str = "model") -> TokenStudy:
+    """The models, whose cores a claim speaks about.
+
+    Raises:
+        Inapplicable: the rank rule gives one of them no dimension.
+    """
+    for index in study.members:
+        if study.core(index).dimension == 0:
+            rule = study.core(index).rank.rule
+            raise Inapplicable(f"{name} {index} has a core of no dimensions by the rule {rule!r}")
+    return study
+
+
 @measures("untrained")
 def rank(subject: TokenSubject) -> Measurement:
-    """Dimensions of each core, less the median over the trained models."""
-    study = require_several(subject)
-    sizes = [study.core(k).dimension for k in study.members]
+    """Dimensions of each core, less the median over the trained models, with intervals by resampled sequences."""
+    study, twins = require_several(subject), subject.twins()
+    sizes, untrained = ([of.core(k).dimension for k in of.members] for of in (study, twins))
     middle = float(np.median(sizes))
-    twins = subject.twins()
-    untrained = [twins.core(k).dimension for k in twins.members]
-
-    def differences(dimensions: list[int]) -> tuple[Estimate, ...]:
-        return tuple(exact(str(k), value - middle) for k, value in enumerate(dimensions))
-
+    cores = [study.core(k) for k in study.members]
     return Measurement(
-        differences(sizes),
-        {"untrained": differences(untrained)},
+        tuple(_size(study, k, middle) for k in study.members),
+        {"untrained": tuple(exact(str(k), size - middle) for k, size in enumerate(untrained))},
         details={
             "dimensions": sizes,
             "dimensions, untrained": untrained,
-            "sigma": [study.core(k).sigma[: 2 * int(middle) + 4].tolist() for k in study.members],
+            "sigma": [core.sigma[: 2 * max(sizes) + 4].tolist() if core.balanced else [] for core in cores],
         },
     )
+
+
+def _size(study: TokenStudy, index: int, middle: float) -> Estimate:
+    """A core's dimensions less `middle`; without an interval where the rule's null would be drawn anew each time."""
+    size = float(study.core(index).dimension)
+    if isinstance(study.rank, Null):
+        return exact(str(index), size - middle)
+    return Estimate(str(index), size - middle, replicates=study.replicate_ranks(index) - middle)

@@ -6,14 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from ace.compare import consensus
 from ace.core import Core
-from ace.model.intervene import Intervention
 from ace.rank import Gap, GivenSpectrum
 from ace.stats import Estimate, bootstrap_mean
-from ace.study.controls import principal_core, random_accuracy, random_controls, random_loss
+from ace.study.controls import edited, principal_core, random_accuracy, random_controls, random_loss
 from ace.study.measurement import Measurement, measures
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split
@@ -83,11 +81,6 @@ def consensus_substitute(subject: TokenSubject) -> Measurement:
         {"core as consensus": cores, "untrained": untrained},
         details={**details, "untrained": beside},
     )
-
-
-def edited(core: Core, mode: str, projector: str = "orthogonal") -> Callable[[Tensor], Tensor]:
-    """What an intervention with a core does to states, for `TokenStudy.performance`."""
-    return Intervention(core, mode, projector=projector).apply
 
 
 def _kept(study: TokenStudy, measure: int, core: Callable[[int], Core], mode: str = "keep") -> tuple[Estimate, ...]:

@@ -6,9 +6,8 @@ import numpy as np
 import torch
 
 from ace.compare import overlap, overlap_null, weight_cosine
-from ace.families.core.alignment import aligned_pairs
+from ace.families.core.alignment import aligned, coordinates, overlaps
 from ace.families.core.transplant import transplants
-from ace.moments import moments
 from ace.stats import Estimate, exact, quantile
 from ace.study.controls import LEVEL
 from ace.study.measurement import Measurement, measures
@@ -54,8 +53,8 @@ def divergence(subject: TokenSubject) -> Measurement:
         return exact(str(index), overlap(study.core(index).basis, study.core_of(index, Split.SELECTION).basis))
 
     return Measurement(
-        _overlaps(study),
-        {"untrained": _overlaps(subject.twins()), "same model": tuple(same(k) for k in range(len(study)))},
+        overlaps(study),
+        {"untrained": overlaps(subject.twins()), "same model": tuple(same(k) for k in range(len(study)))},
         {"99.9% of Haar subspaces": quantile(null, LEVEL)},
         {"Haar quantiles .001, .5, .999": [float(q) for q in np.quantile(null, [0.001, 0.5, 0.999])]},
     )
@@ -64,8 +63,8 @@ def divergence(subject: TokenSubject) -> Measurement:
 @measures("untrained")
 def alignment(subject: TokenSubject) -> Measurement:
     """Smallest canonical correlation of the core coordinates of each pair; directions from the selection split."""
-    trained, every = _aligned(subject.trained)
-    untrained, others = _aligned(subject.twins())
+    trained, every = aligned(subject.trained, coordinates)
+    untrained, others = aligned(subject.twins(), coordinates)
     return Measurement(trained, {"untrained": untrained}, details={"all": every, "all, untrained": others})
 
 
@@ -79,23 +78,3 @@ def transplant(subject: TokenSubject) -> Measurement:
             "untrained donor": transplants(subject.twins(), subject.trained),
         },
     )
-
-
-def _overlaps(study: TokenStudy) -> tuple[Estimate, ...]:
-    found = []
-    for i, j in study.pairs:
-        across = study.core_replicates(i).bases.mT @ study.core_replicates(j).bases
-        drawn = across.square().sum(dim=(1, 2)) / min(across.shape[1:])
-        value = overlap(study.core(i).basis, study.core(j).basis)
-        found.append(Estimate(f"{i}-{j}", value, replicates=drawn.numpy()))
-    return tuple(found)
-
-
-def _aligned(study: TokenStudy) -> tuple[tuple[Estimate, ...], dict[str, list[float]]]:
-    """The smallest correlation of each pair, and all of them."""
-    members = range(len(study))
-    chosen, tested = (
-        moments(*(study.coordinates(k, split) for k in members)) for split in (Split.SELECTION, Split.EVALUATION)
-    )
-    estimates, every, _ = aligned_pairs(study, chosen, tested)
-    return estimates, every

@@ -8,12 +8,11 @@ import numpy as np
 
 from ace.core import Core
 from ace.families.core.transplant import transplants
-from ace.families.markov.ablation import edited
-from ace.families.modular_addition.algorithm import distance_irrelevance, gradient_symmetricity
+from ace.families.modular_addition.clock_or_pizza import distance_irrelevance, gradient_symmetricity
 from ace.families.modular_addition.rotation import class_means
 from ace.rotation import leading_modes, mode_energy
 from ace.stats import Estimate, bootstrap_mean, proportion, quantile
-from ace.study.controls import LEVEL, principal_core, random_accuracy, random_controls
+from ace.study.controls import LEVEL, edited, principal_core, random_accuracy, random_controls
 from ace.study.measurement import Measurement, measures
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from ace.families.style import CONTROL, CORE, GREY, INK, TRUE, Result, Results, title, unit_circle
-from ace.report import table
 
 CLAIMS = (
     "modadd.grok",
@@ -44,10 +43,7 @@ def grokking_figure(found: Results, subject: str) -> Figure:
     _planes(planes, found["modadd.rotation"])
     _modes(modes, found["modadd.mode_growth"], found["modadd.grok"])
     count = len(found["modadd.grok"]["values"])
-    heading = f"{subject}: {count} transformers learn addition modulo a prime"
-    unfinished = table.unfinished([found["modadd.grok"]])
-    heading += f" ({unfinished[0].removeprefix(f'{subject}: ')})" if unfinished else ""
-    figure.suptitle(heading, x=0.01, ha="left", color=INK)
+    figure.suptitle(f"{subject}: {count} transformers learn addition modulo a prime", x=0.01, ha="left", color=INK)
     return figure
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ace import rotation
-from ace.arrays import Array
+from ace.arrays import Array, Ints
 from ace.dynamics import spectrum
 from ace.families.modular_addition.scans import addition_of
 from ace.stats import Estimate, exact, quantile
@@ -177,7 +177,7 @@ def _beside(measured: Measurement, name: str, value: Array | float) -> Measureme
     return replace(measured, controls={**measured.controls, name: (exact("all", float(value)),)})
 
 
-def _coordinates(study: TokenStudy, index: int) -> tuple[Array, rotation.Ints]:
+def _coordinates(study: TokenStudy, index: int) -> tuple[Array, Ints]:
     values = study.coordinates(index, Split.EVALUATION)[:, -1]
     return values, study.batch(Split.EVALUATION).targets[:, -1]
 

@@ -1,0 +1,60 @@
+"""The command `ace`, also `python -m ace`: one module an action.
+
+Each module has `SUMMARY`, `EXAMPLE`, `add_arguments(parser)` and `run(chosen, rest)`, where `rest` is what the parser
+does not know; only with `TAKES_MORE` there may be any. Only the chosen action's arguments are made, and what it needs
+is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from ace.cli.words import with_example
+from ace.errors import AceError
+
+ACTIONS = ("steer", "extract", "verify", "zoo", "report")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: its words without the command's own name; those of this process by default.
+
+    Returns:
+        0 when it went well, 1 for an error, whose message goes to stderr. `ace verify` gives the exit code of pytest.
+
+    Raises:
+        SystemExit: with code 2 for a call that cannot be read, with code 0 after --help.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    wanted = next((word for word in words if not word.startswith("-")), "")
+    parser = argparse.ArgumentParser(prog="ace", description="Algorithmic cores of transformers.", allow_abbrev=False)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name in ACTIONS:
+        action = import_module(f"ace.cli.{name}")
+        own = actions.add_parser(
+            name, help=action.SUMMARY, description=action.SUMMARY, **with_example(action.EXAMPLE), allow_abbrev=False
+        )
+        if name == wanted:
+            try:
+                action.add_arguments(own)
+            except AceError as error:
+                return _failed(error)
+    chosen, rest = parser.parse_known_args(words)
+    action = import_module(f"ace.cli.{chosen.action}")
+    if rest and not getattr(action, "TAKES_MORE", False):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        code: int = action.run(chosen, rest)
+    except (AceError, OSError) as error:  # OSError: a disk that is full, a folder that cannot be written to
+        return _failed(error)
+    return code
+
+
+def _failed(error: Exception) -> int:
+    sys.stderr.write(f"ace: {error}\n")
+    return 1

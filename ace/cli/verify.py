@@ -1,0 +1,61 @@
+"""`ace verify`: the claims as tests, run by pytest in a process of its own.
+
+Each option of the plugin is a flag here without its prefix: --model stands for --ace-model. What is no such flag goes
+on to pytest as it is. A process of its own, for pytest reads the settings of the current folder before it loads
+plugins, and `python -m pytest` finds modules there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+SUMMARY = "Verify the claims on language models or on training runs of your own."
+EXAMPLE = """ace verify --model ./checkpoint
+  ace verify --model ./ckpt-100 --name nightly --save-baseline base.json
+  ace verify --model ./ckpt-200 --name nightly --compare base.json
+  ace verify --subject mypackage.runs:subject -k core.sufficiency -n 2
+
+Further words go to pytest (-k, -n, -x, ...), and the exit code is pytest's: 0 when all came out as documented, 1 when
+not, 4 for a call that cannot be used, 5 when -k selected nothing."""
+TAKES_MORE = True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A flag for each option of the plugin.
+
+    Raises:
+        InputError: pytest is not installed.
+    """
+    from ace.errors import InputError
+
+    if find_spec("pytest") is None:
+        raise InputError("verify: expected pytest, which is not installed: pip install 'ace-invariants[test]'")
+    from ace.plugin.options import OPTIONS
+
+    for option in OPTIONS:
+        parser.add_argument(
+            f"--{option.name}", dest=option.attribute, help=option.text.replace("--ace-", "--"), **option.settings()
+        )
+
+
+def pytest_words(chosen: argparse.Namespace, rest: Sequence[str]) -> list[str]:
+    """What pytest is called with: the suite, the plugin's options, and what was meant for pytest itself."""
+    from ace.plugin.options import OPTIONS
+
+    words = ["--pyargs", "ace.suite"]
+    for option in OPTIONS:
+        value: Any = getattr(chosen, option.attribute)
+        if value is not None:
+            words += option.words(value)
+    return [*words, *rest]
+
+
+def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
+    """Run pytest and give its exit code; that of a process that a signal ended is 128 and the signal's number."""
+    code = subprocess.call([sys.executable, "-m", "pytest", *pytest_words(chosen, rest)])
+    return code if code >= 0 else 128 - code

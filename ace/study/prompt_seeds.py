@@ -1,0 +1,78 @@
+"""Seeds of one language model under the same prompts: the study of a subject."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ace.extract import Extractor, extract_core
+from ace.model.language import LanguageModel
+from ace.study.memory import Memory, remembered
+from ace.study.prompts import OTHER_SIZES, SIZES, PromptStudy
+from ace.study.subject import Subject
+from ace.tasks.prompt import PromptTask
+
+
+class PromptStudies:
+    """Seeds of one language model on one source of prompts, or their twins before training.
+
+    Args:
+        load: gives the model of seed k, called when it is first needed.
+        count: how many seeds there are.
+        source: the prompts, and what is known of them.
+        extractor, memory: as for `PromptStudy`.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[int], LanguageModel],
+        count: int,
+        source: PromptTask,
+        *,
+        extractor: Extractor = extract_core,
+        memory: Memory | None = None,
+    ) -> None:
+        self._load, self._count = load, count
+        self.source, self.extractor = source, extractor
+        self.memory = memory or Memory()
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def studies(self) -> tuple[PromptStudy, ...]:
+        """One study for each seed."""
+        return tuple(self.study(index) for index in range(len(self)))
+
+    @remembered
+    def language(self, index: int) -> LanguageModel:
+        """The model of one seed."""
+        return self._load(index)
+
+    @remembered
+    def study(self, index: int, own_labels: bool = False) -> PromptStudy:
+        """One seed on the prompts; under `own_labels` on fewer, labelled by its own contrast: see `PromptStudy`."""
+        return PromptStudy(
+            self.language(index),
+            self.source,
+            own_labels=own_labels,
+            extractor=self.extractor,
+            sizes=OTHER_SIZES if own_labels else SIZES,
+            memory=self.memory,
+        )
+
+    @property
+    def site(self) -> str:
+        """Where the models are read and edited, by the selection split's choice."""
+        return " or ".join(dict.fromkeys(str(study.top.site) for study in self.studies))
+
+    def require_behaviour(self, name: str) -> None:
+        """Refuse claims about how models do what they do not do.
+
+        Raises:
+            Inapplicable: see `PromptStudy.require_behaviour`.
+        """
+        for index, study in enumerate(self.studies):
+            study.require_behaviour(f"{name}, seed {index}" if len(self) > 1 else name)
+
+
+PromptSubject = Subject[PromptStudies]

@@ -1,0 +1,138 @@
+"""A report folder: record, table and figures of one run, and nothing that an earlier run drew."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+
+from ace.errors import ArtifactError
+from ace.families.family import families
+from ace.report import figures
+from ace.report.folder import MANIFEST, write_report
+from ace.report.record import document, read_document, result
+from invariants.contracts import builders
+from invariants.contracts.runs import SUFFICIENCY
+
+PNG = b"\x89PNG"
+
+
+def run(*subjects: str, **details: Any) -> dict[str, Any]:
+    """A document with one verdict for each subject."""
+    verdicts = [
+        dataclasses.replace(builders.verdict("HOLDS", subject=subject), details=details) for subject in subjects
+    ]
+    return document([result(verdict) for verdict in verdicts])
+
+
+@pytest.fixture(autouse=True)
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """One small figure, of one claim; gives the headings that were drawn."""
+    headings: list[str] = []
+
+    def draw(measured: Mapping[str, Any], heading: str) -> Figure:
+        headings.append(heading)
+        figure = Figure(figsize=(1, 1))
+        figure.suptitle(f"{heading}: {measured[SUFFICIENCY]['values'][measured[SUFFICIENCY]['details'].get('row', 0)]}")
+        return figure
+
+    monkeypatch.setattr(figures, "family_figures", lambda: (((SUFFICIENCY,), draw),))
+    return headings
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+RECORD = {"results.json", "verdicts.md"}
+
+
+def test_every_family_that_has_figures_gives_them_for_claims_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    drawing = [family for family in families() if family.figures]
+    own = {claim.id for family in families() for claim in family.claims}
+    assert len(figures.family_figures()) >= len(drawing) > 0
+    for claims, draw in figures.family_figures():
+        assert own.issuperset(claims)
+        assert callable(draw)
+
+
+def test_a_new_family_needs_no_entry_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(figures, "families", lambda: (SimpleNamespace(figures="invariants.contracts.builders"),))
+    own: tuple[tuple[Sequence[str], Callable[..., Figure]], ...] = ((("a.b",), Figure),)
+    monkeypatch.setattr(builders, "FIGURES", own, raising=False)
+    assert figures.family_figures() == own
+
+
+def test_a_subject_has_its_figure_and_the_record_redraws_it(tmp_path: Path, drawn: list[str]) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    paths = write_report(first, run("tiny"))
+    assert paths == [first / "results.json", first / "verdicts.md", first / "tiny.png"]
+    assert (first / "tiny.png").read_bytes().startswith(PNG)
+    write_report(second, read_document(first / "results.json"))
+    assert drawn == ["tiny", "tiny"]
+    for name in RECORD:
+        assert (second / name).read_bytes() == (first / name).read_bytes()
+
+
+def test_figures_of_subjects_that_a_later_run_lacks_are_removed(tmp_path: Path) -> None:
+    write_report(tmp_path, run("one", "two"))
+    write_report(tmp_path, run("two", "three"))
+    assert names(tmp_path) == {*RECORD, MANIFEST, "two.png", "three.png"}
+    write_report(tmp_path, document([result(builders.verdict("INAPPLICABLE"))]))
+    assert names(tmp_path) == RECORD
+
+
+def test_what_this_tool_did_not_draw_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine.png").write_bytes(PNG)
+    (tmp_path / "outside").mkdir()
+    write_report(tmp_path / "outside", run("other"))
+    write_report(tmp_path, run("one", "two"))
+    (tmp_path / "one.png").write_bytes(PNG)  # somebody else's by now
+    manifest = (tmp_path / MANIFEST).read_text()
+    (tmp_path / MANIFEST).write_text(manifest.replace('"figures": {', '"figures": {"outside/other.png": "0",', 1))
+    write_report(tmp_path, run("three"))
+    assert names(tmp_path) == {*RECORD, MANIFEST, "mine.png", "one.png", "three.png", "outside"}
+    assert (tmp_path / "outside" / "other.png").exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"schema": 1}', '{"schema": 2, "figures": {"one.png": ""}}'])
+def test_with_an_unreadable_manifest_nothing_is_removed(tmp_path: Path, text: str) -> None:
+    write_report(tmp_path, run("one"))
+    (tmp_path / MANIFEST).write_text(text)
+    write_report(tmp_path, run("two"))
+    assert {"one.png", "two.png"} <= names(tmp_path)
+
+
+PATHS = ("/models/a/ckpt", "/models/b/ckpt", "models_a_ckpt", "..", ".", "/", "-x", "gpt2@main", "a b", "ü", "x" * 300)
+
+
+def test_file_names_of_figures_are_safe_and_different(tmp_path: Path) -> None:
+    stems = [figures.file_stem(subject) for subject in PATHS]
+    assert len(set(stems)) == len(stems)
+    assert all(stem.isascii() and "/" not in stem and stem[0].isalnum() and len(stem) < 120 for stem in stems), stems
+    assert figures.file_stem("markov-compact") == "markov-compact"
+    assert figures.file_stem("/models/a/ckpt").startswith("models_a_ckpt-")
+    write_report(tmp_path, run(*PATHS))
+    assert names(tmp_path) == {*RECORD, MANIFEST, *(f"{stem}.png" for stem in stems)}
+
+
+def test_a_heading_names_the_subject_and_how_far_its_training_went(tmp_path: Path, drawn: list[str]) -> None:
+    write_report(tmp_path, run("a$b$", trained={"epochs": 10, "of": 2000}))
+    assert drawn == [r"a\$b\$ (trained 10 of 2,000 epochs)"]
+
+
+def test_results_that_cannot_be_drawn_are_named_and_cost_neither_record_nor_table(tmp_path: Path) -> None:
+    write_report(tmp_path, run("one"))
+    with pytest.raises(
+        ArtifactError, match=rf"results of two: expected what a figure of {SUFFICIENCY} needs, got Index"
+    ):
+        write_report(tmp_path, run("two", row=9))
+    assert names(tmp_path) == RECORD
+    assert [entry["subject"] for entry in read_document(tmp_path / "results.json")["results"]] == ["two"]
