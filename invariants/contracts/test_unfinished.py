@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from ace.families.family import find_claim
+from ace.families.family import find_claim, registry
 from ace.families.modular_addition.subjects import grokking_subject
 from ace.report.record import result
 from ace.report.table import explain, markdown, terminal
@@ -29,13 +31,46 @@ def test_how_far_a_training_went_stands_by_its_verdicts(until: int, lines: int) 
         assert text.count(f"tiny: trained {until} of {LAST} epochs") == lines
 
 
-def test_models_that_do_not_grok_give_verdicts_and_no_errors() -> None:
+OTHERS = [claim.id for claim in registry().values() if claim.about == "modadd" and claim.id != "modadd.grok"]
+
+
+@pytest.mark.parametrize("identifier", OTHERS)
+def test_claims_on_models_that_never_memorise_give_verdicts_and_no_errors(identifier: str) -> None:
+    judged = verdict(identifier, LAST)
+    assert judged.status is Status.INAPPLICABLE
+    assert "model 0 did not generalise" in judged.reason
+
+
+def test_that_models_never_grok_is_itself_a_verdict() -> None:
     assert verdict("modadd.grok", LAST).status is Status.FAILS
-    for name in ("formation", "sufficiency", "rotation", "inflation", "universality"):
-        judged = verdict(f"modadd.{name}", LAST)
-        assert judged.status is Status.INAPPLICABLE
-        assert "model 0 did not generalise" in judged.reason
     assert not find_claim("modadd.grok").needs_behaviour
+
+
+def in_one_seed() -> RunHistory:
+    """A training whose curve says that both models memorise at once, and only the first generalises, at epoch 4."""
+    ensemble = train(addition())
+    curve = []
+    for point in ensemble.provenance["curve"]:
+        arms = len(point["train_accuracy"]) // 2
+        held_out = [1.0 if point["epoch"] >= 4 else 0.0, 0.25]
+        curve.append({**point, "train_accuracy": [1.0, 1.0] * arms, "test_accuracy": held_out * arms})
+    return RunHistory(replace(ensemble, provenance={**ensemble.provenance, "curve": curve}))
+
+
+def test_where_one_seed_does_not_grok_the_claim_that_all_do_fails_in_it() -> None:
+    subject = grokking_subject("tiny", in_one_seed())
+    judged = verify_claim("modadd.grok", subject)
+    assert judged.status is Status.FAILS
+    assert judged.reason == "outside the bound in 1 (1 of 2)"
+    assert judged.details["generalised"] == [4, None]
+    assert set(subject.companions) == {"memorised"}
+
+
+@pytest.mark.parametrize("identifier", OTHERS)
+def test_where_one_seed_does_not_grok_the_other_claims_are_inapplicable_and_name_it(identifier: str) -> None:
+    judged = verify_claim(identifier, grokking_subject("tiny", in_one_seed()))
+    assert judged.status is Status.INAPPLICABLE
+    assert judged.reason == f"model 1 did not generalise in {LAST} epochs"
 
 
 def test_results_without_such_a_record_have_no_such_line() -> None:
