@@ -27,10 +27,13 @@ Edit = Callable[[Tensor], Tensor]
 def outputs_of(model: nn.Module, inputs: Tensor) -> Tensor:
     """Outputs (n, s, v) of a model on inputs (n, ...): a tensor (n, s, v) or (n, v), or an object with `logits`.
 
+    Inputs are moved to where the model's first weights are; outputs stay where it gives them.
+
     Raises:
         InputError: something else came, or NaN or infinity.
     """
-    came = model(inputs)
+    weights = next(model.parameters(), None)
+    came = model(inputs if weights is None else inputs.to(weights.device))
     outputs = getattr(came, "logits", came)
     if not isinstance(outputs, Tensor) or outputs.ndim not in (2, 3) or len(outputs) != len(inputs):
         shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
@@ -84,21 +87,21 @@ class Tail:
 
     @torch.no_grad()
     def states(self, inputs: Tensor, scored: int) -> Tensor:
-        """States (n, s, d) at the positions that count, in the model's dtype.
+        """States (n, s, d) at the positions that count, in the model's dtype, on the CPU.
 
         Raises:
             InputError: NaN or infinity in the states, naming the site and the rows; or as `kept`.
             SiteError: the site's module ran more often than once a pass.
         """
         kept = self.kept(scored)
-        parts = [_read(self.model, self.site, part)[0][:, -kept:] for part in inputs.split(CHUNK)]
+        parts = [_read(self.model, self.site, part)[0][:, -kept:].cpu() for part in inputs.split(CHUNK)]
         states = torch.cat(parts).contiguous()
         _check_finite(f"{self.site}: expected finite states", states)
         return states
 
     @torch.no_grad()
     def outputs(self, inputs: Tensor, states: Tensor, scored: int, edit: Edit | None = None) -> Iterator[Tensor]:
-        """Outputs (n_i, scored, v), chunk by chunk, with the states at the positions that count edited.
+        """Outputs (n_i, scored, v) on the CPU, chunk by chunk, with the states at the positions that count edited.
 
         Args:
             inputs: (n, ...) that the states came from; only read where the model itself is run.
@@ -108,7 +111,7 @@ class Tail:
         size = HEAD_CHUNK if self.head is not None else CHUNK
         for part, given in zip(states.split(size), inputs.split(size), strict=True):
             replacement = edit(part) if edit is not None else part
-            yield self.from_states(given, replacement)[:, -scored:]
+            yield self.from_states(given, replacement)[:, -scored:].cpu()
 
     def from_states(self, inputs: Tensor, states: Tensor) -> Tensor:
         """Outputs (n, s, v) after the states at the last positions are replaced by `states` (n, s, d)."""
@@ -139,7 +142,7 @@ class Tail:
             InputError: NaN or infinity in the gradients.
         """
         if self.head is not None:
-            weight = self.head.weight.detach()
+            weight = self.head.weight.detach().cpu()
             return head_sensitivities(weight) if centred else weight.double()
         generator = torch.Generator().manual_seed(seed)
         run = inputs[:ROWS_OF_INPUTS]

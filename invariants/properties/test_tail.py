@@ -265,6 +265,15 @@ def test_controls_of_a_model_in_any_precision_are_what_each_subspace_does_by_its
         assert study.performance(0, edit)[1].mean() == pytest.approx(loss, abs=tolerance)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["a linear head", "a norm below the head"])
+def test_models_on_a_device_are_read_and_run_there(name: str) -> None:
+    here, there = (study_of(EVERY[name]().to(device)) for device in ("cpu", "cuda"))
+    for index, (one, other) in enumerate(zip(here.performance(0), there.performance(0), strict=True)):
+        np.testing.assert_allclose(one, other, atol=1e-4 if index else 0)
+    assert overlap(here.core(0).basis, there.core(0).basis) == pytest.approx(1, abs=1e-4)
+
+
 # --- sensitivities ----------------------------------------------------------------------------------------------------
 def read_by(rows: Tensor) -> Tensor:
     """(d, d) observability J^T J / m of rows (m, d)."""
