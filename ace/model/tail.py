@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ace.errors import Inapplicable, InputError, SiteError
+from ace.errors import AceError, Inapplicable, InputError, SiteError
 from ace.extract import head_sensitivities
 from ace.model.sites import Site, hooked
 
@@ -27,13 +27,20 @@ Edit = Callable[[Tensor], Tensor]
 def outputs_of(model: nn.Module, inputs: Tensor) -> Tensor:
     """Outputs (n, s, v) of a model on inputs (n, ...): a tensor (n, s, v) or (n, v), or an object with `logits`.
 
-    Inputs are moved to where the model's first weights are; outputs stay where it gives them.
+    Inputs are moved to where the model is, and floating ones cast to its dtype.
 
     Raises:
-        InputError: something else came, or NaN or infinity.
+        InputError: something else came, or NaN or infinity, or the model cannot be run on such inputs.
     """
-    weights = next(model.parameters(), None)
-    came = model(inputs if weights is None else inputs.to(weights.device))
+    try:
+        came = model(_fitting(model, inputs))
+    except (AceError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise InputError(
+            f"model: {type(model).__name__} cannot be run on inputs {tuple(inputs.shape)} in {inputs.dtype}:"
+            f" {type(error).__name__}: {error}"
+        ) from error
     outputs = getattr(came, "logits", came)
     if not isinstance(outputs, Tensor) or outputs.ndim not in (2, 3) or len(outputs) != len(inputs):
         shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
@@ -42,17 +49,26 @@ def outputs_of(model: nn.Module, inputs: Tensor) -> Tensor:
     return outputs[:, None] if outputs.ndim == 2 else outputs
 
 
+def _fitting(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Inputs where a model's first floating parameter is, and in its dtype where they are floating themselves."""
+    like = next((parameter for parameter in model.parameters() if parameter.is_floating_point()), None)
+    if like is None:
+        return inputs
+    return inputs.to(like) if inputs.is_floating_point() else inputs.to(like.device)
+
+
 @dataclass(frozen=True, eq=False)
 class Tail:
-    """The part of a model from a site on.
+    """The part of a model from a site on. States and outputs come on the CPU, wherever the model runs.
 
     Attributes:
         model: in evaluation mode.
         site: where the state is read and replaced.
         head: the linear map that is all there is above the site, or None: then the model itself is run.
         places: how many positions a state has.
-        output_places: how many positions an output has. Where they are as many, each output is that of the state at its
-            position, and the scored outputs have the last states; where they are not, all states count.
+        output_places: how many positions an output has.
+        local: whether each output depends on the state at its own position alone. Then the states at the scored
+            positions, the last, are all that count. Elsewhere all positions do: what one loses, another has.
     """
 
     model: nn.Module
@@ -60,6 +76,7 @@ class Tail:
     head: nn.Linear | None
     places: int
     output_places: int
+    local: bool
 
     def kept(self, scored: int) -> int:
         """How many of the state's last positions count, where `scored` outputs are scored.
@@ -69,7 +86,7 @@ class Tail:
         """
         if scored > self.output_places:
             raise InputError(f"model: expected outputs at the {scored} scored positions, got {self.output_places}")
-        return scored if self.places == self.output_places else self.places
+        return scored if self.local else self.places
 
     def linear_map(self, name: str) -> tuple[Tensor, Tensor]:
         """Weight (v, d) and bias (v) of the linear head, float64.
@@ -87,7 +104,7 @@ class Tail:
 
     @torch.no_grad()
     def states(self, inputs: Tensor, scored: int) -> Tensor:
-        """States (n, s, d) at the positions that count, in the model's dtype, on the CPU.
+        """States (n, s, d) at the positions that count, in the model's dtype.
 
         Raises:
             InputError: NaN or infinity in the states, naming the site and the rows; or as `kept`.
@@ -101,7 +118,7 @@ class Tail:
 
     @torch.no_grad()
     def outputs(self, inputs: Tensor, states: Tensor, scored: int, edit: Edit | None = None) -> Iterator[Tensor]:
-        """Outputs (n_i, scored, v) on the CPU, chunk by chunk, with the states at the positions that count edited.
+        """Outputs (n_i, scored, v), chunk by chunk, with the states at the positions that count edited.
 
         Args:
             inputs: (n, ...) that the states came from; only read where the model itself is run.
@@ -118,12 +135,12 @@ class Tail:
         if self.head is not None:
             return functional.linear(states.to(self.head.weight), self.head.weight, self.head.bias)
 
-        def replace(state: Tensor) -> Tensor:
+        def put(state: Tensor) -> Tensor:
             placed = _placed(state)
             joined = torch.cat([placed[:, : placed.shape[1] - states.shape[1]], states.to(state)], dim=1)
             return joined.reshape(state.shape)
 
-        with hooked(self.model, self.site, replace):
+        with hooked(self.model, self.site, put):
             return outputs_of(self.model, inputs)
 
     def sensitivities(self, inputs: Tensor, scored: int, *, centred: bool, seed: int = 0) -> Tensor:
@@ -147,7 +164,8 @@ class Tail:
         generator = torch.Generator().manual_seed(seed)
         run = inputs[:ROWS_OF_INPUTS]
         leaf = self.states(run, scored).requires_grad_()
-        with torch.enable_grad():
+        # Without cuDNN, whose recurrent layers give no gradients in evaluation mode.
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
             outputs = self.from_states(run, leaf)[:, -scored:]
             outputs = outputs - outputs.mean(dim=-1, keepdim=True) if centred else outputs
             rows = torch.cat([self._gradients(sum_of_all, leaf) for sum_of_all in _combinations(outputs, generator)])
@@ -205,6 +223,8 @@ def _read(model: nn.Module, site: Site, inputs: Tensor) -> tuple[Tensor, Tensor]
             f"{site}: expected one state ({len(inputs)}, t, d) or ({len(inputs)}, d) a pass, got"
             f" {[tuple(state.shape) for state in seen]}"
         )
+    if not seen[0].is_floating_point():
+        raise SiteError(f"{site}: expected a state of real numbers, got {seen[0].dtype}")
     return _placed(seen[0]), outputs
 
 
@@ -213,8 +233,8 @@ def find_tail(model: nn.Module, site: Site, inputs: Tensor) -> Tail:
     """The tail above a site, told by running a few inputs (n, ...): nothing is taken from a module's name or order.
 
     Raises:
-        SiteError: the state at the site is no tensor (n, t, d) or (n, d), or another run gives other outputs: one of
-            the same inputs, or of some of them without the rest.
+        SiteError: the state at the site is no tensor (n, t, d) or (n, d) of real numbers, or another run gives other
+            outputs: one of the same inputs, or of some of them without the rest.
         InputError: outputs of another shape than (n, s, v) or (n, v), or NaN or infinity in states or outputs.
         InterventionError: the site's module does not run in a pass.
     """
@@ -232,7 +252,15 @@ def find_tail(model: nn.Module, site: Site, inputs: Tensor) -> Tail:
     module = model.get_submodule(site.path)
     linear = isinstance(module, nn.Linear) and _is_all_there_is(model, site, module, probe, state, outputs)
     head = module if isinstance(module, nn.Linear) and linear else None
-    return Tail(model, site, head, state.shape[1], outputs.shape[1])
+    tail = Tail(model, site, head, state.shape[1], outputs.shape[1], local=linear)
+    local = linear or (state.shape[1] == outputs.shape[1] and _is_local(tail, probe, state, outputs))
+    return replace(tail, local=local)
+
+
+def _is_local(tail: Tail, probe: Tensor, state: Tensor, outputs: Tensor) -> bool:
+    """Whether the last output stays as it is when the state at every other position becomes another."""
+    other = torch.cat([-state[:, :-1].roll(1, dims=0), state[:, -1:]], dim=1)
+    return _same(tail.from_states(probe, other)[:, -1], outputs[:, -1], SAME_ROWS)
 
 
 def _is_all_there_is(

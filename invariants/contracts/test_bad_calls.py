@@ -1208,15 +1208,13 @@ bad(
 bad("check.check_instance: another", lambda _: check.check_instance("a", 1, str), "a | str | int")
 
 
-class Stray(nn.Module):
-    """A model that gives words."""
-
-    def forward(self, inputs: Tensor) -> str:
-        return "outputs"
-
-
 TOKENS = builders.tokens()
-bad("model.tail.outputs_of: no tensor", lambda _: outputs_of(Stray(), TOKENS), "model | (n, s, v) | str")
+bad("model.tail.outputs_of: one axis", lambda _: outputs_of(nn.Identity(), TOKENS[0]), "model | (n, s, v) | (5,)")
+bad(
+    "model.tail.outputs_of: words",
+    lambda _: outputs_of(builders.Blockless(), TOKENS),
+    "Blockless cannot be run | (4, 5)",
+)
 bad(
     "model.tail.find_tail: no such module",
     lambda _: find_tail(builders.model(), replace(builders.site(), path="no.such"), TOKENS),

@@ -1,4 +1,4 @@
-"""The ensemble trainer on a CUDA device; skipped, with the reason, where there is none."""
+"""The ensemble trainer, and models of one's own, on a CUDA device; skipped, with the reason, where there is none."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
 
+import ace
+from ace.tasks import Split
 from ace.training.ensemble import initial_weights, stacked_logits
 from ace.training.recipe import Recipe
 from ace.training.trainer import EnsembleTrainer
 from invariants.contracts import builders
+from invariants.contracts.exact import Exact, Largest
 from invariants.contracts.test_courses import addition
 
 pytestmark = pytest.mark.gpu
@@ -41,3 +45,26 @@ def test_a_training_on_cuda_resumes_to_the_same_weights(tmp_path: Path, recipe: 
         second.advance()
     for name, value in whole.weights.items():
         assert torch.equal(value, second.weights[name]), name
+
+
+def test_a_users_models_are_read_and_edited_where_they_are() -> None:
+    """A recurrent one above the site as well, of which cuDNN gives no gradients in evaluation mode."""
+
+    class Recurrent(Exact):
+        def __init__(self, seed: int) -> None:
+            super().__init__(seed)
+            self.passed, self.gru = nn.Identity(), nn.GRU(16, 16, batch_first=True)
+
+        def forward(self, numbers: Tensor) -> Tensor:
+            states = self.passed(self.lift(numbers))
+            found: Tensor = self.readout(states + 0.01 * self.gru(states)[0])
+            return found
+
+    sizes = dict.fromkeys(Split, 400)
+    models = [Recurrent(index).cuda() for index in range(2)]
+    twins = [Recurrent(index) for index in range(7, 9)]
+    subject = ace.runs_subject("there", models, Largest(), sites="passed", untrained=twins, sizes=sizes)
+    assert subject.trained.tail(0).head is None
+    for name in ("core.sufficiency", "core.necessity", "core.alignment", "core.transplant"):
+        assert ace.verify_claim(name, subject).status != "INAPPLICABLE"
+    assert all(parameter.is_cuda for model in models for parameter in model.parameters())

@@ -123,7 +123,7 @@ def test_the_example_of_ones_own_runs_comes_out_as_documented(run: Pytest, repos
     own = run()  # trains
     assert own.returncode == pytest.ExitCode.OK
     assert len(list((repository / "weights").glob("*.safetensors"))) == 4
-    for name, passed in (("subject", 6), ("inner", 3)):
+    for name in ("subject", "inner"):
         done = run("--pyargs", "ace.suite", f"--ace-subject=runs:{name}")
         assert done.returncode == pytest.ExitCode.OK
-        assert f"{passed} passed" in done.stdout
+        assert done.stdout.count(" HOLDS") >= 2

@@ -253,13 +253,7 @@ def test_where_the_model_has_to_be_run_the_rest_is_scored_on_fewer_sequences(mon
     monkeypatch.setattr(ablation, "SEQUENCES", 50)
     run: list[int] = []
     straight, bent = exact(1), exact(1, kind=Bent, untrained=None, sites="bend")
-    forward = Bent.forward
-
-    def counted(self: Bent, numbers: Tensor) -> Tensor:
-        run.append(len(numbers))
-        return forward(self, numbers)
-
-    monkeypatch.setattr(Bent, "forward", counted)
+    bent.trained.models[0].register_forward_pre_hook(lambda module, given: run.append(len(given[0])))
     found = {subject: ablation.rest_scores(subject.trained, 0, "keep") for subject in (straight, bent)}
     assert bent.trained.tail(0).head is None
     assert sum(run) < 50 * ablation.DRAWS + 2000  # extraction and the core come first

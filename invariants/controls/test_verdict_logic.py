@@ -84,6 +84,12 @@ def test_an_undecided_verdict_says_how_many_more_samples() -> None:
     assert "times the samples" in verdict.reason
 
 
+def test_a_seed_that_is_outside_at_its_own_level_alone_is_named_as_the_open_one() -> None:
+    verdict = judge(AT_MOST_ONE, measurement(spread("0", 0.5, 0.1), spread("1", 1.05, 0.052)), "subject")
+    assert verdict.status is Status.UNDECIDED
+    assert "the interval straddles the bound in 1; about 2 times the samples" in verdict.reason
+
+
 def test_an_equality_holds_only_for_an_interval_that_is_the_bound_itself() -> None:
     equal = sentence("t.equal", Bound("==", 3.0))
     assert judge(equal, measurement(exact("0", 3.0)), "subject").status is Status.HOLDS

@@ -221,9 +221,11 @@ def test_performance_is_that_of_the_model_itself_with_a_hook(name: str, mode: st
 @pytest.mark.parametrize("name", [*LINEAR, *BENT])
 def test_where_the_last_positions_are_scored_theirs_are_the_states_that_are_edited(name: str) -> None:
     study = study_of(EVERY[name](), scored=2)
-    assert study.states(0, Split.EVALUATION).shape == (80, 2, WIDTH)
+    # Where positions read each other, what is taken from the last alone would still be read at the others.
+    kept = LENGTH if name == "positions that read each other" else 2
+    assert study.states(0, Split.EVALUATION).shape == (80, kept, WIDTH)
     edit = Intervention(study.core(0), "flip").apply
-    for came, wanted in zip(study.performance(0, edit), plainly(study, edit, kept=2), strict=True):
+    for came, wanted in zip(study.performance(0, edit), plainly(study, edit, kept), strict=True):
         np.testing.assert_allclose(came, wanted, rtol=0, atol=1e-5)
 
 
@@ -263,15 +265,6 @@ def test_controls_of_a_model_in_any_precision_are_what_each_subspace_does_by_its
     for basis, loss in zip(controls.random_bases(study, 0, "random, Haar")[:5], drawn, strict=True):
         edit = Intervention(study.core(0).with_basis(basis), "remove").apply
         assert study.performance(0, edit)[1].mean() == pytest.approx(loss, abs=tolerance)
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("name", ["a linear head", "a norm below the head"])
-def test_models_on_a_device_are_read_and_run_there(name: str) -> None:
-    here, there = (study_of(EVERY[name]().to(device)) for device in ("cpu", "cuda"))
-    for index, (one, other) in enumerate(zip(here.performance(0), there.performance(0), strict=True)):
-        np.testing.assert_allclose(one, other, atol=1e-4 if index else 0)
-    assert overlap(here.core(0).basis, there.core(0).basis) == pytest.approx(1, abs=1e-4)
 
 
 # --- sensitivities ----------------------------------------------------------------------------------------------------
