@@ -12,19 +12,21 @@ if TYPE_CHECKING:
     from ace.arrays import Array, Ints
     from ace.core import Core
     from ace.errors import AceError, Inapplicable
-    from ace.extract import extract_core, extract_stream, head_sensitivities
+    from ace.extract import Extractor, extract_core, extract_stream, head_sensitivities
     from ace.families.agreement.subjects import language_subject
     from ace.families.core.subjects import runs_subject
-    from ace.families.family import Family, find_claim, registry
+    from ace.families.family import Family, Fixtures, find_claim, registry
     from ace.model.intervene import Intervention, intervening, rank_scan
     from ace.model.language import LanguageModel, load_language_model, wrap_model
     from ace.model.observe import sensitivities_at, states_at
     from ace.model.sites import Site, find_sites, module_site
-    from ace.rank import Energy, Fixed, Full, Gap, Null
+    from ace.rank import Energy, Fixed, Full, Gap, Null, RankRule
     from ace.stats import Estimate
     from ace.study.claim import Bound, Claim
-    from ace.study.measurement import Measurement, measures
+    from ace.study.measurement import Measure, Measurement, measures
+    from ace.study.memory import Memory
     from ace.study.prompt_seeds import PromptStudies
+    from ace.study.run_history import RunHistory
     from ace.study.subject import LazySubject, Subject
     from ace.study.tokens import TokenStudy
     from ace.suite.parametrize import parametrize_with_claims
@@ -43,8 +45,10 @@ __all__ = [
     "Core",
     "Energy",
     "Estimate",
+    "Extractor",
     "Family",
     "Fixed",
+    "Fixtures",
     "Full",
     "Gap",
     "Inapplicable",
@@ -52,11 +56,15 @@ __all__ = [
     "Ints",
     "LanguageModel",
     "LazySubject",
+    "Measure",
     "Measurement",
+    "Memory",
     "Null",
     "PromptStudies",
     "PromptTask",
     "Prompts",
+    "RankRule",
+    "RunHistory",
     "Site",
     "Split",
     "Status",
@@ -88,20 +96,22 @@ __all__ = [
 _HOMES = {
     "arrays": ("Array", "Ints"),
     "core": ("Core",),
-    "rank": ("Energy", "Fixed", "Full", "Gap", "Null"),
+    "rank": ("Energy", "Fixed", "Full", "Gap", "Null", "RankRule"),
     "errors": ("AceError", "Inapplicable"),
-    "extract": ("extract_core", "extract_stream", "head_sensitivities"),
+    "extract": ("Extractor", "extract_core", "extract_stream", "head_sensitivities"),
     "families.agreement.subjects": ("language_subject",),
     "families.core.subjects": ("runs_subject",),
-    "families.family": ("Family", "find_claim", "registry"),
+    "families.family": ("Family", "Fixtures", "find_claim", "registry"),
     "model.intervene": ("Intervention", "intervening", "rank_scan"),
     "model.language": ("LanguageModel", "load_language_model", "wrap_model"),
     "model.observe": ("sensitivities_at", "states_at"),
     "model.sites": ("Site", "find_sites", "module_site"),
     "stats": ("Estimate",),
     "study.claim": ("Bound", "Claim"),
-    "study.measurement": ("Measurement", "measures"),
+    "study.measurement": ("Measure", "Measurement", "measures"),
+    "study.memory": ("Memory",),
     "study.prompt_seeds": ("PromptStudies",),
+    "study.run_history": ("RunHistory",),
     "study.subject": ("LazySubject", "Subject"),
     "study.tokens": ("TokenStudy",),
     "suite.parametrize": ("parametrize_with_claims",),

@@ -63,15 +63,16 @@ class Family:
 
 
 @cache
-def _read(folders: tuple[str, ...]) -> tuple[Family, ...]:
+def _read(folders: tuple[Path, ...]) -> tuple[Family, ...]:
+    """The families of folders; read again whenever a folder is added or gone."""
     families = []
-    for folder in sorted(pkgutil.iter_modules(folders), key=lambda module: module.name):
-        if not folder.ispkg:
-            continue
+    for folder in folders:
         module = import_module(f"ace.families.{folder.name}")
         family = getattr(module, "FAMILY", None)
         if not isinstance(family, Family):
             raise ClaimError(f"{module.__name__}: expected a record FAMILY, got {type(family).__name__}")
+        if family.name != folder.name:
+            raise ClaimError(f"{module.__name__}: expected a family of the folder's name, got {family.name!r}")
         families.append(family)
     return tuple(families)
 
@@ -80,11 +81,16 @@ def families() -> tuple[Family, ...]:
     """All families: the folders of `ace.families`, by name.
 
     Raises:
-        ClaimError: a folder without a record `FAMILY`.
+        ClaimError: a folder without a record `FAMILY`, or with one of another name.
     """
     import ace.families
 
-    return _read(tuple(str(Path(folder)) for folder in ace.families.__path__))
+    names = {module.name: Path(place) for place in ace.families.__path__ for module in _packages(place)}
+    return _read(tuple(place / name for name, place in sorted(names.items())))
+
+
+def _packages(place: str) -> list[pkgutil.ModuleInfo]:
+    return [module for module in pkgutil.iter_modules([place]) if module.ispkg]
 
 
 @cache
@@ -93,7 +99,7 @@ def _registry(known: tuple[Family, ...]) -> Mapping[str, Claim]:
     for family in known:
         for claim in family.claims:
             if claim.id in claims:
-                raise ClaimError(f"{family.name}: expected new ids, got {claim.id!r}, which another family has")
+                raise ClaimError(f"{family.name}: expected ids that no other claim has, got {claim.id!r}")
             claims[claim.id] = claim
     return MappingProxyType(claims)
 

@@ -64,5 +64,13 @@ class Measure:
 
 
 def measures(*controls: str) -> Callable[[Callable[[Any], Measurement]], Measure]:
-    """Decorator: the function measures a subject and brings these controls with it."""
+    """Decorator: the function measures a subject and brings these controls with it.
+
+    Raises:
+        ClaimError: something else than different names, such as the function itself where the brackets are missing.
+    """
+    if not all(isinstance(name, str) and name for name in controls) or len(set(controls)) != len(controls):
+        raise ClaimError(
+            f"measures: expected different names of controls, as in @measures('untrained'), got {controls}"
+        )
     return lambda compute: Measure(compute, controls)

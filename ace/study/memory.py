@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from ace.check import check_count
+
 LIMIT = 256 * 2**20  # bytes
 
 Value = TypeVar("Value")
@@ -19,10 +21,13 @@ class Memory:
     Args:
         limit: bytes that all large values but the largest may take together; the largest is kept while it is in use,
             whatever its size. Values without `nbytes`, such as cores and estimates, are small and stay until `clear`.
+
+    Raises:
+        InputError: a limit that is no number of bytes.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
-        self._limit = limit
+        self._limit = check_count("limit", limit, smallest=0)
         self._small: dict[Hashable, Any] = {}
         self._large: OrderedDict[Hashable, Any] = OrderedDict()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ace.check import check_count, check_instance
+from ace.errors import InputError
 from ace.extract import Extractor, extract_core
 from ace.model.language import LanguageModel
 from ace.study.memory import Memory, remembered
@@ -20,6 +22,9 @@ class PromptStudies:
         count: how many seeds there are.
         source: the prompts, and what is known of them.
         extractor, memory: as for `PromptStudy`.
+
+    Raises:
+        InputError: a `load` that cannot be called, no seeds, or something that gives no prompts.
     """
 
     def __init__(
@@ -31,7 +36,10 @@ class PromptStudies:
         extractor: Extractor = extract_core,
         memory: Memory | None = None,
     ) -> None:
-        self._load, self._count = load, count
+        if not callable(load):
+            raise InputError(f"load: expected a function of the seed's number, got {type(load).__name__}")
+        check_instance("source", source, PromptTask)
+        self._load, self._count = load, check_count("count", count)
         self.source, self.extractor = source, extractor
         self.memory = memory or Memory()
 

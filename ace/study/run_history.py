@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ace.check import check_choice
 from ace.errors import ClaimError, Inapplicable
 from ace.extract import Extractor, extract_core
 from ace.rank import Energy, RankRule
@@ -44,6 +45,9 @@ class RunHistory:
         extractor: stands in for `ace.extract_core`.
         rank: rank rule of the cores at every checkpoint.
         memory: where results are kept; one of its own by default.
+
+    Raises:
+        ClaimError: a curve without training accuracies.
     """
 
     def __init__(
@@ -58,6 +62,9 @@ class RunHistory:
         self.ensemble = ensemble
         self.course = ensemble.recipe.course or Course()
         self.curve: list[dict[str, list[float]]] = ensemble.provenance["curve"]
+        if not all("train_accuracy" in point for point in self.curve):
+            name = ensemble.recipe.name
+            raise ClaimError(f"ensemble: expected a curve with training accuracies, got {name} without a course")
         self.extractor = extractor
         self.memory = memory or Memory()
         self._rank = rank or Energy(ENERGY)
@@ -85,19 +92,24 @@ class RunHistory:
         """The epoch at which the arms part.
 
         Raises:
-            ClaimError: the recipe has no arms.
+            Inapplicable: the recipe has no arms.
         """
         if self.course.branch is None:
-            raise ClaimError("ensemble: expected a recipe with arms, got one without")
+            raise Inapplicable(f"the training of {self.ensemble.recipe.name} has no arms to be compared")
         return self.course.branch
 
     def accuracy(self, kind: str, index: int, arm: str | None = None) -> list[tuple[int, float]]:
-        """(epoch, accuracy) of one model along an arm, the first by default; kind is train or test."""
+        """(epoch, accuracy) of one model along an arm, the first by default; kind is train or test.
+
+        Raises:
+            InputError: another kind.
+            Inapplicable: no such arm.
+        """
+        check_choice("kind", kind, ("train", "test"))
         curve = []
         for point in self.curve:
             epoch = int(point["epoch"])  # type: ignore[call-overload]
-            arms = list(self.course.arms_at(epoch))
-            place = arms.index(arm) if arm in arms else 0
+            place = list(self.course.arms_at(epoch)).index(self.arm_at(epoch, arm))
             curve.append((epoch, point[f"{kind}_accuracy"][place * len(self) + index]))
         return curve
 
@@ -136,7 +148,12 @@ class RunHistory:
         return {"epochs": self.last, "of": self.ensemble.recipe.schedule.epochs}
 
     def study(self, epochs: int | tuple[int, ...], arm: str | None = None) -> TokenStudy:
-        """The models at one checkpoint, or each at its own, with cores by the history's rank rule."""
+        """The models at one checkpoint, or each at its own, with cores by the history's rank rule.
+
+        Raises:
+            ArtifactError: no such checkpoint.
+            Inapplicable: no such arm.
+        """
         each = (epochs,) * len(self) if isinstance(epochs, int) else epochs
         return self._study(each, self.arm_at(max(each), arm))
 
@@ -146,6 +163,13 @@ class RunHistory:
         return TokenStudy(models, self.task, rank=self._rank, extractor=self.extractor, memory=self.memory)
 
     def arm_at(self, epoch: int, arm: str | None) -> str:
-        """The arm of that name, or the first where there are none yet."""
+        """The arm of that name, the first by default; before the branch the trunk of all arms, "".
+
+        Raises:
+            Inapplicable: the training has no such arm, before the branch or after it.
+        """
+        if arm and arm not in self.course.arms:
+            had = ", ".join(self.course.arms) or "none"
+            raise Inapplicable(f"the training of {self.ensemble.recipe.name} has no arm {arm!r}; it has {had}")
         arms = list(self.course.arms_at(epoch))
         return arm if arm in arms else arms[0]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from ace.errors import ClaimError, Inapplicable
+from ace.errors import Inapplicable
 from ace.study.memory import Memory
 
 if TYPE_CHECKING:
@@ -93,10 +93,10 @@ class Subject(Generic[Study]):
         """The history of the models' training.
 
         Raises:
-            ClaimError: the subject has none.
+            Inapplicable: the subject has none.
         """
         if self.history is None:
-            raise ClaimError(f"subject {self.name}: expected the history of a training, got none")
+            raise Inapplicable(f"{self.name} has no history of its training")
         return self.history
 
     def command(self, claim: str) -> str:

@@ -166,6 +166,43 @@ def test_a_model_with_more_between_its_blocks_and_its_head_than_a_norm_is_refuse
         load_language_model(folder)
 
 
+class Scaled(torch.nn.Linear):
+    """A linear map by its class that does more: what adapters and quantised weights are."""
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(states)
+
+
+def whole(head: torch.nn.Linear) -> torch.nn.Linear:
+    """The same with weights that are no fractions."""
+    head.weight = torch.nn.Parameter(head.weight.round().to(torch.int8), requires_grad=False)
+    return head
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda head: Scaled(head.in_features, head.out_features), "got Scaled that gives something else"),
+        (whole, "got Linear with a weight in torch.int8"),
+    ],
+    ids=["scaled", "quantised"],
+)
+def test_a_head_that_is_more_than_its_weight_is_refused(change: Any, words: str) -> None:
+    model: Any = families.family("llama").make()
+    model.lm_head = change(model.lm_head)
+    with pytest.raises(SiteError, match=f"lm_head: expected a head that multiplies by its weight.*{words}"):
+        wrap_model(model, families.tokenizer(), "strange")
+
+
+def test_a_head_with_nan_is_no_matter_of_structure() -> None:
+    model: Any = families.family("llama").make()
+    with torch.no_grad():
+        model.lm_head.weight[:, 1] = torch.nan
+    language = wrap_model(model, families.tokenizer(), "broken")
+    with pytest.raises(InputError, match="NaN"):
+        base(language)
+
+
 def test_a_tokenizer_of_another_model_is_found_out_when_it_gives_an_id_too_large() -> None:
     model = hf.GPT2LMHeadModel(hf.GPT2Config(vocab_size=8, n_positions=8, n_embd=8, n_layer=1, n_head=1))
     language = wrap_model(model, families.tokenizer(), "small")

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import inspect
+import re
 import subprocess
 import sys
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +21,54 @@ import ace
 @pytest.mark.parametrize("name", ace.__all__)
 def test_every_public_name_loads(name: str) -> None:
     assert getattr(ace, name) is getattr(importlib.import_module(f"ace.{ace._HOME[name]}"), name)
+
+
+# What functions give and nobody makes by hand; their parts need no public name.
+RESULTS = ("Core", "LanguageModel", "RunHistory", "Verdict")
+
+
+def named_classes(hint: Any) -> Iterator[type]:
+    """Every class that a type hint names."""
+    if isinstance(hint, list | tuple):
+        for part in hint:
+            yield from named_classes(part)
+    elif typing.get_origin(hint) is not None:
+        yield from named_classes((typing.get_origin(hint), *typing.get_args(hint)))
+    elif isinstance(hint, type):
+        yield hint
+
+
+@pytest.mark.parametrize("name", [name for name in ace.__all__ if name not in RESULTS])
+def test_what_a_public_function_or_class_is_given_is_public(name: str) -> None:
+    member = getattr(ace, name)
+    function = vars(member).get("__init__") if inspect.isclass(member) else member
+    if not inspect.isfunction(function):
+        return
+    known = {other: getattr(ace, other) for other in ace.__all__}
+    hints = typing.get_type_hints(function, localns=known)
+    given = {kind for part, hint in hints.items() if part != "return" for kind in named_classes(hint)}
+    ours = {kind for kind in given if kind.__module__.startswith("ace.")}
+    assert {kind for kind in ours if known.get(kind.__name__) is not kind} == set()
+
+
+def examples() -> list[str]:
+    """The Python of the README."""
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("code", examples())
+def test_the_readmes_examples_need_nothing_of_ours_but_public_names(code: str) -> None:
+    tree = ast.parse(code)
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert not any(isinstance(node, ast.ImportFrom) and (node.module or "")[:3] == "ace" for node in ast.walk(tree))
+    assert not any(name.startswith("ace.") for name in imported)
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "ace"
+    }
+    assert used <= set(ace.__all__)
 
 
 def test_public_names_are_no_modules_whichever_was_imported_first() -> None:

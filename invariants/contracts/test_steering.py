@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ace.core import Core
 from ace.errors import InputError
 from ace.extract import extract_core
 from ace.model.generate import continue_text, sample_likeliest
 from ace.model.intervene import Intervention, intervening
-from ace.model.language import LanguageModel
+from ace.model.language import LanguageModel, wrap_model
 from ace.model.steer import LIMIT, Steering, core_component, first_tokens
 from ace.rank import Fixed
 from ace.tasks.prompt import Contrast
@@ -88,6 +90,32 @@ def test_stored_and_whole_passes_write_the_same_tokens(family: Family) -> None:
         expected = written_plainly(language, prompts, steer, seed=3)
         found = continue_text(language, prompts, STEPS, torch.Generator().manual_seed(3), steer, top_k=TOP_K)
         assert torch.equal(found, expected), steer.site if steer else "clean"
+
+
+def test_where_the_logits_are_bent_after_all_strengths_are_tried_as_at_any_other_site() -> None:
+    # By its structure the last site has nothing but linear maps above; what the model does to its logits shows in runs.
+    family = families.family("opt-after")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = families.randomised(family.make())
+    model.register_forward_hook(_soft_cap)
+    language = wrap_model(model, families.tokenizer(), "bent")
+    prompts = ids(language, "the key near the cabinets", "the keys near the cabinet")
+    steer = steering(language, -1)
+    assert steer.site.linear_tail
+    tried = replace(steer, site=replace(steer.site, linear_tail=False))
+    expected = written_plainly(language, prompts, tried, seed=3)
+    came = continue_text(language, prompts, STEPS, torch.Generator().manual_seed(3), steer, top_k=TOP_K)
+    assert torch.equal(came, expected)
+    solved = continue_text(
+        families.language(family), prompts, STEPS, torch.Generator().manual_seed(3), steer, top_k=TOP_K
+    )
+    assert not torch.equal(solved, expected)  # otherwise the lines above could not fail
+
+
+def _soft_cap(module: nn.Module, arguments: object, output: Any) -> Any:
+    output.logits = 2 * torch.tanh(output.logits / 2)
+    return output
 
 
 def test_a_prompt_of_one_token_can_be_continued() -> None:

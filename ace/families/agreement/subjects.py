@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ace.check import check_instance
 from ace.extract import Extractor, extract_core
 from ace.families.agreement.scales import Scales
 from ace.families.family import Fixtures
@@ -63,7 +64,11 @@ def language_subject(
 
     Args:
         name: what was asked for, in full. source: prompts on disjoint splits.
+
+    Raises:
+        InputError: no language model, or something that gives no prompts.
     """
+    check_instance("language", language, LanguageModel)
     shared = memory or Memory()
     before, after = (
         PromptStudies(load, 1, source, extractor=extractor, memory=shared)
