@@ -8,7 +8,6 @@ from ace.families.family import Fixtures
 from ace.families.trained import ensemble_subject
 from ace.study.subject import LazySubject
 
-GROUP = "markov"
 LOW_RANK = "low-rank"
 
 
@@ -16,5 +15,6 @@ def subjects(fixtures: Fixtures) -> Iterator[LazySubject]:
     """The project's own subjects."""
     companions = {"low-rank chain": LOW_RANK}
     for scale in ("compact", "paper"):
-        yield ensemble_subject(fixtures, f"markov-{scale}", "markov", GROUP, scale=scale, companions=companions)
-    yield ensemble_subject(fixtures, LOW_RANK, "low_rank", GROUP)
+        name = f"markov-{scale}"
+        yield ensemble_subject(fixtures, name, "markov", name, scale=scale, companions=companions)
+    yield ensemble_subject(fixtures, LOW_RANK, "low_rank", LOW_RANK)

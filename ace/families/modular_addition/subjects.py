@@ -11,8 +11,6 @@ from ace.study.run_history import RunHistory
 from ace.study.subject import LazySubject
 from ace.study.tokens import TokenSubject
 
-GROUP = "modular_addition"
-
 
 def subjects(fixtures: Fixtures) -> Iterator[LazySubject]:
     """The project's own subjects."""
@@ -22,13 +20,13 @@ def subjects(fixtures: Fixtures) -> Iterator[LazySubject]:
 
 
 def _lazy(fixtures: Fixtures, name: str, scale: str) -> LazySubject:
-    memory, rerun = fixtures.memory(GROUP), fixtures.rerun(name)
+    memory, rerun = fixtures.memory(name), fixtures.rerun(name)
 
     def make() -> TokenSubject:
         history = RunHistory(fixtures.ensemble(name), extractor=fixtures.extractor, memory=memory)
         return grokking_subject(name, history, rerun=rerun, memory=memory)
 
-    return LazySubject(name, "modadd", make, scale, GROUP, rerun, memory=memory)
+    return LazySubject(name, "modadd", make, scale, name, rerun, memory=memory)
 
 
 def grokking_subject(name: str, history: RunHistory, *, rerun: str = "", memory: Memory | None = None) -> TokenSubject:
