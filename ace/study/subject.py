@@ -132,7 +132,7 @@ class LazySubject:
         Raises:
             Whatever `make` raises.
         """
-        return self.memory.get(("subject", self.name), self.make)
+        return self.memory.get(("subject", self.name, self.about), self.make)
 
     def command(self, claim: str) -> str:
         """The command that verifies one claim on this subject again."""

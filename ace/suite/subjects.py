@@ -57,9 +57,8 @@ def asked_subjects(asked: Asked) -> tuple[LazySubject, ...]:
             lazy_model(model, extractor=asked.extractor, rerun=asked.rerun(model.full_name)) for model in asked.models
         ]
         made = [lazy_factory(name, extractor=asked.extractor, rerun=asked.rerun) for name in asked.factories]
-        each = (*models, *_together(models, asked), *made)
-        require_different_names(each)
-        return each
+        require_different_names((*models, *made))
+        return (*models, *_together(models, asked), *made)
     if asked.fixtures is None:
         return ()
     store = Store(
@@ -78,8 +77,8 @@ def asked_subjects(asked: Asked) -> tuple[LazySubject, ...]:
 
 
 def _together(models: Sequence[LazySubject], asked: Asked) -> tuple[LazySubject, ...]:
-    """Several models as one subject, named after its members; of one alone there is nothing to compare."""
-    if len(models) < 2:
+    """The models as one subject, named after its members; claims that compare them are INAPPLICABLE to one alone."""
+    if not models:
         return ()
     name = " and ".join(model.name for model in models)
     return (several_scales(name, models, rerun=asked.rerun(name)),)

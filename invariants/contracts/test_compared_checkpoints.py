@@ -62,9 +62,9 @@ def test_a_spoiled_checkpoint_passes_no_comparison_whatever_its_name_and_place(
         assert outcome.ret == pytest.ExitCode.TESTS_FAILED
         outcome.stdout.fnmatch_lines(
             [
+                "ERROR: nothing to compare*",
                 f"not in the baseline: {checkpoints / place}: {BEHAVIOUR}",
                 f"not in this run: {good}: {BEHAVIOUR}",
-                "ERROR: nothing to compare*",
             ]
         )
 

@@ -205,7 +205,8 @@ def test_several_models_are_a_subject_each_and_one_together_named_after_its_memb
         ("hub/a and hub/b and hub/c", "agreement_family"),
     ]
     assert made[-1].command("agreement.scales") == "again hub/a and hub/b and hub/c"
-    assert [one.name for one in asked_subjects(Asked(models=models[:1]))] == ["hub/a"]
+    alone = asked_subjects(Asked(models=models[:1]))
+    assert [(one.name, one.about) for one in alone] == [("hub/a", "agreement"), ("hub/a", "agreement_family")]
 
 
 def test_two_copies_of_a_model_agree_with_each_other(tmp_path: Path) -> None:
