@@ -1,4 +1,4 @@
-"""The record of a family, and the families there are: one folder each, found by looking."""
+"""The record of a family, and the list of all families: the folders of this package."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""."""
+"""Models analysed once, the claims about them, and what is measured for a claim."""

@@ -1,4 +1,4 @@
-"""What a task of one's own gives, checked where it is asked: the message says which of its methods is at fault."""
+"""Checks of what the methods of a user's task return; messages name the method."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Claim:
-    """One sentence, made falsifiable.
+    """A sentence, with the quantity and the bound that decide whether it holds of a subject.
 
     Attributes:
         id: such as "markov.spectrum".

@@ -58,7 +58,7 @@ def _edited_logits(study: TokenStudy, index: int, kind: str, mode: str) -> Itera
 @remembered
 def random_accuracy(study: TokenStudy, index: int, kind: str, mode: str) -> Array:
     """(draws) mean accuracy under keep or remove of random subspaces; a tie for the largest logit counts as right."""
-    # Against the largest logit: argmax along an axis that is not the last costs more than everything else here.
+    # Compared with the largest logit: argmax along an axis that is not the last would take most of the time.
     hits = [
         (_at(logits, targets) >= logits.amax(dim=1)).double().mean(dim=1)
         for logits, targets in _edited_logits(study, index, kind, mode)

@@ -1,4 +1,4 @@
-"""The one memory of what was computed: explicit, bounded, and cleared when a subject is done with."""
+"""The one cache of what was computed: explicit, bounded, and cleared when a subject is no longer needed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Arguments = ParamSpec("Arguments")
 
 
 class Memory:
-    """Values by key. Large ones, those that say their `nbytes`, give way to newer ones: the least recently used first.
+    """Values by key. Those with an attribute `nbytes` are large: beyond a limit the least recently used are dropped.
 
     Args:
         limit: bytes that all large values but the largest may take together; the largest is kept while it is in use,
@@ -57,7 +57,7 @@ class Memory:
         return key in self._small or key in self._large
 
     def clear(self) -> None:
-        """Let go of everything."""
+        """Drop everything."""
         self._small.clear()
         self._large.clear()
 
@@ -67,7 +67,7 @@ class Memory:
 
 
 class Remembering(Protocol):
-    """What has a memory of its own."""
+    """Something with a memory of its own."""
 
     @property
     def memory(self) -> Memory: ...  # noqa: D102

@@ -74,7 +74,7 @@ class PromptStudies:
         return " or ".join(dict.fromkeys(str(study.top.site) for study in self.studies))
 
     def require_behaviour(self, name: str) -> None:
-        """Refuse claims about how models do what they do not do.
+        """Refuse claims about how agreement is computed where a model does not agree.
 
         Raises:
             Inapplicable: see `PromptStudy.require_behaviour`.

@@ -40,7 +40,7 @@ class Runs(tuple[PrefixRun, ...]):
 
     @property
     def nbytes(self) -> int:
-        """Memory that all of them take."""
+        """Bytes of memory that all of them take."""
         return sum(run.nbytes for run in self)
 
 
@@ -49,8 +49,8 @@ class PromptStudy:
 
     Args:
         contrast: in place of the prompts' own.
-        own_labels: label prompts by whether the model's own contrast is above its median, instead of by their head:
-            what any contrast of any model does about itself.
+        own_labels: label prompts by whether the model's own contrast is above its median, instead of by their head.
+            Any contrast of any model tells such labels apart: a control.
         extractor: stands in for `ace.extract.extract_core`.
         sizes: prompts of each split.
         memory: where results are kept; one of its own by default.
@@ -91,7 +91,7 @@ class PromptStudy:
 
     @remembered
     def runs(self, split: Split) -> Runs:
-        """The groups of a split, run once while memory lasts. For those of the extraction split see `observed`."""
+        """The groups of a split, run once and kept while memory allows. For the extraction split see `observed`."""
         return Runs(PrefixRun(self.language, group) for group in self.encoded(split))
 
     @remembered
@@ -113,7 +113,7 @@ class PromptStudy:
         states: dict[int, list[Tensor]] = {site.index: [] for site in self.sites}
         gradients: dict[int, list[Tensor]] = {site.index: [] for site in self.sites}
         for group in self.encoded(Split.EXTRACTION):
-            run = PrefixRun(self.language, group, gradients=True)  # let go at once: its keys and values are large
+            run = PrefixRun(self.language, group, gradients=True)  # freed at once: its keys and values are large
             for site in self.sites:
                 states[site.index].append(run.states(site).cpu())
                 gradients[site.index].append(run.gradients[site.index].cpu())
@@ -167,7 +167,7 @@ class PromptStudy:
         return self.discriminate(Split.EVALUATION, self.base(Split.EVALUATION)[None])
 
     def require_behaviour(self, name: str) -> None:
-        """Refuse claims about how a model does what it does not do.
+        """Refuse claims about how agreement is computed to a model that does not agree.
 
         Raises:
             Inapplicable: the lower end of the AUC's interval is not above .7.
@@ -183,7 +183,7 @@ class PromptStudy:
     @property
     @remembered
     def top(self) -> Choice:
-        """The choice among all sites below the final norm: there, any contrast has such an axis."""
+        """The choice among all sites below the final norm; at the norm itself any contrast has such an axis."""
         return choose_site(self, self.sites[-2].depth)
 
     @property

@@ -43,9 +43,9 @@ def resampled_cores(
     counts = torch.from_numpy(rng.multinomial(len(blocks), np.full(len(blocks), 1 / len(blocks)), draws)).double()
     total = counts @ rows  # (b)
     mean = counts @ sums / total[:, None]
-    heard = mean @ sensitivities.T  # (b, m)
-    # A B^T = U S V^T gives B C B^T = V S^2 V^T, and A^T U is C B^T V but for lengths: only (m, m) is decomposed.
-    reach = torch.tensordot(counts, read, dims=1) - total[:, None, None] * mean[:, :, None] * heard[:, None, :]
+    mean_read = mean @ sensitivities.T  # (b, m)
+    # A B^T = U S V^T gives B C B^T = V S^2 V^T, and A^T U is C B^T V but for column lengths: only (m, m) is decomposed.
+    reach = torch.tensordot(counts, read, dims=1) - total[:, None, None] * mean[:, :, None] * mean_read[:, None, :]
     values, vectors = torch.linalg.eigh(sensitivities @ reach)
     sigma = values.flip(1).clamp_min(0.0).sqrt()
     directions = reach @ vectors.flip(2)[:, :, :rank]

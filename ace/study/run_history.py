@@ -1,4 +1,4 @@
-"""What a training went through: models at its checkpoints, and the epochs at which they memorised and generalised."""
+"""The history of a training: models at its checkpoints, and the epochs at which they memorised and generalised."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class RunHistory:
         return next((epoch for epoch, value in self.accuracy(kind, index) if value >= LEARNT), None)
 
     def stages(self, index: int) -> Stages:
-        """When one model memorised and generalised, and the checkpoints around.
+        """The epochs at which one model memorised and generalised, and the checkpoints before and after that.
 
         Raises:
             Inapplicable: it did not generalise, or there is no checkpoint before or after.
@@ -134,7 +134,7 @@ class RunHistory:
         return Stages(memorised, generalised, before[-1], after[0])
 
     def require_generalised(self) -> None:
-        """Refuse claims about what models generalised by that did not generalise.
+        """Refuse claims about the mechanism by which models generalised where one of them did not.
 
         Raises:
             Inapplicable: some model did not, or has no checkpoint around it.

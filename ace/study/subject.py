@@ -1,4 +1,4 @@
-"""The subject of claims: models analysed once, with what they are held against."""
+"""The subject of claims: models analysed once, with the models that they are compared with."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Studied(Protocol):
         ...
 
     def require_behaviour(self, name: str) -> None:
-        """Raise `Inapplicable` where a model does not do what claims about how it does it presuppose."""
+        """Raise `Inapplicable` where a model does not perform the task: claims about how it does presuppose that."""
         ...
 
 
@@ -59,7 +59,7 @@ class Subject(Generic[Study]):
         return self.trained.site
 
     def require_behaviour(self) -> None:
-        """Refuse claims about how models do a task that they do not do.
+        """Refuse claims about how a task is done to models that do not perform it.
 
         Raises:
             Inapplicable: a model lacks the behaviour, or did not generalise in its training.

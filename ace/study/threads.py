@@ -1,4 +1,4 @@
-"""How many threads work uses."""
+"""How many threads torch uses for a piece of work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread for torch: waking the others for small matrices takes longer than what they would save."""
+    """One thread for torch: for small matrices, starting others takes longer than they save."""
     with threads(1):
         yield
 

@@ -119,7 +119,7 @@ class TokenStudy:
 
     @remembered
     def tail(self, index: int) -> Tail:
-        """What one model has above its site."""
+        """The part of one model from its site on."""
         return find_tail(self.models[index], self.sites[index], self.inputs(Split.EXTRACTION))
 
     def inputs(self, split: Split) -> Tensor:
@@ -236,7 +236,7 @@ class TokenStudy:
         return standard_error(self.chance)
 
     def require_behaviour(self, name: str = "", *indices: int) -> None:
-        """Refuse claims about how models, all or those given, do a task that they do not do.
+        """Refuse claims about how a task is done to models, all or those given, that perform it no better than chance.
 
         Raises:
             Inapplicable: a model's score is not above chance by three standard errors.
@@ -260,7 +260,7 @@ class TokenStudy:
         """(b) the rank that the study's rule chooses in each replicate."""
         chosen = []
         for sigma in self.core_replicates(index).sigma:
-            above = int((sigma > 1e-7 * sigma[0]).sum())  # roots of squares: rounding is at its own root
+            above = int((sigma > 1e-7 * sigma[0]).sum())  # roots of eigenvalues, whose rounding is 1e-14
             spectrum = GivenSpectrum(sigma, above, lambda draws, generator: sigma[:1])  # noqa: B023
             chosen.append(self.rank.choose(spectrum).value or 0)
         return np.array(chosen, dtype=np.float64)

@@ -36,37 +36,37 @@ BASE, KEEP, REMOVE, FLIP = range(4)
 Pair = tuple[float, Array]  # a value and its replicates
 
 
-def kept_loss(found: Discrimination) -> Pair:
+def kept_loss(by_mode: Discrimination) -> Pair:
     """AUC with the core kept minus the model's own."""
-    return float(found.auc[KEEP] - found.auc[BASE]), found.auc_replicates[KEEP] - found.auc_replicates[BASE]
+    return float(by_mode.auc[KEEP] - by_mode.auc[BASE]), by_mode.auc_replicates[KEEP] - by_mode.auc_replicates[BASE]
 
 
-def complement_kept(found: Discrimination) -> Pair:
+def complement_kept(by_mode: Discrimination) -> Pair:
     """AUC with everything but the core kept minus the model's own."""
-    return float(found.auc[REMOVE] - found.auc[BASE]), found.auc_replicates[REMOVE] - found.auc_replicates[BASE]
+    return float(by_mode.auc[REMOVE] - by_mode.auc[BASE]), by_mode.auc_replicates[REMOVE] - by_mode.auc_replicates[BASE]
 
 
-def left_over(found: Discrimination) -> Pair:
+def left_over(by_mode: Discrimination) -> Pair:
     """Distance from .5 of the AUC with the core removed."""
-    return abs(float(found.auc[REMOVE]) - 0.5), np.abs(found.auc_replicates[REMOVE] - 0.5)
+    return abs(float(by_mode.auc[REMOVE]) - 0.5), np.abs(by_mode.auc_replicates[REMOVE] - 0.5)
 
 
-def unreflected(found: Discrimination) -> Pair:
+def unreflected(by_mode: Discrimination) -> Pair:
     """By how much AUC or accuracy under the flip, whichever is worse, exceeds one minus the model's own."""
-    auc = float(found.auc[FLIP] - (1 - found.auc[BASE]))
-    accuracy = float(found.accuracy[FLIP] - (1 - found.accuracy[BASE]))
-    auc_draws = found.auc_replicates[FLIP] - (1 - found.auc_replicates[BASE])
-    accuracy_draws = found.accuracy_replicates[FLIP] - (1 - found.accuracy_replicates[BASE])
+    auc = float(by_mode.auc[FLIP] - (1 - by_mode.auc[BASE]))
+    accuracy = float(by_mode.accuracy[FLIP] - (1 - by_mode.accuracy[BASE]))
+    auc_draws = by_mode.auc_replicates[FLIP] - (1 - by_mode.auc_replicates[BASE])
+    accuracy_draws = by_mode.accuracy_replicates[FLIP] - (1 - by_mode.accuracy_replicates[BASE])
     return max(auc, accuracy), np.maximum(auc_draws, accuracy_draws)
 
 
-def excess(found: Discrimination, halfwidth: float) -> Pair:
+def excess(by_mode: Discrimination, halfwidth: float) -> Pair:
     """The worst of the three, each less what it is allowed: at most 0 where all three hold.
 
     Args:
         halfwidth: of the .5 interval that the claim is held against, on its controls too.
     """
-    kept, left, reflected = kept_loss(found), left_over(found), unreflected(found)
+    kept, left, reflected = kept_loss(by_mode), left_over(by_mode), unreflected(by_mode)
     return (
         max(-kept[0] - MARGIN, left[0] - SLACK - halfwidth, reflected[0] - SLACK),
         np.max([-kept[1] - MARGIN, left[1] - SLACK - halfwidth, reflected[1] - SLACK], axis=0),
@@ -84,12 +84,12 @@ def seed_estimates(models: PromptStudies, part: Callable[[PromptStudy], Pair]) -
 @remembered
 def _random(study: PromptStudy, choice: Choice, kind: str) -> dict[str, Array]:
     """Name -> (draws) of the quantities above, for random subspaces of the core's rank."""
-    found = random_contrasts(study, choice.site, rank_of(choice), kind)
-    base = simple_auc(found.base[None], found.labels)[0]
-    auc = {mode: simple_auc(scores, found.labels) for mode, scores in found.edited.items()}
-    signs = np.where(found.labels == 1, 1.0, -1.0)
-    right = (found.edited["flip"] * signs > 0).mean(axis=1)
-    reflected = np.maximum(auc["flip"] - (1 - base), right - (1 - (found.base * signs > 0).mean()))
+    contrasts = random_contrasts(study, choice.site, rank_of(choice), kind)
+    base = simple_auc(contrasts.base[None], contrasts.labels)[0]
+    auc = {mode: simple_auc(scores, contrasts.labels) for mode, scores in contrasts.edited.items()}
+    signs = np.where(contrasts.labels == 1, 1.0, -1.0)
+    right = (contrasts.edited["flip"] * signs > 0).mean(axis=1)
+    reflected = np.maximum(auc["flip"] - (1 - base), right - (1 - (contrasts.base * signs > 0).mean()))
     left = np.abs(auc["remove"] - 0.5)
     halfwidth = chance_halfwidth(study.labels(Split.EVALUATION))
     allowed = (base - auc["keep"] - MARGIN, left - SLACK - halfwidth, reflected - SLACK)
@@ -248,12 +248,12 @@ def _others(
     choose: Callable[[PromptStudy], Choice] = top,
 ) -> tuple[Estimate, ...]:
     """The median, over arbitrary contrasts of the same model, of a quantity at the same site."""
-    found = []
+    estimates = []
     for k, study in enumerate(models.studies):
         choice = choose(study)
         values = [part(ablation(other, choice.site, rank_of(choice)))[0] for other in other_studies(study)]
-        found.append(exact(str(k), float(np.median(values)), count=len(values)))
-    return tuple(found)
+        estimates.append(exact(str(k), float(np.median(values)), count=len(values)))
+    return tuple(estimates)
 
 
 def _halfwidth(models: PromptStudies) -> float:

@@ -82,7 +82,7 @@ def one_dimension(subject: PromptSubject) -> Measurement:
 
 def _gap(study: PromptStudy, site: int) -> tuple[float, float]:
     """1 - sigma_2 / sigma_1, and its 99.9 % quantile when sensitivities are turned at random against the states."""
-    states, gradients = (found[site].double() for found in study.observed)
+    states, gradients = (by_site[site].double() for by_site in study.observed)
     reach = torch.linalg.qr(states - states.mean(dim=0), mode="r").R
     read = torch.linalg.qr(gradients, mode="r").R
     generator = torch.Generator().manual_seed(site)

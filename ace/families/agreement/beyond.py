@@ -1,4 +1,4 @@
-"""What the axis of number is beyond a lever: the head's, good for other verbs, read by weights, and nothing else."""
+"""Further claims about the axis of number: whose number it codes, where it transfers, who reads it, what it spares."""
 
 from __future__ import annotations
 
@@ -224,11 +224,11 @@ def dormant(subject: PromptSubject) -> Measurement:
 
 def _projections(axis: Tensor, rank: int, draws: int, generator: torch.Generator) -> Tensor:
     """(draws, d) an axis (d) projected onto random subspaces, a few at a time: bases of a wide model are large."""
-    found = []
+    projections = []
     for count in torch.arange(draws).split(AT_ONCE):
         bases = random_frames(len(axis), rank, len(count), generator)
-        found.append((bases @ (bases.mT @ axis[:, None]))[:, :, 0])
-    return torch.cat(found)
+        projections.append((bases @ (bases.mT @ axis[:, None]))[:, :, 0])
+    return torch.cat(projections)
 
 
 def _share(label: str, part: Array, whole: Array, study: PromptStudy) -> Estimate:

@@ -128,8 +128,8 @@ def pushed_subspaces(run: PrefixRun, site: Site, mean: Tensor, frames: Tensor, m
     states = run.states(site)
     centre, shifted = mean.to(states), states - mean.to(states)
     gain = GAINS.get(mode) if isinstance(mode, str) else mode
-    found = []
+    contrasts = []
     for part in frames.to(states).split(max(1, ROWS // (len(states) * run.tails))):
         component = (shifted @ part) @ part.transpose(1, 2)  # (g, n, d)
-        found.append(run.push(site, centre + component if gain is None else states + (gain - 1.0) * component))
-    return torch.cat(found)
+        contrasts.append(run.push(site, centre + component if gain is None else states + (gain - 1.0) * component))
+    return torch.cat(contrasts)

@@ -25,18 +25,18 @@ NUMBERS = (("singular", CORE), ("plural", CONTROL))
 LINE = 64
 
 
-def agreement_figure(found: Results, subject: str) -> Figure:
+def agreement_figure(results: Results, subject: str) -> Figure:
     """AUC by depth for each seed, contrast against core coordinate, dose curves, and text clean and flipped."""
-    seeds = len(found["agreement.depth"]["details"]["by depth"])
+    seeds = len(results["agreement.depth"]["details"]["by depth"])
     figure = Figure(figsize=(11, 11.5), layout="constrained")
     depths, knobs, texts = np.ravel(np.asarray(figure.subfigures(3, 1, height_ratios=[1, 1, 1.05])))
     for index, axis in enumerate(np.atleast_1d(depths.subplots(1, seeds, sharey=True))):
-        _depth(axis, found["agreement.depth"], index)
-    depths.suptitle(_headline(found, "Does one axis keep, lose and invert agreement?", CLAIMS[:4]), **_HEADLINE)
+        _depth(axis, results["agreement.depth"], index)
+    depths.suptitle(_headline(results, "Does one axis keep, lose and invert agreement?", CLAIMS[:4]), **_HEADLINE)
     left, right = knobs.subplots(1, 2)
-    _knob(left, found["agreement.knob"], 0)
-    _dose(right, found["agreement.dose"])
-    _texts(texts, found["agreement.generation"])
+    _knob(left, results["agreement.knob"], 0)
+    _dose(right, results["agreement.dose"])
+    _texts(texts, results["agreement.generation"])
     figure.suptitle(f"{subject}: subject-verb agreement along one axis", x=0.01, ha="left", color=INK)
     return figure
 
@@ -44,8 +44,8 @@ def agreement_figure(found: Results, subject: str) -> Figure:
 _HEADLINE = {"x": 0.01, "ha": "left", "color": INK, "fontsize": 9.5}
 
 
-def _headline(found: Results, question: str, claims: tuple[str, ...]) -> str:
-    return question + "  " + ", ".join(f"{claim.partition('.')[2]}: {found[claim]['verdict']}" for claim in claims)
+def _headline(results: Results, question: str, claims: tuple[str, ...]) -> str:
+    return question + "  " + ", ".join(f"{claim.partition('.')[2]}: {results[claim]['verdict']}" for claim in claims)
 
 
 def _depth(axis: Axes, result: Result, seed: int) -> None:
@@ -115,9 +115,9 @@ def _texts(figure: SubFigure, result: Result) -> None:
     figure.suptitle(f"Does number turn all through generated text?  generation: {result['verdict']}", **_HEADLINE)
 
 
-def scales_figure(found: Results, subject: str) -> Figure:
+def scales_figure(results: Results, subject: str) -> Figure:
     """Core coordinates of every two scales on the same prompts."""
-    details = found["agreement.scales"]["details"]
+    details = results["agreement.scales"]["details"]
     labels, coordinates = np.array(details["labels"]), details["coordinates"]
     names = [name for name in coordinates if name.endswith("seed 0")]
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
@@ -130,7 +130,7 @@ def scales_figure(found: Results, subject: str) -> Figure:
             axis.scatter(across, up, s=9, c=color, linewidths=0, alpha=0.8, label=f"{name}: r = {within:.2f}")
         axis.set(xlabel=first, ylabel=second)
         axis.legend(loc="best", handlelength=1)
-    verdict = f"agreement.scales: {found['agreement.scales']['verdict']}"
+    verdict = f"agreement.scales: {results['agreement.scales']['verdict']}"
     figure.suptitle(f"{subject}: do coordinates agree across scales, within each number?  {verdict}", **_HEADLINE)
     return figure
 

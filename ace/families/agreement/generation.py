@@ -29,7 +29,7 @@ RANDOM_TEXTS = 32  # each along a random subspace of its own
 ENOUGH = 8  # copulas
 TOKENS = 50  # as published
 AGREES, TURNED = 0.9, 0.1
-MOVED = 0.1  # of the share of plural subjects: the flip should turn verbs, not what they agree with
+MOVED = 0.1  # largest change of the share of plural subjects: the flip should change verbs and not their subjects
 TINY = 1e-12  # for resamples in which no copula was drawn
 SHOWN = 4
 FORMS = {form: number for pair in COPULAS.values() for number, form in enumerate(pair)}
@@ -115,7 +115,7 @@ def _texts(study: PromptStudy, kind: str) -> tuple[str, ...]:
 
 def _prompts(study: PromptStudy, kind: str) -> tuple[Ints, Tensor]:
     """Rows of the evaluation split, the largest group of one length, and their token ids (n, t)."""
-    group = max(study.encoded(Split.EVALUATION), key=lambda found: len(found.rows))
+    group = max(study.encoded(Split.EVALUATION), key=lambda encoded_group: len(encoded_group.rows))
     rows = group.rows[: RANDOM_TEXTS if kind == "random" else TEXTS]
     return rows.numpy(), torch.cat([group.prefix, group.tails[:, 0, :1]], dim=1)[: len(rows)]
 
@@ -149,14 +149,14 @@ def _judged(study: PromptStudy, kind: str, texts: Sequence[str]) -> Judged:
 
 def _by_grammar(text: str) -> list[int]:
     sentences = judge(text)
-    found = [sentence for sentence in sentences if sentence is not None]
-    copulas = [sentence for sentence in found if sentence.kind == "copula"]
+    parsed = [sentence for sentence in sentences if sentence is not None]
+    copulas = [sentence for sentence in parsed if sentence.kind == "copula"]
     return [
         sum(bool(sentence.agrees) for sentence in copulas),
         len(copulas),
-        sum(sentence.number for sentence in found),
-        len(found),
-        len(found),
+        sum(sentence.number for sentence in parsed),
+        len(parsed),
+        len(parsed),
         len(sentences),
     ]
 
@@ -164,8 +164,8 @@ def _by_grammar(text: str) -> list[int]:
 def _first_copula(continuation: str, label: int) -> list[int]:
     """The first copula before the sentence ends, held against the prompt's own subject: no grammar is asked."""
     sentence = continuation.split(".")[0].replace(",", " ").split()
-    found = [FORMS[word] for word in sentence if word in FORMS][:1]
-    return [sum(number == label for number in found), len(found), label, 1, len(found), 1]
+    numbers = [FORMS[word] for word in sentence if word in FORMS][:1]
+    return [sum(number == label for number in numbers), len(numbers), label, 1, len(numbers), 1]
 
 
 def _columns(rows: Sequence[Sequence[int]]) -> Judged:

@@ -26,7 +26,7 @@ def reading_directions(language: LanguageModel, site: Site, energy: float = READ
     """
     model, blocks = language.model, language.anatomy.blocks[site.index :]
     outputs: dict[int, tuple[Tensor, nn.Module]] = {}
-    found: list[tuple[nn.Module, nn.Module]] = []
+    readers: list[tuple[nn.Module, nn.Module]] = []
 
     def after_norm(module: nn.Module, arguments: Any, output: Any) -> None:
         if isinstance(output, Tensor):
@@ -34,7 +34,7 @@ def reading_directions(language: LanguageModel, site: Site, energy: float = READ
 
     def before_linear(module: nn.Module, arguments: Any) -> None:
         if arguments and isinstance(arguments[0], Tensor) and arguments[0].data_ptr() in outputs:
-            found.append((module, outputs[arguments[0].data_ptr()][1]))
+            readers.append((module, outputs[arguments[0].data_ptr()][1]))
 
     handles = []
     scopes = [model.get_submodule(name) for name in blocks]
@@ -50,7 +50,7 @@ def reading_directions(language: LanguageModel, site: Site, energy: float = READ
         for handle in handles:
             handle.remove()
     gramian: Tensor | None = None
-    for module, norm in found:
+    for module, norm in readers:
         matrix = _matrix(module)
         assert matrix is not None
         gain = getattr(norm, "weight", None)

@@ -100,14 +100,14 @@ def _pairs(
     """Correlations of every two models of different scales; shuffled, the second sees other prompts of the class."""
     order = _within_order(labels) if shuffled else np.arange(len(labels))
     coordinates = [[_coordinate(study) for study in studies] for studies in scales]
-    found = []
+    estimates = []
     for i in range(len(scales)):
         for j in range(i + 1, len(scales)):
             for a, first in enumerate(coordinates[i]):
                 for b, second in enumerate(coordinates[j]):
                     label = f"{names[i]}/{a} {names[j]}/{b}"
-                    found.append(_within_class(label, first, second[order], labels, clusters))
-    return tuple(found)
+                    estimates.append(_within_class(label, first, second[order], labels, clusters))
+    return tuple(estimates)
 
 
 def _within_order(labels: Ints) -> Ints:
@@ -133,9 +133,9 @@ def _within_class(label: str, first: Array, second: Array, classes: Ints, cluste
 
     def pooled(mean: Array) -> float:
         count, x, y, xx, yy, xy = mean.T
-        there = count > 0  # few clusters may leave a class out of a resample
+        drawn = count > 0  # few clusters may leave a class out of a resample
         xx, yy, xy = (
-            (products[there] - a[there] * b[there] / count[there]).sum()
+            (products[drawn] - a[drawn] * b[drawn] / count[drawn]).sum()
             for products, a, b in ((xx, x, x), (yy, y, y), (xy, x, y))
         )
         return float(xy / np.sqrt(xx * yy))

@@ -27,9 +27,9 @@ def aligned_pairs(
     for i, j in study.pairs:
         first, second = tested.views[i], tested.views[j]
         pairs = canonical_pairs(chosen.total, first, second)
-        found = partial(correlations, first=first, second=second, pairs=pairs)
-        estimates.append(bootstrap(f"{i}-{j}", tested.clusters, partial(_smallest, found)))
-        every[f"{i}-{j}"] = found(tested.total).tolist()
+        correlate = partial(correlations, first=first, second=second, pairs=pairs)
+        estimates.append(bootstrap(f"{i}-{j}", tested.clusters, partial(_smallest, correlate)))
+        every[f"{i}-{j}"] = correlate(tested.total).tolist()
         directions.append(pairs)
     return tuple(estimates), every, directions
 
@@ -64,5 +64,5 @@ def coordinates(study: TokenStudy, index: int, split: Split) -> Array:
     return study.coordinates(index, split)
 
 
-def _smallest(found: Callable[[Array], Array], moment: Array) -> float:
-    return float(found(moment).min())
+def _smallest(correlate: Callable[[Array], Array], moment: Array) -> float:
+    return float(correlate(moment).min())

@@ -18,7 +18,7 @@ def transplants(donors: TokenStudy, hosts: TokenStudy, *, shuffled: bool = False
     Raises:
         Inapplicable: more than a linear head follows a host's site.
     """
-    found = []
+    estimates = []
     for host in range(len(hosts)):
         core = hosts.core(host)
         weight, bias = hosts.head(host)
@@ -36,5 +36,5 @@ def transplants(donors: TokenStudy, hosts: TokenStudy, *, shuffled: bool = False
             carried = affine_map(source, goal)(torch.from_numpy(donors.coordinates(donor, Split.EVALUATION)))
             logits = carried @ read + rest
             hits = (logits.argmax(dim=-1).numpy() == targets).mean(axis=1)
-            found.append(bootstrap_mean(f"{donor}>{host}", hits - own))
-    return tuple(found)
+            estimates.append(bootstrap_mean(f"{donor}>{host}", hits - own))
+    return tuple(estimates)

@@ -55,12 +55,12 @@ def belief(subject: TokenSubject) -> Measurement:
         "untrained": [shortfall(k, partial(subject.twins().coordinates, k)) for k in members],
     }
     return Measurement(
-        tuple(found[0] for found in cores),
-        {name: tuple(found[0] for found in group) for name, group in controls.items()},
+        tuple(fit[0] for fit in cores),
+        {name: tuple(fit[0] for fit in group) for name, group in controls.items()},
         details={
-            "R2 of the core": [found[1] for found in cores],
-            "R2 of the whole state": [found[2] for found in cores],
-            **{f"R2, {name}": [found[1] for found in group] for name, group in controls.items()},
+            "R2 of the core": [fit[1] for fit in cores],
+            "R2 of the whole state": [fit[2] for fit in cores],
+            **{f"R2, {name}": [fit[1] for fit in group] for name, group in controls.items()},
         },
     )
 
@@ -68,15 +68,15 @@ def belief(subject: TokenSubject) -> Measurement:
 def _residual(study: TokenStudy, index: int, split: Split) -> Array:
     """Core coordinates (n, t, r) less their mean over all sequences with the same token at the same position.
 
-    Position is taken out with the token: it is the same for all seeds, and would count as agreement.
+    The mean over positions alone is the same for all seeds and would count as agreement, so it is subtracted too.
     """
     values = study.coordinates(index, split).copy()
     inputs = study.batch(split).inputs
     for token in range(study.task.vocabulary):
-        here = (inputs == token)[..., None]
-        count = np.maximum(here.sum(axis=0), 1)
-        mean = np.where(here, values, 0.0).sum(axis=0) / count  # (t, r)
-        values -= np.where(here, mean, 0.0)
+        with_token = (inputs == token)[..., None]
+        count = np.maximum(with_token.sum(axis=0), 1)
+        mean = np.where(with_token, values, 0.0).sum(axis=0) / count  # (t, r)
+        values -= np.where(with_token, mean, 0.0)
     return values
 
 
@@ -120,8 +120,8 @@ def permuted_correlations(first: Array, second: Array, *, draws: int, seed: int)
     two = second - second.mean(axis=(0, 1))
     size = np.sqrt((one**2).sum(axis=(0, 1)) * (two**2).sum(axis=(0, 1)))
     orders = np.stack([rng.permutation(count) for _ in range(draws)])
-    found = []
+    correlations = []
     for column in range(one.shape[2]):
         products = one[:, :, column] @ two[:, :, column].T  # (n, n): every sequence against every other
-        found.append(products[np.arange(count), orders].sum(axis=1) / size[column])
-    return np.min(found, axis=0)
+        correlations.append(products[np.arange(count), orders].sum(axis=1) / size[column])
+    return np.min(correlations, axis=0)

@@ -75,7 +75,7 @@ def consensus_substitute(subject: TokenSubject) -> Measurement:
     untrained, beside = _consensus_margins(subject.twins())
     cores = tuple(
         _capped(_left(study, k, study.core(k)), 1 / CONSENSUS_TIMES) for k in range(len(study))
-    )  # a consensus of the core's own rank: 1 over 5 of the size asked for
+    )  # a consensus of the core's own rank has 1/5 of the size that is asked for
     return Measurement(
         trained,
         {"core as consensus": cores, "untrained": untrained},
@@ -85,11 +85,11 @@ def consensus_substitute(subject: TokenSubject) -> Measurement:
 
 def _kept(study: TokenStudy, measure: int, core: Callable[[int], Core], mode: str = "keep") -> tuple[Estimate, ...]:
     """Hits (measure 0) or cross-entropy (measure 1) with a core kept, or its complement, minus base."""
-    found = []
+    estimates = []
     for index in range(len(study)):
         change = study.performance(index, edited(core(index), mode))[measure] - study.base(index)[measure]
-        found.append(bootstrap_mean(str(index), change.mean(axis=1)))
-    return tuple(found)
+        estimates.append(bootstrap_mean(str(index), change.mean(axis=1)))
+    return tuple(estimates)
 
 
 def _left(study: TokenStudy, index: int, core: Core) -> Estimate:

@@ -57,13 +57,13 @@ def oracle_r2(subject: TokenSubject) -> Measurement:
     """R2 of the core's operator over R2 of the operator on the chain's own states; fitted on the selection split."""
 
     def ratios(study: TokenStudy) -> tuple[Estimate, ...]:
-        found = []
+        estimates = []
         for index in range(len(study)):
             splits = (Split.SELECTION, Split.EVALUATION)
             fit, test = (steps(study.coordinates(index, s), _one_hot(study, s)) for s in splits)
             widths = (study.core(index).dimension, study.task.vocabulary - 1)
-            found.append(bootstrap(str(index), test, _ratio_of_r2(fit.mean(axis=0), widths)))
-        return tuple(found)
+            estimates.append(bootstrap(str(index), test, _ratio_of_r2(fit.mean(axis=0), widths)))
+        return tuple(estimates)
 
     return Measurement(ratios(subject.trained), {"untrained": ratios(subject.twins())})
 
@@ -112,14 +112,14 @@ def generation(subject: TokenSubject) -> Measurement:
     whole = [generated(k, None) for k in range(len(study))]
     drawn = np.array([value for k in range(len(study)) for value in random(k)])
     return Measurement(
-        tuple(exact(str(k), found[0], count=CHAINS) for k, found in enumerate(kept)),
+        tuple(exact(str(k), outcome[0], count=CHAINS) for k, outcome in enumerate(kept)),
         {
             "random, Haar": (exact("all", quantile(drawn, LEVEL), count=len(drawn)),),
-            "whole model": tuple(exact(str(k), found[0], count=CHAINS) for k, found in enumerate(whole)),
+            "whole model": tuple(exact(str(k), outcome[0], count=CHAINS) for k, outcome in enumerate(whole)),
         },
         details={
-            "largest deviation of an entry": [float(np.abs(found[1] - chain.transition).max()) for found in kept],
-            "same, whole model": [float(np.abs(found[1] - chain.transition).max()) for found in whole],
+            "largest deviation of an entry": [float(np.abs(outcome[1] - chain.transition).max()) for outcome in kept],
+            "same, whole model": [float(np.abs(outcome[1] - chain.transition).max()) for outcome in whole],
         },
     )
 

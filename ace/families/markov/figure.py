@@ -20,17 +20,17 @@ CLAIMS = (
 )
 
 
-def markov_figure(found: Results, subject: str) -> Figure:
-    """Weights differ, cores suffice and are needed, lie apart, agree in coordinates, and carry the chain's spectrum."""
+def markov_figure(results: Results, subject: str) -> Figure:
+    """Six panels: weights, ablations, overlap, alignment, and the spectrum, whole and magnified."""
     figure = Figure(figsize=(11, 6.6), layout="constrained")
     axes = figure.subplot_mosaic([["weights", "ablations", "overlap"], ["alignment", "spectrum", "spectrum_zoom"]])
-    _weights(axes["weights"], found["markov.weights"])
-    _ablations(axes["ablations"], found)
-    _overlap(axes["overlap"], found["markov.divergence"])
-    _alignment(axes["alignment"], found["markov.alignment"])
-    _spectrum(axes["spectrum"], found["markov.spectrum"], zoom=False)
-    _spectrum(axes["spectrum_zoom"], found["markov.spectrum"], zoom=True)
-    seeds = len(found["markov.accuracy"]["values"])
+    _weights(axes["weights"], results["markov.weights"])
+    _ablations(axes["ablations"], results)
+    _overlap(axes["overlap"], results["markov.divergence"])
+    _alignment(axes["alignment"], results["markov.alignment"])
+    _spectrum(axes["spectrum"], results["markov.spectrum"], zoom=False)
+    _spectrum(axes["spectrum_zoom"], results["markov.spectrum"], zoom=True)
+    seeds = len(results["markov.accuracy"]["values"])
     figure.suptitle(f"{subject}: {seeds} independently trained transformers, one chain", x=0.01, ha="left", color=INK)
     return figure
 
@@ -49,8 +49,8 @@ def _weights(axis: Axes, result: Result) -> None:
     title(axis, f"Do weights differ? (independent inits: < {result['bound']:.2f})", result)
 
 
-def _ablations(axis: Axes, found: Results) -> None:
-    accuracy, keep, remove = (found[f"markov.{name}"] for name in ("accuracy", "sufficiency", "necessity"))
+def _ablations(axis: Axes, results: Results) -> None:
+    accuracy, keep, remove = (results[f"markov.{name}"] for name in ("accuracy", "sufficiency", "necessity"))
     base = np.array(accuracy["details"]["accuracy"])
     chance = remove["details"]["chance"]
     columns = {

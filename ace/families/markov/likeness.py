@@ -49,7 +49,7 @@ def divergence(subject: TokenSubject) -> Measurement:
     null = overlap_null(study.core(0).width, study.core(0).dimension, 10_000, torch.Generator().manual_seed(0))
 
     def same(index: int) -> Estimate:
-        # The core of the same model from other data: what an overlap of "the same subspace" looks like.
+        # The core of the same model from other data: the overlap that two estimates of one subspace have.
         return exact(str(index), overlap(study.core(index).basis, study.core_of(index, Split.SELECTION).basis))
 
     return Measurement(

@@ -71,11 +71,11 @@ def low_rank(subject: TokenSubject) -> Measurement:
 
 def _ranks(study: TokenStudy, less: int = 0) -> tuple[Estimate, ...]:
     """Dimensions of every core, less a number; replicates from resampled extraction sequences."""
-    found = []
+    estimates = []
     for index in range(len(study)):
         value = float(study.core(index).dimension - less)
-        found.append(Estimate(str(index), value, replicates=study.replicate_ranks(index) - less))
-    return tuple(found)
+        estimates.append(Estimate(str(index), value, replicates=study.replicate_ranks(index) - less))
+    return tuple(estimates)
 
 
 def _spectra(study: TokenStudy) -> list[list[float]]:

@@ -20,7 +20,7 @@ from ace.training.transformer import SmallTransformer
 
 
 def chance_of(study: TokenStudy) -> float:
-    """1 / p: every answer is right for as many pairs."""
+    """1 / p: each answer is right for as many pairs as any other."""
     return 1 / study.task.vocabulary
 
 

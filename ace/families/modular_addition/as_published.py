@@ -1,4 +1,4 @@
-"""Sizes of a core of modular addition as the paper finds them, to tell what its choices have to do with its figures.
+"""Sizes of a core of modular addition by the choices of the paper, to show how much its numbers depend on them.
 
 Two choices differ from ours: the held-out pairs that a core is extracted from are those that it is evaluated on, and
 logits are not centred over classes, so that a shift of all logits counts as an output.
@@ -28,5 +28,5 @@ def published_sizes(model: SmallTransformer, task: ModularAddition) -> list[int 
     targets = torch.from_numpy(np.concatenate([batch.targets for batch in batches]))[:, -1]
     weight, bias = linear_head(model, batches[0], "a model")
     scan = rank_scan(states, targets, weight, bias, extract_core(states, weight, rank=Full()))
-    found = (necessary_rank(scan.remove, 2 / task.modulus), sufficient_rank(scan.keep, scan.base, TOLERANCE))
-    return [choice.value for choice in found]
+    choices = (necessary_rank(scan.remove, 2 / task.modulus), sufficient_rank(scan.keep, scan.base, TOLERANCE))
+    return [choice.value for choice in choices]

@@ -1,4 +1,4 @@
-"""A training that grokked, from the results' own details: cores that form, turn, and grow or do not."""
+"""The results on modular addition in one figure, drawn from the details of the verdicts."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ ARM_NAMES = {
 SEEDS = (CORE, CONTROL, TRUE, "#7f5539", "#3d3d8f", "#c06c9b")
 
 
-def grokking_figure(found: Results, subject: str) -> Figure:
+def grokking_figure(results: Results, subject: str) -> Figure:
     """Accuracy, ablations and ranks along training, eigenvalues before and after, arms, and modes."""
     figure = Figure(figsize=(11, 12.5), layout="constrained")
     course, growth, planes, modes = np.ravel(np.asarray(figure.subfigures(4, 1, height_ratios=[1, 1, 1.15, 0.95])))
     accuracy, ablations = course.subplots(1, 2)
-    _accuracy(accuracy, found["modadd.grok"])
-    _ablations(ablations, found)
+    _accuracy(accuracy, results["modadd.grok"])
+    _ablations(ablations, results)
     ranks, arms = growth.subplots(1, 2)
-    _ranks(ranks, found)
-    _arms(arms, found)
-    _planes(planes, found["modadd.rotation"])
-    _modes(modes, found["modadd.mode_growth"], found["modadd.grok"])
-    count = len(found["modadd.grok"]["values"])
+    _ranks(ranks, results)
+    _arms(arms, results)
+    _planes(planes, results["modadd.rotation"])
+    _modes(modes, results["modadd.mode_growth"], results["modadd.grok"])
+    count = len(results["modadd.grok"]["values"])
     figure.suptitle(f"{subject}: {count} transformers learn addition modulo a prime", x=0.01, ha="left", color=INK)
     return figure
 
@@ -72,41 +72,41 @@ def _accuracy(axis: Axes, result: Result) -> None:
     title(axis, "Do models memorise first and generalise later?", result)
 
 
-def _ablations(axis: Axes, found: Results) -> None:
-    course = found["modadd.formation"]["details"]["course"]
+def _ablations(axis: Axes, results: Results) -> None:
+    course = results["modadd.formation"]["details"]["course"]
     places = np.arange(len(course["epochs"]))
     kinds = (("base", "whole", "-", "o"), ("kept", "core kept", "--", "s"), ("removed", "core removed", ":", "v"))
     for kind, label, line, marker in kinds:
         for index, values in enumerate(course[kind]):
             axis.plot(places, values, color=_seed(index), ls=line, lw=1, marker=marker, ms=3.2)
         axis.plot([], [], color=GREY, ls=line, lw=1, marker=marker, ms=3.2, label=label)
-    axis.axhline(found["modadd.necessity"]["details"]["chance"], color=INK, lw=0.7, label="chance")
+    axis.axhline(results["modadd.necessity"]["details"]["chance"], color=INK, lw=0.7, label="chance")
     axis.set(xticks=places, xlabel="checkpoint, epoch", ylabel="accuracy on held-out pairs", ylim=(-0.02, 1.04))
     axis.set_xticklabels(course["epochs"])
     axis.legend(loc="center right", bbox_to_anchor=(1, 0.72), handlelength=2)  # beside the curves, above what is left
     names = ("formation", "sufficiency", "necessity")
-    title(axis, "Does a core form, suffice, and is it needed?", *(found[f"modadd.{name}"] for name in names))
+    title(axis, "Does a core form, suffice, and is it needed?", *(results[f"modadd.{name}"] for name in names))
 
 
-def _ranks(axis: Axes, found: Results) -> None:
-    course = found["modadd.inflation"]["details"]["course"]["decay"]
-    top = _top(found)
+def _ranks(axis: Axes, results: Results) -> None:
+    course = results["modadd.inflation"]["details"]["course"]["decay"]
+    top = _top(results)
     for kind, line, marker in (("r_nec", "-", "o"), ("r_suf", "--", "s")):
         for index, values in enumerate(course[kind]):
             _size_line(axis, course["epochs"], values, top, _seed(index), line, marker)
         axis.plot([], [], color=GREY, ls=line, marker=marker, ms=3.2, lw=1, label=kind)
-    _epochs(axis, found["modadd.grok"])
+    _epochs(axis, results["modadd.grok"])
     axis.set(ylabel="dimensions", ylim=(0, 1.12 * top))
     axis.legend(loc="upper left", handlelength=2)
-    title(axis, "Does necessity grow while sufficiency does not?", found["modadd.redundancy"])
+    title(axis, "Does necessity grow while sufficiency does not?", results["modadd.redundancy"])
 
 
-def _arms(axis: Axes, found: Results) -> None:
-    details = found["modadd.inflation"]["details"]
-    arms, top = details["course"], _top(found)
+def _arms(axis: Axes, results: Results) -> None:
+    details = results["modadd.inflation"]["details"]
+    arms, top = details["course"], _top(results)
     for arm, color in ARMS.items():
         epochs = arms[arm]["epochs"]
-        parted = int(np.searchsorted(epochs, details["branch"]))  # the same models in every arm up to there
+        parted = int(np.searchsorted(epochs, details["branch"]))  # up to this epoch all arms have the same models
         for values in arms[arm]["r_nec"]:
             _size_line(axis, epochs[: parted + 1], values[: parted + 1], top, GREY, "-", "o")
             _size_line(axis, epochs[parted:], values[parted:], top, color, "-", "o")
@@ -116,12 +116,12 @@ def _arms(axis: Axes, found: Results) -> None:
     axis.set(xlabel="epoch", ylabel="r_nec, dimensions", ylim=(0, 1.12 * top))
     axis.legend(loc="upper left", handlelength=1.6)
     names = ("inflation", "no_inflation")
-    title(axis, "Does weight decay inflate the core?", *(found[f"modadd.{name}"] for name in names))
+    title(axis, "Does weight decay inflate the core?", *(results[f"modadd.{name}"] for name in names))
 
 
-def _top(found: Results) -> float:
+def _top(results: Results) -> float:
     """A size above all that were reached, where those not reached are drawn."""
-    arms = found["modadd.inflation"]["details"]["course"].values()
+    arms = results["modadd.inflation"]["details"]["course"].values()
     sizes = [value for arm in arms for kind in ("r_nec", "r_suf") for row in arm[kind] for value in row]
     return 1.1 * max((value for value in sizes if value is not None), default=1)
 

@@ -68,7 +68,7 @@ def formation(subject: TokenSubject) -> Measurement:
     memorised = subject.companion("memorised")
 
     def formed(study: TokenStudy, index: int) -> bool:
-        """Keeping the core leaves a model that has generalised, as far as the pairs can tell; removing it, chance."""
+        """Whether the accuracy with the core kept may be .99, and without it is at chance, by their intervals."""
         kept = kept_accuracy(study, index).interval()
         removed = removed_accuracy(study, index).interval()
         return kept[1] >= LEARNT and removed[1] <= chance_bound(study)
@@ -216,43 +216,43 @@ def _sizes(history: RunHistory, early: list[int]) -> dict[str, Any]:
     """r_nec and r_suf of every model, early and at the end of every arm."""
 
     def both(epoch: int, index: int, arm: str | None = None) -> list[int | None]:
-        found = (necessary_at(history, epoch, index, arm), sufficient_at(history, epoch, index, arm))
-        return [choice.value for choice in found]
+        choices = (necessary_at(history, epoch, index, arm), sufficient_at(history, epoch, index, arm))
+        return [choice.value for choice in choices]
 
     def published(epoch: int, index: int, arm: str | None = None) -> list[int | None]:
         return published_sizes(history.study(epoch, arm).expect_model(index, SmallTransformer), addition_of(history))
 
-    found: dict[str, Any] = {"epochs": [*early, history.last]}
+    ranks: dict[str, Any] = {"epochs": [*early, history.last]}
     for suffix, sizes in (("", both), (", one split and logits not centred", published)):
-        found[f"r_nec, r_suf early{suffix}"] = [sizes(early[k], k) for k in history.members]
+        ranks[f"r_nec, r_suf early{suffix}"] = [sizes(early[k], k) for k in history.members]
         for arm in history.course.arms:
-            found[f"r_nec, r_suf late, {arm}{suffix}"] = [sizes(history.last, k, arm) for k in history.members]
-    return found
+            ranks[f"r_nec, r_suf late, {arm}{suffix}"] = [sizes(history.last, k, arm) for k in history.members]
+    return ranks
 
 
 def _growth(history: RunHistory) -> dict[str, Any]:
     """r_nec and r_suf of every model at every checkpoint of every arm; None is "not reached"."""
-    found = {}
+    by_arm = {}
     for arm in history.course.arms:
         epochs = history.epochs
-        found[arm] = {
+        by_arm[arm] = {
             "epochs": epochs,
             "r_nec": [[necessary_at(history, epoch, k, arm).value for epoch in epochs] for k in history.members],
             "r_suf": [[sufficient_at(history, epoch, k, arm).value for epoch in epochs] for k in history.members],
         }
-    return found
+    return by_arm
 
 
 def _ablations(history: RunHistory) -> dict[str, Any]:
     """Accuracy as it is, with the core kept and with it removed, and its size, at every checkpoint."""
-    found: dict[str, Any] = {"epochs": history.epochs, "base": [], "kept": [], "removed": [], "dimensions": []}
+    course: dict[str, Any] = {"epochs": history.epochs, "base": [], "kept": [], "removed": [], "dimensions": []}
     for k in history.members:
         scans = [scan_at(history, epoch, k).core for epoch in history.epochs]
         sizes = [history.study(epoch).core(k).dimension for epoch in history.epochs]
-        found["base"].append([scan.base for scan in scans])
+        course["base"].append([scan.base for scan in scans])
         # Scans pool cores of three splits and have the ranks that all of them have.
         ranks = [min(size, len(scan.keep)) for scan, size in zip(scans, sizes, strict=True)]
-        found["kept"].append([float(scan.keep[rank - 1]) for scan, rank in zip(scans, ranks, strict=True)])
-        found["removed"].append([float(scan.remove[rank - 1]) for scan, rank in zip(scans, ranks, strict=True)])
-        found["dimensions"].append(sizes)
-    return found
+        course["kept"].append([float(scan.keep[rank - 1]) for scan, rank in zip(scans, ranks, strict=True)])
+        course["removed"].append([float(scan.remove[rank - 1]) for scan, rank in zip(scans, ranks, strict=True)])
+        course["dimensions"].append(sizes)
+    return course

@@ -63,13 +63,13 @@ def operator_r2(subject: TokenSubject) -> Measurement:
     rng = np.random.default_rng(0)
     random = rng.standard_normal((DRAWS, modulus, _rank(class_means(subject.trained, 0))))
     drawn = rotation.held_out_r2(random, random.shape[-1])
-    found = Measurement(
+    beside_random = Measurement(
         measured.estimates,
         {**measured.controls, "random class means": (exact("all", float(np.median(drawn)), count=DRAWS),)},
         {"larger of null and 0": max(0.0, *measured.references.values())},
         measured.details,
     )
-    return _beside(found, TAUTOLOGY, _in_sample_r2(*_in_general_position(modulus)))
+    return _beside(beside_random, TAUTOLOGY, _in_sample_r2(*_in_general_position(modulus)))
 
 
 @measures(
@@ -121,11 +121,11 @@ def mode_growth(subject: TokenSubject) -> Measurement:
         return rotation.modes_needed(rotation.mode_energy(means)).astype(np.float64)
 
     def grown(late: TokenStudy) -> tuple[Estimate, ...]:
-        found = []
+        estimates = []
         for k in history.members:
             ratio = [_resampled(study, k, needed) for study in (late, after)]
-            found.append(Estimate(str(k), ratio[0][0] / ratio[1][0], ratio[0][1] / ratio[1][1]))
-        return tuple(found)
+            estimates.append(Estimate(str(k), ratio[0][0] / ratio[1][0], ratio[0][1] / ratio[1][1]))
+        return tuple(estimates)
 
     random = needed(rng.standard_normal((2, len(history), modulus, modulus - 1)))
     arms = list(history.course.arms)
@@ -220,7 +220,7 @@ def _measured(
         return tuple(Estimate(str(k), *_resampled(of, k, statistic)) for k in members)
 
     null = [better * _relabelled(study, k, statistic) for k in members]
-    # Held against the null's own quantile, a bound is excluded by what the null is as a rule, not by its extreme.
+    # The bound is an extreme quantile of the null, which its extreme draws reach: the control is a typical draw.
     labelled = [better * quantile(drawn, level) for drawn in null]
     favourable = better * max(quantile(drawn, LEVEL) for drawn in null)
     return Measurement(

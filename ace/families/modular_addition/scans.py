@@ -141,10 +141,10 @@ def last_states(model: SmallTransformer, inputs: Tensor) -> Tensor:
     past = model.new_cache()
     for position in range(prefixes.shape[1]):
         model(prefixes[:, position : position + 1], past)
-    found: list[Tensor] = []
-    with hooked(model, find_sites(model).site(-1), found.append):
+    states: list[Tensor] = []
+    with hooked(model, find_sites(model).site(-1), states.append):
         model(inputs[:, -1:], [part.taken(place) for part in past])
-    return found[0][:, 0]
+    return states[0][:, 0]
 
 
 def resampled_accuracy(hits: Tensor, counts: NDArray[np.int64]) -> NDArray[np.float64]:
