@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from ace.core import Core
     from ace.errors import AceError, Inapplicable
     from ace.extract import Extractor, extract_core, extract_stream, head_sensitivities
-    from ace.families.agreement.subjects import language_subject
     from ace.families.core.subjects import runs_subject
     from ace.families.family import Family, Fixtures, find_claim, registry
     from ace.model.intervene import Intervention, intervening, rank_scan
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from ace.rank import Energy, Fixed, Full, Gap, Null, RankRule
     from ace.stats import Estimate
     from ace.study.claim import Bound, Claim
+    from ace.study.language_subjects import language_subject
     from ace.study.measurement import Measure, Measurement, measures
     from ace.study.memory import Memory
     from ace.study.prompt_seeds import PromptStudies
@@ -99,7 +99,7 @@ _HOMES = {
     "rank": ("Energy", "Fixed", "Full", "Gap", "Null", "RankRule"),
     "errors": ("AceError", "Inapplicable"),
     "extract": ("Extractor", "extract_core", "extract_stream", "head_sensitivities"),
-    "families.agreement.subjects": ("language_subject",),
+    "study.language_subjects": ("language_subject",),
     "families.core.subjects": ("runs_subject",),
     "families.family": ("Family", "Fixtures", "find_claim", "registry"),
     "model.intervene": ("Intervention", "intervening", "rank_scan"),

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ace.extract import Extractor, extract_core
-from ace.families.agreement.subjects import several_scales
+from ace.study.language_subjects import several_scales
 from ace.study.subject import LazySubject
 from ace.suite.parametrize import require_different_names
 from ace.zoo.fixtures import StoredFixtures

@@ -10,8 +10,8 @@ from typing import Any
 
 from ace.errors import InputError
 from ace.extract import Extractor, extract_core
-from ace.families.agreement.subjects import GROUP, language_subject
 from ace.model.language import load_language_model
+from ace.study.language_subjects import AGREEMENT, language_subject
 from ace.study.memory import Memory
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.subject import LazySubject, Subject
@@ -153,10 +153,10 @@ def lazy_model(source: ModelSource, *, extractor: Extractor = extract_core, reru
     memory = Memory()
     return LazySubject(
         source.full_name,
-        "agreement",
+        AGREEMENT,
         lambda: source.load(extractor=extractor, rerun=rerun, memory=memory),
         "",
-        f"{GROUP}: {source.full_name}",
+        f"{AGREEMENT}: {source.full_name}",
         rerun,
         memory=memory,
     )

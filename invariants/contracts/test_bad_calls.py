@@ -35,7 +35,6 @@ from ace.errors import (
     SplitError,
 )
 from ace.extract import checked, extract_core, extract_factors, extract_stream, head_sensitivities
-from ace.families.agreement.subjects import language_subject
 from ace.families.core.subjects import runs_subject
 from ace.families.family import find_claim
 from ace.model import continuation, generate, language, observe, prefix, sites, steer
@@ -45,6 +44,7 @@ from ace.moments import moments
 from ace.report import record
 from ace.spectrum import FactorSpectrum
 from ace.study import claim as claims
+from ace.study.language_subjects import language_subject
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import Memory
 from ace.study.prompt_seeds import PromptStudies
@@ -1633,7 +1633,7 @@ bad(
     "source | PromptTask | HiddenMarkov",
 )
 bad(
-    "families.agreement.subjects.language_subject: no language model",
+    "study.language_subjects.language_subject: no language model",
     lambda _: language_subject("gpt2", gpt2().model, TASK),  # type: ignore[arg-type]
     "language | LanguageModel | GPT2LMHeadModel",
 )
@@ -1784,6 +1784,9 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "suite.subjects.Asked.extractor",
         "suite.subjects.asked_subjects",
         "suite.test_claims.test_claim",
+        "study.language_subjects.Scales.require_behaviour",
+        "study.language_subjects.several_scales",
+        "study.language_subjects.fresh_twin",
         "zoo.fixtures.default_rerun",
         "zoo.fixtures.StoredFixtures.extractor",
         "zoo.fixtures.StoredFixtures.memory",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -241,6 +243,27 @@ def test_families_are_records_with_what_their_folder_gives() -> None:
         assert family.claims
         if family.figures:
             assert family.figures.startswith(f"ace.families.{family.name}.")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [family.name for family in families() if family.name != "core"])
+def test_deleting_a_family_is_deleting_its_folder(name: str, tmp_path: Path) -> None:
+    (root,) = ace.__path__
+    shutil.copytree(root, tmp_path / "ace", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.rmtree(tmp_path / "ace" / "families" / name)
+    code = """
+        import ace
+        [getattr(ace, name) for name in ace.__all__]
+        import ace.cli, ace.report.figures, ace.suite.subjects, ace.zoo.fixtures
+        print(*sorted({claim.measure.compute.__module__.split(".")[2] for claim in ace.registry().values()}))
+    """
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", dedent(code)]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == sorted({family.name for family in families()} - {name})
 
 
 # --- the house --------------------------------------------------------------------------------------------------------

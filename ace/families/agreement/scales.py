@@ -2,46 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
-from ace.errors import Inapplicable
 from ace.stats import Estimate, bootstrap
+from ace.study.language_subjects import Scales
 from ace.study.measurement import Measurement, measures
-from ace.study.prompt_seeds import PromptSubject
 from ace.study.prompts import PromptStudy
 from ace.study.subject import Subject
 from ace.tasks.base import Split
-
-
-@dataclass(frozen=True, eq=False)
-class Scales:
-    """Models of several scales on the same prompts.
-
-    Attributes:
-        subjects: one for each scale, smallest first.
-    """
-
-    subjects: tuple[PromptSubject, ...]
-
-    @property
-    def site(self) -> str:
-        """Each model's own site."""
-        return "each model's chosen site"
-
-    def require_behaviour(self, name: str) -> None:
-        """Refuse to compare models that do not agree with their subjects, or one scale with itself.
-
-        Raises:
-            Inapplicable: a model lacks the behaviour, or there are fewer than two scales.
-        """
-        if len(self.subjects) < 2:
-            raise Inapplicable("one model alone has no other scale to be compared with")
-        for subject in self.subjects:
-            subject.require_behaviour()
 
 
 @measures("untrained", "other prompts")

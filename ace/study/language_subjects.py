@@ -1,0 +1,96 @@
+"""Subjects of causal language models under prompts: one model, or several that are compared with each other."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ace.check import check_instance
+from ace.errors import Inapplicable
+from ace.extract import Extractor, extract_core
+from ace.model.language import LanguageModel, wrap_model
+from ace.study.memory import Memory
+from ace.study.prompt_seeds import PromptStudies, PromptSubject
+from ace.study.subject import LazySubject, Subject
+from ace.tasks.prompt import PromptTask
+
+AGREEMENT, AGREEMENT_FAMILY = "agreement", "agreement_family"  # what claims about such subjects are about
+
+
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """Models of several scales on the same prompts.
+
+    Attributes:
+        subjects: one for each scale, smallest first.
+    """
+
+    subjects: tuple[PromptSubject, ...]
+
+    @property
+    def site(self) -> str:
+        """Each model's own site."""
+        return "each model's chosen site"
+
+    def require_behaviour(self, name: str) -> None:
+        """Refuse to compare models that do not agree with their subjects, or one scale with itself.
+
+        Raises:
+            Inapplicable: a model lacks the behaviour, or there are fewer than two scales.
+        """
+        if len(self.subjects) < 2:
+            raise Inapplicable("one model alone has no other scale to be compared with")
+        for subject in self.subjects:
+            subject.require_behaviour()
+
+
+def language_subject(
+    name: str,
+    language: LanguageModel,
+    source: PromptTask,
+    *,
+    extractor: Extractor = extract_core,
+    rerun: str = "",
+    memory: Memory | None = None,
+) -> PromptSubject:
+    """A subject of one causal language model; its untrained twin has the same architecture with fresh weights.
+
+    Args:
+        name: what was asked for, in full. source: prompts on disjoint splits.
+
+    Raises:
+        InputError: no language model, or something that gives no prompts.
+    """
+    check_instance("language", language, LanguageModel)
+    shared = memory or Memory()
+    before, after = (
+        PromptStudies(load, 1, source, extractor=extractor, memory=shared)
+        for load in (lambda index: fresh_twin(language, index), lambda index: language)
+    )
+    return PromptSubject(name, AGREEMENT, after, before, rerun=rerun, memory=shared)
+
+
+def several_scales(name: str, each: Sequence[LazySubject], *, rerun: str = "") -> LazySubject:
+    """Several models as one subject, whose coordinates are compared with each other."""
+    memory = each[0].memory
+
+    def make() -> Subject[Any]:
+        scales = Scales(tuple(one.subject() for one in each))
+        return Subject(name, AGREEMENT_FAMILY, scales, rerun=rerun, memory=memory)
+
+    return LazySubject(
+        name, AGREEMENT_FAMILY, make, "", each[0].group, rerun, single_thread=each[0].single_thread, memory=memory
+    )
+
+
+def fresh_twin(language: LanguageModel, seed: int = 0) -> LanguageModel:
+    """The same architecture with weights as its own code initialises them, in float32, on the same device."""
+    config = copy.deepcopy(language.model.config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = type(language.model)(config)
+    return wrap_model(model.float().to(language.device), language.tokenizer, f"{language.name}, untrained")
