@@ -60,7 +60,9 @@ def outcome(pytester: pytest.Pytester, module: str, category: str, *options: str
     """Run a test in which a module of that name makes a call that warns, under the project's filters."""
     pytester.makeini("\n".join(["[pytest]", "filterwarnings =", *(f"    {line}" for line in FILTERS)]))
     pytester.makepyfile(TEST.format(module=module, category=category))
-    return pytester.runpytest_inprocess("-p", "no:cacheprovider", *options)
+    # The warning is about running pytest within pytest, of no interest here.
+    quiet = "-Wignore::pytest.PytestAssertRewriteWarning"
+    return pytester.runpytest_inprocess("-p", "no:cacheprovider", *options, quiet)
 
 
 @pytest.mark.parametrize("category", DEPRECATIONS)
