@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import tempfile
@@ -14,8 +13,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from ace.errors import InputError
+from ace.imports import load_attribute
 from ace.plugin.expected import Expectation, read_expectations
-from ace.plugin.options import FUNCTION, Options, find_problems, read_options
+from ace.plugin.options import Options, find_problems, read_options
 from ace.plugin.outcome import Gatherer
 
 if TYPE_CHECKING:
@@ -139,12 +140,10 @@ def load_function(name: str, option: str) -> Any:
         pytest.UsageError: no such module or function, or a module that cannot be imported.
     """
     see_working_folder()
-    module, _, attribute = name.partition(":")
     try:
-        function = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # of a module of the user's own
-        kind = "" if isinstance(error, ImportError | AttributeError | ValueError) else f"{type(error).__name__}: "
-        raise pytest.UsageError(f"{option}: expected {FUNCTION}, got {name!r}: {kind}{error}") from error
+        function = load_attribute(name)
+    except InputError as error:
+        raise pytest.UsageError(f"{option}: {error}") from error
     if not callable(function):
         raise pytest.UsageError(f"{option}: expected a function, got {type(function).__name__}")
     return function

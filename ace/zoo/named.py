@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ace.errors import InputError
 from ace.extract import Extractor, extract_core
+from ace.imports import load_attribute
 from ace.model.language import load_language_model
 from ace.study.language_subjects import AGREEMENT, language_subject
 from ace.study.memory import Memory
@@ -118,21 +118,6 @@ def _is_factory(name: str) -> bool:
     module, colon, attribute = name.partition(":")
     parts = module.split(".")
     return bool(colon) and attribute.isidentifier() and all(part.isidentifier() for part in parts)
-
-
-def load_attribute(name: str) -> Any:
-    """What `package.module:attribute` names.
-
-    Raises:
-        InputError: not of that form, no such module, or no such attribute.
-    """
-    module, colon, attribute = name.partition(":")
-    if not colon or not module or not attribute:
-        raise InputError(f"expected package.module:name, got {name!r}")
-    try:
-        return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"expected package.module:name, got {name!r}: {error}") from error
 
 
 def factory_subject(name: str) -> Subject[Any]:

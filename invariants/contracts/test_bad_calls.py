@@ -37,6 +37,7 @@ from ace.errors import (
 from ace.extract import checked, extract_core, extract_factors, extract_stream, head_sensitivities
 from ace.families.core.subjects import runs_subject
 from ace.families.family import find_claim
+from ace.imports import load_attribute
 from ace.model import continuation, generate, language, observe, prefix, sites, steer
 from ace.model.intervene import Intervention, intervening, rank_scan
 from ace.model.tail import find_tail, outputs_of
@@ -1186,8 +1187,8 @@ bad(
     "markov | 'agreement.*'",
     ClaimError,
 )
-bad("zoo.named.load_attribute: no colon", lambda _: named.load_attribute("ace.extract"), "'ace.extract'")
-bad("zoo.named.load_attribute: no module", lambda _: named.load_attribute("no.such:thing"), "no.such:thing")
+bad("imports.load_attribute: no colon", lambda _: load_attribute("ace.extract"), "'ace.extract'")
+bad("imports.load_attribute: no module", lambda _: load_attribute("no.such:thing"), "no.such:thing")
 bad(
     "zoo.named.factory_subject: no subject",
     lambda _: named.factory_subject("ace.tasks:mess3"),
