@@ -9,7 +9,7 @@ import numpy as np
 from ace.core import Core
 from ace.families.core.transplant import transplants
 from ace.families.modular_addition.clock_or_pizza import distance_irrelevance, gradient_symmetricity
-from ace.families.modular_addition.rotation import class_means
+from ace.families.modular_addition.means import class_means
 from ace.rotation import leading_modes, mode_energy
 from ace.stats import Estimate, bootstrap_mean, proportion, quantile
 from ace.study.controls import LEVEL, edited, principal_core, random_accuracy, random_controls
@@ -18,26 +18,24 @@ from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split
 from ace.training.transformer import SmallTransformer
 
+WHEN = "at the first checkpoint after grokking"
+
 
 def chance_of(study: TokenStudy) -> float:
     """1 / p: each answer is right for as many pairs as any other."""
     return 1 / study.task.vocabulary
 
 
-def chance_error(study: TokenStudy) -> float:
-    """Standard error of an accuracy of 1 / p on the evaluation pairs."""
-    chance = chance_of(study)
-    return float(np.sqrt(chance * (1 - chance) / len(study.batch(Split.EVALUATION).targets)))
+def published_bound(study: TokenStudy) -> float:
+    """2 / p: what the paper allows to be left without the core."""
+    return 2 / study.task.vocabulary
 
 
-def chance_bound(study: TokenStudy) -> float:
-    """1 / p and three standard errors."""
-    return chance_of(study) + 3 * chance_error(study)
-
-
-def kept_margin(study: TokenStudy, index: int, core: Core | None = None, mode: str = "keep") -> Estimate:
+def kept_margin(
+    study: TokenStudy, index: int, core: Core | None = None, mode: str = "keep", projector: str = "orthogonal"
+) -> Estimate:
     """Accuracy with a core kept, or its complement, minus that of the whole model, on the same pairs."""
-    hits = study.performance(index, edited(core or study.core(index), mode))[0]
+    hits = study.performance(index, edited(core or study.core(index), mode, projector))[0]
     return bootstrap_mean(str(index), (hits - study.base(index)[0]).mean(axis=1))
 
 
@@ -49,9 +47,9 @@ def removed_accuracy(
     return proportion(str(index), int(hits.sum()), hits.size)
 
 
-def kept_accuracy(study: TokenStudy, index: int) -> Estimate:
+def kept_accuracy(study: TokenStudy, index: int, projector: str = "orthogonal") -> Estimate:
     """Accuracy with the core kept, with its exact binomial interval."""
-    hits = study.performance(index, edited(study.core(index), "keep"))[0]
+    hits = study.performance(index, edited(study.core(index), "keep", projector))[0]
     return proportion(str(index), int(hits.sum()), hits.size)
 
 
@@ -60,38 +58,52 @@ def random_kept(study: TokenStudy, index: int) -> float:
     return quantile(random_accuracy(study, index, "random, Haar", "keep"), LEVEL)
 
 
-@measures("random, Haar", "random, covariance", "complement", "PCA")
+@measures("random, Haar", "random, covariance", "complement", "PCA", "oblique", "at the end")
 def sufficiency(subject: TokenSubject) -> Measurement:
-    """Accuracy with the core kept, minus base, on the same pairs."""
-    study = subject.trained
-    members = range(len(study))
+    """Accuracy with the core kept, minus base, on the same pairs, at the first checkpoint after grokking."""
+    study, late = _stages(subject)
     controls = random_controls(study, "keep", random_accuracy, +1, lambda k: study.base(k)[0].mean(axis=1))
-    controls["complement"] = tuple(kept_margin(study, k, mode="remove") for k in members)
-    controls["PCA"] = tuple(kept_margin(study, k, principal_core(study, k)) for k in members)
+    controls["complement"] = tuple(kept_margin(study, k, mode="remove") for k in study.members)
+    controls["PCA"] = tuple(kept_margin(study, k, principal_core(study, k)) for k in study.members)
+    controls["oblique"] = tuple(kept_margin(study, k, projector="oblique") for k in study.members)
+    controls["at the end"] = tuple(kept_margin(late, k) for k in late.members)
     return Measurement(
-        tuple(kept_margin(study, k) for k in members),
+        tuple(kept_margin(study, k) for k in study.members),
         controls,
         details={
-            "dimensions": [study.core(k).dimension for k in members],
-            "base": [float(study.base(k)[0].mean()) for k in members],
+            "dimensions": [study.core(k).dimension for k in study.members],
+            "base": [float(study.base(k)[0].mean()) for k in study.members],
         },
+        site=f"{study.site}, {WHEN}",
     )
 
 
-@measures("random, Haar", "random, covariance", "PCA", "oblique")
+@measures("random, Haar", "random, covariance", "PCA", "oblique", "at the end", "at the end, oblique")
 def necessity(subject: TokenSubject) -> Measurement:
-    """Accuracy with the core removed, against 1 / p."""
-    study = subject.trained
-    members = range(len(study))
+    """Accuracy with the core removed, at the first checkpoint after grokking, against 2 / p."""
+    study, late = _stages(subject)
     controls = random_controls(study, "remove", random_accuracy, -1, lambda k: np.zeros(1))
-    controls["PCA"] = tuple(removed_accuracy(study, k, principal_core(study, k)) for k in members)
-    controls["oblique"] = tuple(removed_accuracy(study, k, projector="oblique") for k in members)
+    controls["PCA"] = tuple(removed_accuracy(study, k, principal_core(study, k)) for k in study.members)
+    controls["oblique"] = tuple(removed_accuracy(study, k, projector="oblique") for k in study.members)
+    controls["at the end"] = tuple(removed_accuracy(late, k) for k in late.members)
+    controls["at the end, oblique"] = tuple(removed_accuracy(late, k, projector="oblique") for k in late.members)
     return Measurement(
-        tuple(removed_accuracy(study, k) for k in members),
+        tuple(removed_accuracy(study, k) for k in study.members),
         controls,
-        {"chance and 3 s.e.": chance_bound(study)},
-        {"dimensions": [study.core(k).dimension for k in members], "chance": chance_of(study)},
+        {"2 / p": published_bound(study)},
+        {
+            "dimensions": [study.core(k).dimension for k in study.members],
+            "dimensions at the end": [late.core(k).dimension for k in late.members],
+            "chance": chance_of(study),
+        },
+        site=f"{study.site}, {WHEN}",
     )
+
+
+def _stages(subject: TokenSubject) -> tuple[TokenStudy, TokenStudy]:
+    """The models at their first checkpoint after grokking, and at the end of their training."""
+    history = subject.training()
+    return subject.trained, history.study(history.last)
 
 
 @measures("shuffled map", "memorised donor", "at the end")
