@@ -49,8 +49,9 @@ from ace.study.language_subjects import language_subject
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import Memory
 from ace.study.prompt_seeds import PromptStudies
+from ace.study.rest import Rest, rank_test
 from ace.study.run_history import RunHistory
-from ace.study.subspaces import random_subspaces
+from ace.study.subspaces import random_subspaces, rest_subspaces
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.suite.parametrize import parametrize_with_claims, require_different_names
 from ace.tasks import (
@@ -78,7 +79,8 @@ from ace.training.language.recipe import LanguageRecipe, read_language_recipe
 from ace.training.recipe import POSITIVE, check_in_range, parse_recipe, read_entries, read_recipe
 from ace.training.train import train
 from ace.training.transformer import Architecture, SmallTransformer
-from ace.verify import judge, verify_claim
+from ace.verdict import judge
+from ace.verify import verify_claim
 from ace.zoo import named
 from ace.zoo.fixtures import StoredFixtures
 from ace.zoo.obtain import Store
@@ -988,13 +990,13 @@ bad(
     ClaimError,
 )
 bad(
-    "verify.judge: no control",
+    "verdict.judge: no control",
     lambda _: judge(NECESSITY, Measurement(ONE, {}, {"s.e. of chance": 1}), "tiny"),
     "markov.necessity | random, Haar",
     ClaimError,
 )
 bad(
-    "verify.judge: no reference",
+    "verdict.judge: no reference",
     lambda _: judge(NECESSITY, Measurement(ONE, CONTROLS), "tiny"),
     "s.e. of chance | []",
     ClaimError,
@@ -1163,9 +1165,20 @@ bad(
 )
 bad(
     "study.subspaces.random_subspaces: no states",
-    lambda _: random_subspaces(builders.core(), "the rest", 3, seed=0),
-    "random, Haar | 'the rest'",
+    lambda _: random_subspaces(builders.core(), "random, covariance", 3, seed=0),
+    "random, Haar | 'random, covariance'",
 )
+bad(
+    "study.subspaces.rest_subspaces: width",
+    lambda _: rest_subspaces(builders.core(), torch.zeros(9, 2), 3, seed=0),
+    "states | (n, | (9, 2)",
+)
+bad(
+    "study.rest.rank_test: draws",
+    lambda _: rank_test(Rest("0", ("0",), lambda numbers: np.zeros((len(numbers), 1))), float, [0.0], draws=98),
+    "at least 99 | 0.01 | 98",
+)
+bad("study.claim.Bound.between: ends", lambda _: ace.Bound.between(1.0, 0.5), "upper | 1 | 0.5", ClaimError)
 bad(
     "families.core.subjects.runs_subject: no name",
     lambda _: runs_subject(" ", [builders.model()], mess3(length=8)),
@@ -1652,6 +1665,10 @@ def test_a_bad_call_raises_the_named_error_that_tells_what_came(row: BadCall, tm
 # Names that take arguments but leave nothing to get wrong on their own, by reason.
 NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
     "takes what the library itself made and checked": (
+        "study.rest.allowed",
+        "study.rest.jackknife_error",
+        "study.subspaces.Subspaces.take",
+        "study.subspaces.Subspaces.edited",
         "moments.covariance",
         "moments.regression",
         "moments.explained",
