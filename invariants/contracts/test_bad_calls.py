@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 import ace
 from ace import auc as discrimination
-from ace import check, compare, core_arrays, core_file, dynamics, files, linalg, rank, rotation, stats
+from ace import check, compare, core_arrays, core_file, dynamics, files, intervals, linalg, rank, rotation, stats
 from ace.core import Core
 from ace.errors import (
     AceError,
@@ -182,9 +182,32 @@ bad("linalg.random_frames: no draws", lambda _: linalg.random_frames(3, 2, 0, GE
 # --- ace.stats --------------------------------------------------------------------------------------------------------
 COUNTS = np.array([[1, 2]])
 bad("stats.Estimate.interval: confidence", lambda _: stats.exact("0", 1.0).interval(1.5), "confidence | 1.5")
+bad(
+    "stats.Estimate: NaN",
+    lambda _: stats.Estimate("seed 3", 1.0, replicates=np.array([1.0, NAN])),
+    "replicates | seed 3 | (2,) with 1 that are NaN",
+)
 bad("stats.exact: NaN", lambda _: stats.exact("seed 3", NAN), "value | finite | seed 3 | nan")
 bad("stats.proportion: no trials", lambda _: stats.proportion("0", 0, 0), "trials | at least 1 | 0")
 bad("stats.proportion: too many hits", lambda _: stats.proportion("0", 4, 3), "hits | 0..3 | 4")
+bad(
+    "stats.clustered_proportion: one cluster",
+    lambda _: stats.clustered_proportion("0", np.array([1]), np.array([2])),
+    "hits | at least 2 clusters | (1,)",
+)
+bad(
+    "stats.clustered_proportion: an empty cluster",
+    lambda _: stats.clustered_proportion("0", np.array([0, 0]), np.array([2, 0])),
+    "trials | at least 1 | 0",
+)
+bad(
+    "stats.clustered_proportion: too many hits",
+    lambda _: stats.clustered_proportion("0", np.array([1, 3]), np.array([2, 2])),
+    "hits | between 0 and trials",
+)
+bad("intervals.binomial_limits: no trials", lambda _: intervals.binomial_limits(0, 0, 0.95), "trials | positive | 0")
+bad("intervals.binomial_limits: hits", lambda _: intervals.binomial_limits(3, 2.5, 0.95), "hits | 0..2.5 | 3")
+bad("intervals.binomial_limits: level", lambda _: intervals.binomial_limits(1, 2, 95), "confidence | 0 and 1 | 95")
 bad("stats.bootstrap: one cluster", lambda _: stats.bootstrap("0", np.ones(1), float), "clusters | 2 | (1,)")
 bad("stats.bootstrap: NaN", lambda _: stats.bootstrap("seed 3", np.array([1, NAN]), float), "seed 3 | NaN")
 bad(
@@ -1491,7 +1514,7 @@ bad(
     "edited | (m, 2, 16) | (1, 2, 3)",
 )
 
-SCORES, BITS = np.zeros((1, 4)), np.array([0, 1, 0, 1])
+SCORES, BITS, CROSSED = np.zeros((1, 4)), np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
 bad(
     "auc.discriminate: shapes",
     lambda _: discrimination.discriminate(SCORES[0], BITS, BITS),
@@ -1508,6 +1531,19 @@ bad(
     lambda _: discrimination.discriminate(SCORES, BITS, BITS, resamples=0),
     "resamples | 1 | 0",
 )
+bad(
+    "auc.Discrimination.estimate: shape",
+    lambda _: discrimination.discriminate(SCORES, BITS, CROSSED).estimate("s", lambda part: part.auc),
+    "s | quantity () | (1,)",
+)
+bad(
+    "auc.Discrimination.estimate: NaN",
+    lambda _: discrimination.discriminate(SCORES, BITS, CROSSED).estimate("s", lambda part: part.separation[0]),
+    "s | finite | NaN",
+)
+bad("auc.separations: shapes", lambda _: discrimination.separations(SCORES, BITS[1:], BITS), "scores | (m, n) | (3,)")
+bad("auc.separations: one class", lambda _: discrimination.separations(SCORES, SCORES[0], BITS * 0), "labels | both")
+bad("auc.separations: a flat base", lambda _: discrimination.separations(SCORES, SCORES[0], BITS), "base | 0")
 bad("auc.estimate: NaN", lambda _: discrimination.estimate("auc", NAN, np.zeros(2), 4), "auc | finite")
 
 
@@ -1858,6 +1894,12 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "study.subject.LazySubject.command",
     ),
     "takes what a study holds, or numbers of its own": (
+        "intervals.reach",
+        "intervals.acceleration",
+        "intervals.bias",
+        "intervals.corrected",
+        "intervals.replicate_interval",
+        "intervals.tail_quantile",
         "study.controls.random_bases",
         "study.controls.random_accuracy",
         "study.controls.random_loss",
