@@ -26,6 +26,7 @@ from ace.model.steer import Steering, core_component
 from ace.rank import Fixed, Full
 from ace.stats import bootstrap
 from ace.study.run_history import RunHistory
+from ace.study.tokens import TokenStudy
 from ace.training.recipe import Recipe
 from ace.training.trainer import EnsembleTrainer
 from ace.training.transformer import Architecture, SmallTransformer, initialise
@@ -127,7 +128,7 @@ def checkpoint() -> Ways:
     model, task = history.study(history.branch).expect_model(0, SmallTransformer), addition_of(history)
 
     def scans() -> list[RankScan]:
-        pairs = held_out(model, task)
+        pairs = held_out(TokenStudy([model], task), 0)
         return [scan_ranks(pairs, chain) for chain in ("core", "random")]
 
     works = (scans, partial(naive.checkpoint_by_evaluation, model, task))

@@ -489,9 +489,9 @@ def test_what_needs_a_linear_head_is_inapplicable_elsewhere(ask: Callable[[Token
 def test_scans_of_every_rank_are_inapplicable_to_models_with_a_final_norm() -> None:
     task = ModularAddition(7, 0.4)
     plain, normed_model = (transformers(kind, 7, 2, 1)[0] for kind in (SmallTransformer, Normed))
-    assert scan_ranks(held_out(plain, task)).count == 7 * 7 - task.size(Split.TRAINING)
+    assert scan_ranks(held_out(TokenStudy([plain], task), 0)).count == 7 * 7 - task.size(Split.TRAINING)
     with pytest.raises(Inapplicable, match=NAMED):
-        held_out(normed_model, task, name="model 1")
+        held_out(TokenStudy([normed_model], task), 0)
 
 
 def test_a_claim_that_needs_a_linear_head_is_inapplicable_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

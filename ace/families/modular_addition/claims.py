@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from ace.families.modular_addition import ablation, formation, growth, modes, rotation
-from ace.study.claim import OURS, Bound, Claim
+from ace.families.modular_addition import ablation, as_published, formation, growth, modes, rotation
+from ace.study.claim import OURS, Bound, Claim, Replication
+from ace.study.subspaces import REST
 
 PAPER = "arXiv 2602.22600, modular addition"
 SPREAD = "dimensions that accuracy is spread over (area under the curve of removal)"
+WORDS = "in words only"  # no digits of the paper are on record
+SPLIT = "there on the pairs that the core was extracted from, logits not centred"
+IN_SAMPLE = "there in sample, at the core's full rank"
+FIRST = "there a ratio of r_nec, first crossings of 2 / p from the energy rank on; here of areas"
 
 CLAIMS = (
     Claim(
@@ -16,10 +21,12 @@ CLAIMS = (
         "epochs to .99 on held-out pairs over epochs to .99 on training pairs; 0 if held-out ends below",
         Bound(">=", 2.0),
         "equivalence margin",
-        "long before: at least as long again; the published delay is some 700 epochs",
-        controls=("memorisation, slowest seed over fastest",),
+        "long before: at least as long again",
+        controls=(formation.SCATTER,),
         needs_behaviour=False,
         measure=formation.grok,
+        kind="P",
+        replication=Replication("some 700 epochs", as_published.grok, "there epochs between, here how many times"),
     ),
     Claim(
         "modadd.formation",
@@ -30,22 +37,24 @@ CLAIMS = (
         Bound("==", 1.0),
         "paper",
         "kept: the interval reaches the published threshold of generalisation; removed: as modadd.necessity",
-        controls=("memorised", "random, Haar"),
-        reported=("oblique",),
+        controls=("memorised", REST),
         needs_behaviour=False,
         measure=formation.formation,
+        kind="P",
+        replication=Replication(WORDS, as_published.formation, SPLIT),
     ),
     Claim(
         "modadd.sufficiency",
         "At the first checkpoint after grokking the core alone keeps accuracy.",
         PAPER,
-        "accuracy with the core kept minus accuracy of the whole model, same pairs",
+        "accuracy with the core kept minus accuracy of the whole model, same pairs, orthogonal projector",
         Bound(">=", -0.01),
         "equivalence margin",
         "non-inferior within one percentage point",
-        controls=("random, Haar", "random, covariance", "complement"),
-        reported=("PCA", "oblique", "at the end"),
+        controls=(REST, "complement"),
         measure=ablation.sufficiency,
+        kind="P",
+        replication=Replication(WORDS, as_published.sufficiency, SPLIT),
     ),
     Claim(
         "modadd.necessity",
@@ -55,9 +64,10 @@ CLAIMS = (
         Bound("<=", 0.0, "2 / p"),
         "paper",
         "the published bound, twice chance: fixed, whatever the number of pairs",
-        controls=("random, Haar", "random, covariance"),
-        reported=("PCA", "oblique", "at the end", "at the end, oblique"),
+        controls=(REST,),
         measure=ablation.necessity,
+        kind="P",
+        replication=Replication("at most 2 / p", as_published.necessity, SPLIT),
     ),
     Claim(
         "modadd.rotation",
@@ -68,8 +78,9 @@ CLAIMS = (
         "equivalence margin",
         "the paper has them all on the ring; one in ten may be off it",
         controls=("memorised", "untrained", "permuted labels"),
-        reported=("at the end", "outputs", rotation.TAUTOLOGY),
         measure=rotation.rotations,
+        kind="P",
+        replication=Replication("all", as_published.rotations, IN_SAMPLE),
     ),
     Claim(
         "modadd.operator_r2",
@@ -81,8 +92,9 @@ CLAIMS = (
         "above the 99.9 % quantile over random orders of the classes, and above 0, predicting nothing; in-sample at"
         " rank p - 1 any means give 1",
         controls=("memorised", "untrained"),
-        reported=("random class means", "at the end", "outputs", rotation.TAUTOLOGY),
         measure=rotation.operator_r2,
+        kind="P",
+        replication=Replication(WORDS, as_published.steps, IN_SAMPLE),
     ),
     Claim(
         "modadd.angles",
@@ -93,8 +105,9 @@ CLAIMS = (
         "null",
         "below the .1 % quantile over random orders of the classes; chance is .25",
         controls=("memorised", "untrained"),
-        reported=("at the end", "outputs", rotation.TAUTOLOGY),
         measure=rotation.angles,
+        kind="P",
+        replication=Replication("multiples", as_published.angles, IN_SAMPLE),
     ),
     Claim(
         "modadd.inflation",
@@ -104,9 +117,10 @@ CLAIMS = (
         Bound(">=", 2.0),
         "paper",
         "published: r_nec from 15 to 60 dimensions; half of that growth",
-        controls=("without weight decay, from the branch", "random subspaces"),
-        reported=("reset, with weight decay", growth.BY_RANK, "oblique"),
+        controls=(growth.NO_DECAY, "random subspaces"),
         measure=growth.inflation,
+        kind="P",
+        replication=Replication("15 to 60 dimensions: 4", as_published.inflation, FIRST),
     ),
     Claim(
         "modadd.no_inflation",
@@ -116,9 +130,10 @@ CLAIMS = (
         Bound("<=", 1.3),
         "equivalence margin",
         "flat; the control arm has weight decay and the same fresh optimiser",
-        controls=("reset, with weight decay",),
-        reported=("weight decay all along", growth.BY_RANK, "oblique"),
+        controls=(growth.RESET,),
         measure=growth.no_inflation,
+        kind="P",
+        replication=Replication("flat", as_published.no_inflation, FIRST),
     ),
     Claim(
         "modadd.redundancy",
@@ -129,9 +144,10 @@ CLAIMS = (
         Bound(">=", 1.0),
         "equivalence margin",
         "by at least one dimension",
-        controls=("without weight decay, from the branch",),
-        reported=("reset, with weight decay", growth.BY_RANKS, "oblique"),
+        controls=(growth.NO_DECAY,),
         measure=growth.redundancy,
+        kind="P",
+        replication=Replication(WORDS, as_published.redundancy, "there r_nec - r_suf; here areas"),
     ),
     Claim(
         "modadd.modes",
@@ -143,8 +159,9 @@ CLAIMS = (
         "the published count for p = 53 is 27; class means in general position in p - 1 dimensions have as many, and so"
         " have the whole states of a model that has learnt nothing yet",
         controls=("random class means", "memorised"),
-        reported=(modes.GENERAL, *modes.WHOLE),
         measure=modes.modes,
+        kind="P",
+        replication=Replication("27 at p = 53", as_published.modes, SPLIT),
     ),
     Claim(
         "modadd.mode_growth",
@@ -155,8 +172,7 @@ CLAIMS = (
         Bound(">=", 2.0),
         "equivalence margin",
         "as modadd.inflation: a mode is two dimensions",
-        controls=("without weight decay, from the branch",),
-        reported=("reset, with weight decay", modes.BY_COUNT),
+        controls=(growth.NO_DECAY,),
         measure=modes.mode_growth,
     ),
     Claim(
@@ -168,7 +184,6 @@ CLAIMS = (
         "equivalence margin",
         "non-inferior within one percentage point, as sufficiency",
         controls=("shuffled map", "memorised donor"),
-        reported=("at the end",),
         measure=ablation.universality,
     ),
 )

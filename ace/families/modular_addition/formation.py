@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from ace.families.modular_addition.ablation import kept_accuracy, published_bound, random_kept, removed_accuracy
+import numpy as np
+
+from ace.arrays import Array
+from ace.families.modular_addition.ablation import ORTHOGONAL, WHEN, accuracy, each, published_bound
 from ace.families.modular_addition.scans import scan_at
-from ace.stats import Estimate, exact
+from ace.families.modular_addition.the_rest import rest_hits, rest_of
+from ace.stats import Estimate, exact, proportion
 from ace.study.measurement import Measurement, measures
 from ace.study.run_history import LEARNT, RunHistory
+from ace.study.subspaces import REST
 from ace.study.tokens import TokenStudy, TokenSubject
 
+SCATTER = "memorisation, slowest seed over fastest"
 
-@measures("memorisation, slowest seed over fastest")
+
+@measures(SCATTER)
 def grok(subject: TokenSubject) -> Measurement:
     """Epochs to generalisation over epochs to memorisation; 0 where held-out accuracy ends below .99.
 
@@ -33,7 +42,7 @@ def grok(subject: TokenSubject) -> Measurement:
     scatter = max(reached) / min(reached) if reached else 1.0
     return Measurement(
         tuple(exact(str(k), delay(k)) for k in members),
-        {"memorisation, slowest seed over fastest": (exact("all", scatter),)},
+        {SCATTER: (exact("all", scatter),)},
         details={
             "epochs a point": first_point,
             "memorised": memorised,
@@ -48,7 +57,7 @@ def grok(subject: TokenSubject) -> Measurement:
     )
 
 
-@measures("memorised", "random, Haar", "oblique")
+@measures("memorised", REST)
 def formation(subject: TokenSubject) -> Measurement:
     """1 where the core carries the task at the first checkpoint after grokking and not at the last before, else 0."""
     history = subject.training()
@@ -58,25 +67,26 @@ def formation(subject: TokenSubject) -> Measurement:
     memorised, untrained = subject.companion("memorised"), subject.twins()
 
     def formed(study: TokenStudy, index: int, projector: str) -> bool:
-        """Whether the accuracy with the core kept may be .99, and without it is at most 2 / p, by their intervals."""
-        kept = kept_accuracy(study, index, projector=projector).interval()
-        removed = removed_accuracy(study, index, projector=projector).interval()
-        return kept[1] >= LEARNT and removed[1] <= published_bound(study)
+        core = study.core(index)
+        return _carries(study, *(accuracy(study, index, core, mode, projector) for mode in ("keep", "remove")))
 
-    def appears(late: TokenStudy, early: TokenStudy, projector: str = "orthogonal") -> tuple[Estimate, ...]:
+    def appears(late: TokenStudy, early: TokenStudy, projector: str = ORTHOGONAL) -> tuple[Estimate, ...]:
         return tuple(
             exact(str(k), float(formed(late, k, projector) and not formed(early, k, projector)))
             for k in history.members
         )
 
-    best = [random_kept(after, k) for k in history.members]
+    def drawn(index: int, numbers: Sequence[int]) -> Array:
+        """Of draws of the rest it is only asked whether they carry the task after grokking."""
+        hits = np.stack([rest_hits(after, index, mode, numbers) for mode in ("keep", "remove")], axis=1)
+        pairs = after.base(index)[0].size
+        return np.array([float(_carries(after, *(proportion("", int(n), pairs) for n in both))) for both in hits])
+
     return Measurement(
         appears(after, before),
-        {
-            "memorised": appears(memorised, untrained),
-            "random, Haar": tuple(exact(str(k), float(accuracy >= LEARNT)) for k, accuracy in enumerate(best)),
-            "oblique": appears(after, before, "oblique"),
-        },
+        {"memorised": appears(memorised, untrained)},
+        rest=rest_of(after, drawn),
+        beside={"oblique": appears(after, before, "oblique")},
         details={
             "before": [stage.before for stage in stages],
             "after": [stage.after for stage in stages],
@@ -86,12 +96,19 @@ def formation(subject: TokenSubject) -> Measurement:
                 [float(study.base(k)[0].mean()) for study in (before, after)] for k in history.members
             ],
             "course": _ablations(history),
-            "kept, before": [kept_accuracy(before, k).value for k in history.members],
-            "kept, after": [kept_accuracy(after, k).value for k in history.members],
-            "removed, before": [removed_accuracy(before, k).value for k in history.members],
-            "removed, after": [removed_accuracy(after, k).value for k in history.members],
+            **{
+                f"{name}, {when}": [estimate.value for estimate in each(study, partial(accuracy, mode=mode))]
+                for name, mode in (("kept", "keep"), ("removed", "remove"))
+                for when, study in (("before", before), ("after", after))
+            },
         },
+        site=f"{after.site}, {WHEN}",
     )
+
+
+def _carries(study: TokenStudy, kept: Estimate, removed: Estimate) -> bool:
+    """Whether accuracy with a core kept may be .99, and without it is at most 2 / p, by their intervals."""
+    return kept.interval()[1] >= LEARNT and removed.interval()[1] <= published_bound(study)
 
 
 def _ablations(history: RunHistory) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ace.families.modular_addition.as_published import published_sizes
-from ace.families.modular_addition.scans import addition_of, held_out_at, necessary_at, scan_at, sufficient_at
+from ace.families.modular_addition.scans import addition_of, necessary_at, scan_at, sufficient_at
 from ace.families.modular_addition.sizes import (
     BOUNDS,
     Size,
@@ -24,16 +24,18 @@ from ace.model.intervene import RankScan
 from ace.rank import necessary_rank
 from ace.stats import Estimate
 from ace.study.measurement import Measurement, measures
+from ace.study.memory import remembered
 from ace.study.run_history import HALFWAY, RunHistory
 from ace.study.tokens import TokenSubject
 
+NO_DECAY, RESET = "without weight decay, from the branch", "reset, with weight decay"
 BY_RANK = "by r_nec at 2 / p"
 BY_RANKS = "by r_nec at 2 / p and r_suf"
 
 Compare = Callable[[int, Size, RankScan, RankScan], Estimate]
 
 
-@measures("without weight decay, from the branch", "random subspaces", "reset, with weight decay", BY_RANK, "oblique")
+@measures(NO_DECAY, "random subspaces")
 def inflation(subject: TokenSubject) -> Measurement:
     """How many times as many dimensions accuracy is spread over at the end as just after grokking."""
     history = subject.training()
@@ -42,17 +44,20 @@ def inflation(subject: TokenSubject) -> Measurement:
     return Measurement(
         since(area, after, "decay"),
         {
-            "without weight decay, from the branch": since(area, _branch(history), "free"),
+            NO_DECAY: since(area, _branch(history), "free"),
             "random subspaces": since(area, after, "decay", "random"),
-            "reset, with weight decay": since(area, after, "reset"),
-            BY_RANK: since(rank, after, "decay"),
-            "oblique": since(area, after, "decay", "oblique"),
         },
         details={**_sizes(history, after), "branch": history.branch, "course": _growth(history)},
+        beside={
+            BY_RANK: since(rank, after, "decay"),
+            "oblique": since(area, after, "decay", "oblique"),
+            RESET: since(area, after, "reset"),
+            "without weight decay": since(area, after, "free"),
+        },
     )
 
 
-@measures("reset, with weight decay", "weight decay all along", BY_RANK, "oblique")
+@measures(RESET)
 def no_inflation(subject: TokenSubject) -> Measurement:
     """The same from the branch to the end without weight decay; the control differs in weight decay alone."""
     history = subject.training()
@@ -60,17 +65,17 @@ def no_inflation(subject: TokenSubject) -> Measurement:
     since = partial(_compared, history, grown)
     return Measurement(
         since(area, branch, "free"),
-        {
-            "reset, with weight decay": since(area, branch, "reset"),
-            "weight decay all along": since(area, branch, "decay"),
+        {RESET: since(area, branch, "reset")},
+        details=_sizes(history, branch),
+        beside={
             BY_RANK: since(rank, branch, "free"),
             "oblique": since(area, branch, "free", "oblique"),
+            "weight decay all along": since(area, branch, "decay"),
         },
-        details=_sizes(history, branch),
     )
 
 
-@measures("without weight decay, from the branch", "reset, with weight decay", BY_RANKS, "oblique")
+@measures(NO_DECAY)
 def redundancy(subject: TokenSubject) -> Measurement:
     """By how many dimensions what accuracy is spread over has outgrown what it takes, since grokking."""
     history = subject.training()
@@ -79,13 +84,14 @@ def redundancy(subject: TokenSubject) -> Measurement:
     since = partial(_compared, history, widened)
     return Measurement(
         since(area, after, "decay"),
-        {
-            "without weight decay, from the branch": since(area, _branch(history), "free"),
-            "reset, with weight decay": since(area, after, "reset"),
+        {NO_DECAY: since(area, _branch(history), "free")},
+        details=_sizes(history, after),
+        beside={
             BY_RANKS: since(partial(redundancy_rank, bound=2 / modulus), after, "decay"),
             "oblique": since(area, after, "decay", "oblique"),
+            RESET: since(area, after, "reset"),
+            "without weight decay": since(area, after, "free"),
         },
-        details=_sizes(history, after),
     )
 
 
@@ -131,15 +137,12 @@ def _sizes(history: RunHistory, early: list[int]) -> dict[str, Any]:
         removed = scan_at(history, epoch, index, arm).remove
         return [necessary_rank(removed, bound).value for bound in BOUNDS]
 
-    def published(epoch: int, index: int, arm: str | None = None) -> list[int | None]:
-        return published_sizes(held_out_at(history, epoch, index, arm))
-
     sizes: dict[str, Any] = {"epochs": [*early, history.last], "bounds": list(BOUNDS)}
     for name, measured in (
         ("areas of removal, keeping", areas),
         ("r_nec, r_suf", ranks),
         ("r_nec by bounds", bounds),
-        ("r_nec, r_suf as published", published),
+        ("r_nec, r_suf as published", partial(published_sizes, history)),
     ):
         sizes[f"{name}, early"] = [measured(early[k], k) for k in history.members]
         for arm in history.course.arms:
@@ -147,22 +150,25 @@ def _sizes(history: RunHistory, early: list[int]) -> dict[str, Any]:
     return sizes
 
 
+@remembered
+def _curves(history: RunHistory, epoch: int, index: int, arm: str) -> dict[str, float | None]:
+    """Areas, r_nec and r_suf of one model; None is "not reached", or not learnt."""
+    chance, scan = 1 / addition_of(history).modulus, scan_at(history, epoch, index, arm)
+    learnt = scan.base > HALFWAY
+    return {
+        "removal": float(removal_area(scan, once(scan), chance)[0]) if learnt else None,
+        "keeping": float(keeping_area(scan, once(scan), chance)[0]) if learnt else None,
+        "r_nec": necessary_at(history, epoch, index, arm).value,
+        "r_suf": sufficient_at(history, epoch, index, arm).value,
+    }
+
+
 def _growth(history: RunHistory) -> dict[str, Any]:
-    """Areas, r_nec and r_suf of every model at every checkpoint of every arm; None is "not reached", or not learnt."""
-    chance = 1 / addition_of(history).modulus
-
-    def area(size: Callable[..., Any], epoch: int, index: int, arm: str) -> float | None:
-        scan = scan_at(history, epoch, index, arm)
-        return float(size(scan, once(scan), chance)[0]) if scan.base > HALFWAY else None
-
-    by_arm = {}
-    epochs = history.epochs
+    """The same of every model at every checkpoint of every arm."""
+    by_arm: dict[str, Any] = {}
     for arm in history.course.arms:
-        by_arm[arm] = {
-            "epochs": epochs,
-            "removal": [[area(removal_area, epoch, k, arm) for epoch in epochs] for k in history.members],
-            "keeping": [[area(keeping_area, epoch, k, arm) for epoch in epochs] for k in history.members],
-            "r_nec": [[necessary_at(history, epoch, k, arm).value for epoch in epochs] for k in history.members],
-            "r_suf": [[sufficient_at(history, epoch, k, arm).value for epoch in epochs] for k in history.members],
-        }
+        epochs = history.epochs
+        curves = [[_curves(history, epoch, k, history.arm_at(epoch, arm)) for epoch in epochs] for k in history.members]
+        names = ("removal", "keeping", "r_nec", "r_suf")
+        by_arm[arm] = {"epochs": epochs, **{name: [[at[name] for at in each] for each in curves] for name in names}}
     return by_arm

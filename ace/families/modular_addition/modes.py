@@ -7,6 +7,7 @@ import numpy as np
 from ace import rotation
 from ace.arrays import Array
 from ace.dynamics import spectrum
+from ace.families.modular_addition.growth import NO_DECAY, RESET
 from ace.families.modular_addition.means import class_means, resampled_means
 from ace.families.modular_addition.scans import addition_of
 from ace.stats import Estimate, exact
@@ -15,11 +16,9 @@ from ace.study.run_history import RunHistory
 from ace.study.tokens import TokenStudy, TokenSubject
 
 BY_COUNT = "by modes for 99 % of the energy"
-GENERAL = "random class means, p - 1 dimensions"
-WHOLE = ("whole states, untrained", "whole states, memorised", "whole states, at the end")
 
 
-@measures("random class means", "memorised", GENERAL, *WHOLE)
+@measures("random class means", "memorised")
 def modes(subject: TokenSubject) -> Measurement:
     """Distinct modes, the constant one with them, of the operator on all core coordinates late in training."""
     history = subject.training()
@@ -34,17 +33,20 @@ def modes(subject: TokenSubject) -> Measurement:
         rng = np.random.default_rng(0)
         return tuple(exact(str(k), mode_count(rng.standard_normal((modulus, size)))) for k, size in enumerate(sizes))
 
-    whole = (subject.twins(), memorised, late)
+    whole = {"untrained": subject.twins(), "memorised": memorised, "at the end": late}
     return Measurement(
         counts(late),
         {
             "random class means": random(dimensions),
             "memorised": counts(memorised),
-            GENERAL: random([modulus - 1] * len(history)),
-            **{name: counts(study, "states") for name, study in zip(WHOLE, whole, strict=True)},
         },
         {"p // 2 + 1": float(modulus // 2 + 1)},
         {"dimensions": dimensions, "epoch": history.last},
+        site=f"{late.site}, at the end",
+        beside={
+            "random class means, p - 1 dimensions": random([modulus - 1] * len(history)),
+            **{f"whole states, {when}": counts(study, "states") for when, study in whole.items()},
+        },
     )
 
 
@@ -63,7 +65,7 @@ def mode_spread(means: Array) -> Array:
     return np.asarray((energy * np.arange(1, energy.shape[-1] + 1)).sum(axis=-1))
 
 
-@measures("without weight decay, from the branch", "reset, with weight decay", BY_COUNT)
+@measures(NO_DECAY)
 def mode_growth(subject: TokenSubject) -> Measurement:
     """How many times as many modes the operator's energy is spread over at the end as at grokking."""
     history = subject.training()
@@ -76,15 +78,16 @@ def mode_growth(subject: TokenSubject) -> Measurement:
 
     return Measurement(
         _grown(ends["decay"], after),
-        {
-            "without weight decay, from the branch": _grown(ends["free"], branch),
-            "reset, with weight decay": _grown(ends["reset"], after),
-            BY_COUNT: tuple(exact(str(k), needed(ends["decay"], k) / needed(after, k)) for k in history.members),
-        },
+        {NO_DECAY: _grown(ends["free"], branch)},
         details={
             "energy": {"epochs": history.epochs, "share": [_energy(history, k) for k in history.members]},
             "modes after grokking": [needed(after, k) for k in history.members],
             **{f"modes at the end, {arm}": [needed(end, k) for k in history.members] for arm, end in ends.items()},
+        },
+        beside={
+            BY_COUNT: tuple(exact(str(k), needed(ends["decay"], k) / needed(after, k)) for k in history.members),
+            RESET: _grown(ends["reset"], after),
+            "without weight decay": _grown(ends["free"], after),
         },
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from ace import rotation
 from ace.arrays import Array
 from ace.dynamics import spectrum
+from ace.families.modular_addition.ablation import WHEN, at_the_end
+from ace.families.modular_addition.as_published import in_sample_r2
 from ace.families.modular_addition.means import (
     class_means,
     eigenvalues,
@@ -53,7 +56,7 @@ def held_out_r2(study: TokenStudy, index: int, sample: str, source: str) -> Arra
     return np.atleast_1d(rotation.held_out_r2(class_means(study, index, source), rank, orders))
 
 
-@measures("memorised", "untrained", "permuted labels", "at the end", "outputs", TAUTOLOGY)
+@measures("memorised", "untrained", "permuted labels")
 def rotations(subject: TokenSubject) -> Measurement:
     """Share of the shift operator's eigenvalues on the ring, at rank p / 3 or less, fitted without held-out edges."""
     history = subject.training()
@@ -61,74 +64,85 @@ def rotations(subject: TokenSubject) -> Measurement:
     stages = {"memorised": subject.companion("memorised"), "at grokking": subject.trained}
     stages["at the end"] = history.study(history.last)
     plane = {name: [_in_the_plane(study, k) for k in history.members] for name, study in stages.items()}
-    controls, references = _controls(subject, ring_share, +1)
     drawn = [quantile(_null(subject.trained, k, ring_share), LEVEL) for k in history.members]
-    controls["permuted labels"] = tuple(exact(str(k), value) for k, value in enumerate(drawn))
-    controls[TAUTOLOGY] = _tautology(rotation.ring_share(spectrum(_in_general_position(modulus)[1]), modulus))
-    details = {"classes": modulus, "eigenvalues": plane, "share by epoch": _by_epoch(history, ring_share)}
-    return _measured(subject, ring_share, controls, references, details)
+    return _measured(
+        subject,
+        ring_share,
+        references={},
+        controls={"permuted labels": tuple(exact(str(k), value) for k, value in enumerate(drawn))},
+        details={"classes": modulus, "eigenvalues": plane, "share by epoch": _by_epoch(history, ring_share)},
+        beside={TAUTOLOGY: _tautology(rotation.ring_share(spectrum(_in_general_position(modulus)[1]), modulus))},
+    )
 
 
-@measures("memorised", "untrained", "at the end", "outputs", TAUTOLOGY)
+@measures("memorised", "untrained")
 def angles(subject: TokenSubject) -> Measurement:
     """Mean distance of the eigenvalues' angles to the multiples of 2 pi / p, in units of 2 pi / p."""
     modulus = addition_of(subject.training()).modulus
-    controls, references = _controls(subject, grid_distance, -1)
-    controls[TAUTOLOGY] = _tautology(rotation.grid_distance(spectrum(_in_general_position(modulus)[1]), modulus))
-    details = {"distance by epoch": _by_epoch(subject.training(), grid_distance)}
-    return _measured(subject, grid_distance, controls, references, details)
+    return _measured(
+        subject,
+        grid_distance,
+        references={NULL: -_extreme(subject, grid_distance, -1)},
+        details={"distance by epoch": _by_epoch(subject.training(), grid_distance)},
+        beside={TAUTOLOGY: _tautology(rotation.grid_distance(spectrum(_in_general_position(modulus)[1]), modulus))},
+    )
 
 
-@measures("memorised", "untrained", "random class means", "at the end", "outputs", TAUTOLOGY)
+@measures("memorised", "untrained")
 def operator_r2(subject: TokenSubject) -> Measurement:
     """Held-out R2 of the step c -> c + 1 at rank p / 3 or less."""
     modulus = addition_of(subject.training()).modulus
-    controls, references = _controls(subject, held_out_r2, +1)
     rank = operator_rank(subject.trained, 0)
     random = np.random.default_rng(0).standard_normal((RANDOM_MEANS, modulus, rank))
     middle = float(np.median(rotation.held_out_r2(random, rank)))
-    controls["random class means"] = (exact("all", middle, count=RANDOM_MEANS),)
-    controls[TAUTOLOGY] = _tautology(in_sample_r2(*_in_general_position(modulus)))
-    references["larger of null and 0"] = max(0.0, references[NULL])
-    return _measured(subject, held_out_r2, controls, references, {})
-
-
-def in_sample_r2(means: Array, operator: Array) -> float:
-    """R2 of the step c -> c + 1 on the class means (p, k) that its operator was fitted to."""
-    centred = means - means.mean(axis=0)
-    after = np.roll(centred, -1, axis=0)
-    left = after - centred @ operator.T
-    return float(1 - (left**2).sum() / (after**2).sum())
-
-
-def _controls(
-    subject: TokenSubject, statistic: Statistic, better: int
-) -> tuple[dict[str, tuple[Estimate, ...]], dict[str, float]]:
-    """What every statistic of the operator is held against, and the extreme quantile of its null.
-
-    Args:
-        better: +1 where a larger value speaks for the claim, -1 where a smaller one does.
-    """
-    study, history = subject.trained, subject.training()
-    null = [quantile(better * _null(study, k, statistic), LEVEL) for k in history.members]
-    return {
-        "memorised": _estimates(subject.companion("memorised"), statistic),
-        "untrained": _estimates(subject.twins(), statistic),
-        "at the end": _estimates(history.study(history.last), statistic),
-        "outputs": _estimates(study, statistic, "outputs"),
-    }, {NULL: better * max(null)}
+    return _measured(
+        subject,
+        held_out_r2,
+        references={"larger of null and 0": max(0.0, _extreme(subject, held_out_r2, +1))},
+        beside={
+            "random class means": (exact("all", middle, count=RANDOM_MEANS),),
+            TAUTOLOGY: _tautology(in_sample_r2(*_in_general_position(modulus))),
+        },
+    )
 
 
 def _measured(
     subject: TokenSubject,
     statistic: Statistic,
-    controls: Mapping[str, tuple[Estimate, ...]],
+    *,
     references: Mapping[str, float],
-    details: Mapping[str, Any],
+    beside: Mapping[str, tuple[Estimate, ...]],
+    controls: Mapping[str, tuple[Estimate, ...]] = MappingProxyType({}),
+    details: Mapping[str, Any] = MappingProxyType({}),
 ) -> Measurement:
+    """A statistic of every model at its first checkpoint after grokking, with what it is held against."""
     study = subject.trained
-    ranks = [operator_rank(study, k) for k in study.members]
-    return Measurement(_estimates(study, statistic), controls, references, {"rank": ranks, **details})
+    return Measurement(
+        _estimates(study, statistic),
+        {
+            "memorised": _estimates(subject.companion("memorised"), statistic),
+            "untrained": _estimates(subject.twins(), statistic),
+            **controls,
+        },
+        references,
+        {"rank": [operator_rank(study, k) for k in study.members], **details},
+        site=f"{study.site}, {WHEN}",
+        beside={
+            "at the end": _estimates(at_the_end(subject), statistic),
+            "outputs": _estimates(study, statistic, "outputs"),
+            **beside,
+        },
+    )
+
+
+def _extreme(subject: TokenSubject, statistic: Statistic, better: int) -> float:
+    """`better` times the statistic's most favourable .1 % over random orders of the answers, of any model.
+
+    Args:
+        better: +1 where a larger value speaks for the claim, -1 where a smaller one does.
+    """
+    study = subject.trained
+    return max(quantile(better * _null(study, k, statistic), LEVEL) for k in study.members)
 
 
 def _estimates(study: TokenStudy, statistic: Statistic, source: str = "core") -> tuple[Estimate, ...]:

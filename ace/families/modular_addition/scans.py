@@ -12,15 +12,15 @@ from torch import Tensor
 
 from ace.check import check_choice
 from ace.core import Core
-from ace.extract import Extractor, extract_core, head_sensitivities
+from ace.extract import head_sensitivities
 from ace.linalg import random_frames
 from ace.model.intervene import RankScan, rank_scan
 from ace.model.sites import find_sites, hooked
-from ace.model.tail import find_tail
 from ace.rank import Full, RankChoice, necessary_rank, sufficient_rank
 from ace.study.memory import remembered
 from ace.study.run_history import RunHistory
 from ace.study.threads import one_thread
+from ace.study.tokens import TokenStudy
 from ace.tasks import ModularAddition
 from ace.tasks.base import HELD_OUT, Batch, require_disjoint
 from ace.training.transformer import SmallTransformer
@@ -67,21 +67,17 @@ class HeldOut:
 
 
 @one_thread()
-def held_out(
-    model: SmallTransformer, task: ModularAddition, *, name: str = "a model", extractor: Extractor = extract_core
-) -> HeldOut:
-    """All held-out pairs of a model, which runs once, on the last position alone.
+def held_out(study: TokenStudy, index: int) -> HeldOut:
+    """All held-out pairs of one model of a study, which has read most of them already.
 
     Raises:
-        Inapplicable: more than a linear head follows the site, with the model's name.
+        Inapplicable: more than a linear head follows the site.
     """
-    batches = tuple(task.draw(split, task.size(split)) for split in HELD_OUT)
-    weight, bias = linear_head(model, batches[0], name)
-    states = last_states(model, torch.from_numpy(np.concatenate([batch.inputs for batch in batches])))
-    parts = states.split([len(batch.inputs) for batch in batches])
+    weight, bias = study.head(index)
+    states = tuple(study.states(index, split)[:, -1] for split in HELD_OUT)
     sensitivities = head_sensitivities(weight)
-    cores = tuple(extractor(part, sensitivities, rank=Full()) for part in parts)
-    return HeldOut(batches, parts, weight, bias, cores)
+    cores = tuple(study.extractor(part, sensitivities, rank=Full()) for part in states)
+    return HeldOut(tuple(map(study.batch, HELD_OUT)), states, weight, bias, cores)
 
 
 @one_thread()
@@ -122,8 +118,7 @@ def _pooled(scans: Sequence[RankScan]) -> RankScan:
 
 @remembered
 def _held_out(history: RunHistory, epoch: int, index: int, arm: str) -> HeldOut:
-    model = history.study(epoch, arm).expect_model(index, SmallTransformer)
-    return held_out(model, addition_of(history), name=f"model {index}", extractor=history.extractor)
+    return held_out(history.study(epoch, arm), index)
 
 
 def held_out_at(history: RunHistory, epoch: int, index: int, arm: str | None = None) -> HeldOut:
@@ -150,15 +145,6 @@ def sufficient_at(history: RunHistory, epoch: int, index: int, arm: str | None =
     """r_suf: smallest rank whose keeping is within the published 1e-3 of the whole model."""
     curves = scan_at(history, epoch, index, arm)
     return sufficient_rank(curves.keep, curves.base, TOLERANCE)
-
-
-def linear_head(model: SmallTransformer, batch: Batch, name: str) -> tuple[Tensor, Tensor]:
-    """Weight (v, d) and bias (v), float64, of a model's head, where a run on a batch shows that nothing follows it.
-
-    Raises:
-        Inapplicable: more than a linear head follows the site, with the model's name.
-    """
-    return find_tail(model, find_sites(model).site(-1), torch.from_numpy(batch.inputs)).linear_map(name)
 
 
 @torch.no_grad()
