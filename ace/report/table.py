@@ -139,7 +139,7 @@ def explain(result: Result) -> str:
 def _ranks(result: Result) -> list[str]:
     """How each seed's core ranks among the rest."""
     return [
-        f"    the rest, seed {test['seed']}: {test['as good']} of {test['draws']} draws as good"
+        f"    {test['control']}, seed {test['seed']}: {test['as good']} of {test['draws']} draws as good"
         + (f", p {number(test['p'])}" if test["p"] is not None else "; more were not needed")
         for test in result.get("rest", ())
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,24 +15,24 @@ from ace.families.agreement.reading import reading_directions
 from ace.linalg import random_frames
 from ace.model.continuation import encode_prompts, scattered
 from ace.model.prefix import PrefixRun
-from ace.stats import Estimate, bootstrap, exact, quantile
+from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement, measures
 from ace.study.prompt_rest import few_rows
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.prompts import PromptStudy
+from ace.study.rest import DRAWS, Rest, jackknife_error
 from ace.tasks.base import Split
 from ace.tasks.prompt import Prompts
 
-DIRECTIONS = 200  # random projections
-LEVEL = 0.99
+PROJECTIONS = "random projections of equal rank"
 AT_ONCE = 8  # bases of random subspaces
 
 
-@measures("random directions as many")
+@measures(PROJECTIONS)
 def dormant(subject: PromptSubject) -> Measurement:
     """Share of the flip's effect that is left when only that part of the axis is flipped which weights above read."""
     models = subject.trained
-    estimates, controls, details = [], [], []
+    estimates, details, rest = [], [], []
     for k, study in enumerate(models.studies):
         core, site = study.core(study.choice().site, 1), study.choice().site
         readers = reading_directions(study.language, site)
@@ -38,16 +40,33 @@ def dormant(subject: PromptSubject) -> Measurement:
         whole = _effect(study, core, axis[None])[0]
         parts = [readers @ (readers.T @ axis), axis - readers @ (readers.T @ axis)]
         kept, dropped = _effect(study, core, torch.stack(parts))
-        random = _projections(axis, readers.shape[1], DIRECTIONS, torch.Generator().manual_seed(0))
-        few = study.prompts(Split.EVALUATION).take(few_rows(study))
-        drawn = _effect(study, core, random, few).mean(axis=1)
         estimates.append(_share(str(k), kept, whole, study))
-        shares = drawn / float(_effect(study, core, axis[None], few).mean())
-        controls.append(exact(str(k), quantile(shares, LEVEL), count=len(drawn)))
+        rest.append(_random_shares(str(k), study, core, readers.shape[1], whole))
         details.append(
             {"directions": readers.shape[1], "width": core.width, "unread part": float(dropped.mean() / whole.mean())}
         )
-    return Measurement(tuple(estimates), {"random directions as many": tuple(controls)}, details={"seeds": details})
+    return Measurement(tuple(estimates), {}, details={"seeds": details}, rest=tuple(rest))
+
+
+def _random_shares(label: str, study: PromptStudy, core: Core, count: int, whole: Array) -> Rest:
+    """The same share for projections of the axis onto as many random directions as are read."""
+    rows = few_rows(study)
+    prompts = study.prompts(Split.EVALUATION).take(rows)
+    generator = torch.Generator().manual_seed(0)
+    random = _projections(core.basis[:, 0], count, DRAWS, generator)
+
+    def on_all(numbers: Sequence[int]) -> Array:
+        return (_effect(study, core, random[torch.tensor(numbers)]).mean(axis=1) / whole.mean())[:, None]
+
+    def on_few(numbers: Sequence[int]) -> tuple[Array, Array]:
+        part, all_of_it = _effect(study, core, random[torch.tensor(numbers)], prompts), whole[rows]  # (g, few), (few)
+        without = np.array(
+            [np.delete(part, k, axis=1).mean(axis=1) / np.delete(all_of_it, k).mean() for k in range(len(rows))]
+        )
+        return (part.mean(axis=1) / all_of_it.mean())[:, None], jackknife_error(without)[:, None]
+
+    many = len(whole) > 2 * len(rows)
+    return Rest(label, (label,), on_all, on_few if many else None, control=PROJECTIONS)
 
 
 def _projections(axis: Tensor, rank: int, draws: int, generator: torch.Generator) -> Tensor:

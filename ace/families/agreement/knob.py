@@ -62,52 +62,51 @@ def _affine(models: PromptStudies, *, within: bool) -> Measurement:
 
 def _r2(label: str, study: PromptStudy, before: Tensor, after: Tensor, *, within: bool) -> Estimate:
     """R2 of the contrast on coordinates (n, r) of the two splits, bootstrapped over head nouns."""
-    residual, wanted = (part[0] for part in _residuals(study, before[None], after[None], within=within))
-    classes = _classes(study, within=within)
-    columns = np.column_stack([residual**2, wanted**2, *(wanted * members for members in classes.T), classes])
-    sums = cluster_sums(columns, study.prompts(Split.EVALUATION).clusters)
-    count = classes.shape[1]
+    residuals, wanted = _residuals(study, before[None], after[None], within=within)
+    classes = _classes(study, Split.EVALUATION, within=within)
+    columns = np.stack([np.ones_like(wanted), residuals[0], residuals[0] ** 2, wanted, wanted**2], axis=1)
+    by_class = classes[:, :, None] * columns[:, None, :]  # (n, c, 5)
+    sums = cluster_sums(by_class, study.prompts(Split.EVALUATION).clusters)
 
     def explained(mean: Array) -> float:
-        unexplained, squares, totals, sizes = mean[0], mean[1], mean[2 : 2 + count], mean[2 + count :]
-        drawn = sizes > 0  # few clusters may leave a class out of a resample
-        return float(1 - unexplained / (squares - (totals[drawn] ** 2 / sizes[drawn]).sum()))
+        drawn = mean[mean[:, 0] > 0]  # few clusters may leave a class out of a resample
+        count, left, left_squares, total, squares = drawn.T
+        unexplained = left_squares - left**2 / count if within else left_squares
+        return float(1 - unexplained.sum() / (squares - total**2 / count).sum())
 
     return bootstrap(label, sums, explained)
 
 
-def _classes(study: PromptStudy, *, within: bool) -> Array:
-    """(n, c) indicators of the classes whose means count as explained already: all prompts, or each number."""
-    labels = study.labels(Split.EVALUATION)
+def _classes(study: PromptStudy, split: Split, *, within: bool) -> Array:
+    """(n, c) indicators of the classes whose means are no part of what is to be explained: all, or each number."""
+    labels = study.labels(split)
     return (labels[:, None] == [0, 1]).astype(np.float64) if within else np.ones((len(labels), 1))
 
 
 def _residuals(study: PromptStudy, before: Tensor, after: Tensor, *, within: bool) -> tuple[Array, Array]:
-    """(draws, n) what the line leaves of the contrasts and (1, n) the contrasts, of the evaluation split.
+    """(draws, n) what the line leaves of the evaluation split's contrasts, and the contrasts (n).
 
-    Coordinates (draws, n, r): the line is fitted on those `before`, of the selection split. `within` each number the
-    two lines share their slope.
+    Coordinates (draws, n, r): the line is fitted on those `before`, of the selection split. `within` each number only
+    its slope is carried over: where a number's cloud lies on the other nouns is no part of the question.
     """
-    wanted = {split: study.base(split) for split in (Split.SELECTION, Split.EVALUATION)}
-    fitted, tested = (
-        _with_constants(coordinates, study.labels(split), within=within)
-        for split, coordinates in ((Split.SELECTION, before), (Split.EVALUATION, after))
-    )
-    contrasts = torch.from_numpy(wanted[Split.SELECTION]).expand(len(before), -1)[..., None]
-    line = torch.linalg.lstsq(fitted, contrasts).solution
-    return np.asarray(wanted[Split.EVALUATION] - (tested @ line)[..., 0].numpy()), wanted[Split.EVALUATION][None]
-
-
-def _with_constants(coordinates: Tensor, labels: np.ndarray, *, within: bool) -> Tensor:
-    """(draws, n, r + c) coordinates (draws, n, r) and a constant, for all prompts or for each number."""
-    constants = np.ones((len(labels), 1)) if not within else (labels[:, None] == [0, 1]).astype(np.float64)
-    return torch.cat([coordinates, torch.from_numpy(constants).expand(len(coordinates), -1, -1)], dim=-1)
+    contrasts = torch.from_numpy(study.base(Split.SELECTION)).expand(len(before), -1)[..., None]
+    constants = {
+        split: torch.from_numpy(_classes(study, split, within=within)).expand(len(before), -1, -1)
+        for split in (Split.SELECTION, Split.EVALUATION)
+    }
+    line = torch.linalg.lstsq(torch.cat([before, constants[Split.SELECTION]], dim=-1), contrasts).solution
+    fitted = (torch.cat([after, constants[Split.EVALUATION]], dim=-1) @ line)[..., 0].numpy()
+    wanted = study.base(Split.EVALUATION)
+    return np.asarray(wanted - fitted), wanted
 
 
 def _rest(label: str, study: PromptStudy, *, within: bool) -> Rest:
     """The same R2, on the same prompts, for draws of the rest."""
     choice = study.choice()
     rank = rank_of(choice)
+
+    def centred(values: Array, classes: Array) -> Array:
+        return np.asarray(values - (values @ classes / classes.sum(axis=0)) @ classes.T)
 
     def values(numbers: Sequence[int]) -> Array:
         drawn = rest_at(study, choice.site, rank, choice.projector).take(torch.tensor(numbers))
@@ -117,10 +116,9 @@ def _rest(label: str, study: PromptStudy, *, within: bool) -> Rest:
             for split in (Split.SELECTION, Split.EVALUATION)
         )
         residuals, wanted = _residuals(study, before, after, within=within)
-        classes = _classes(study, within=within)
-        means = classes @ ((classes.T @ wanted[0]) / classes.sum(axis=0))
-        spread = ((wanted[0] - means) ** 2).sum()
-        return np.asarray(1 - (residuals**2).sum(axis=1) / spread)[:, None]
+        classes = _classes(study, Split.EVALUATION, within=within)
+        left = centred(residuals, classes) if within else residuals
+        return np.asarray(1 - (left**2).sum(axis=1) / (centred(wanted, classes) ** 2).sum())[:, None]
 
     return Rest(label, (label,), values)
 

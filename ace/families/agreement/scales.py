@@ -78,7 +78,10 @@ def scales_within(subject: Subject[Scales]) -> Measurement:
             "untrained": _within(untrained, ceilings),
             "other prompts": _within(trained, ceilings, order),
         },
-        details={"noise ceiling": dict(zip(trained.names, ceilings, strict=True))},
+        details={
+            "noise ceiling": dict(zip(trained.names, ceilings, strict=True)),
+            "between seeds of one scale": _between_seeds(trained),
+        },
     )
 
 
@@ -130,19 +133,30 @@ def _towards(values: Array, study: PromptStudy) -> Array:
 
 
 def _ceilings(subject: Subject[Scales], trained: _Coordinates) -> list[float]:
-    """Of each scale, the mean correlation within a number of two of its seeds, or of one model's axis from two halves.
-
-    Two seeds of one scale differ in more than the estimate, so their ceiling is the lower, and the honest one where
-    models are compared that were trained independently.
-    """
-    ceilings = []
-    for scale, values in zip(subject.trained.subjects, trained.values, strict=True):
-        rows = values if len(values) > 1 else _halves(scale.trained.study(0))
-        pairs = [(rows[i], rows[j]) for i in range(len(rows)) for j in range(i + 1, len(rows))]
-        ceilings.append(
-            float(np.mean([_correlation("", a, b, trained, pooled=True, resampled=False).value for a, b in pairs]))
+    """Of each scale, the mean correlation within a number of one model's coordinates by axes from two halves."""
+    return [
+        float(
+            np.mean(
+                [
+                    _correlation("", *_halves(study), trained, pooled=True, resampled=False).value
+                    for study in scale.trained.studies
+                ]
+            )
         )
-    return ceilings
+        for scale in subject.trained.subjects
+    ]
+
+
+def _between_seeds(trained: _Coordinates) -> dict[str, list[float]]:
+    """Of each scale, the correlation within a number of every two of its models."""
+    return {
+        name: [
+            _correlation("", rows[i], rows[j], trained, pooled=True, resampled=False).value
+            for i in range(len(rows))
+            for j in range(i + 1, len(rows))
+        ]
+        for name, rows in zip(trained.names, trained.values, strict=True)
+    }
 
 
 def _halves(study: PromptStudy) -> Array:
