@@ -134,17 +134,12 @@ def _towards(values: Array, study: PromptStudy) -> Array:
 
 def _ceilings(subject: Subject[Scales], trained: _Coordinates) -> list[float]:
     """Of each scale, the mean correlation within a number of one model's coordinates by axes from two halves."""
-    return [
-        float(
-            np.mean(
-                [
-                    _correlation("", *_halves(study), trained, pooled=True, resampled=False).value
-                    for study in scale.trained.studies
-                ]
-            )
-        )
-        for scale in subject.trained.subjects
-    ]
+
+    def repeated(study: PromptStudy) -> float:
+        first, second = _halves(study)
+        return _correlation("", first, second, trained, pooled=True, resampled=False).value
+
+    return [float(np.mean([repeated(study) for study in each.trained.studies])) for each in subject.trained.subjects]
 
 
 def _between_seeds(trained: _Coordinates) -> dict[str, list[float]]:
