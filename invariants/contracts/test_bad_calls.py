@@ -1532,12 +1532,12 @@ bad(
     "resamples | 1 | 0",
 )
 bad(
-    "auc.Discrimination.estimate: shape",
+    "discrimination.Discrimination.estimate: shape",
     lambda _: discrimination.discriminate(SCORES, BITS, CROSSED).estimate("s", lambda part: part.auc),
     "s | quantity () | (1,)",
 )
 bad(
-    "auc.Discrimination.estimate: NaN",
+    "discrimination.Discrimination.estimate: NaN",
     lambda _: discrimination.discriminate(SCORES, BITS, CROSSED).estimate("s", lambda part: part.separation[0]),
     "s | finite | NaN",
 )
@@ -1909,6 +1909,8 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
     ),
     "takes what a study holds, or numbers of its own": (
         "intervals.reach",
+        "intervals.effective_trials",
+        "intervals.effective_limits",
         "intervals.acceleration",
         "intervals.bias",
         "intervals.corrected",
