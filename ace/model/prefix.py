@@ -112,13 +112,17 @@ class PrefixRun:
         n, q, s = self._encoded.tails.shape
         return self._states[site.index].view(n, q, s, -1)[:, 0, 0]
 
-    def push(self, site: Site, edited: Tensor) -> Tensor:
+    def push(self, site: Site, edited: Tensor, *, gradients: bool = False) -> Tensor:
         """(m, n) float32 contrasts after the states at a site and the scored position are replaced by (m, n, d).
+
+        Args:
+            gradients: whether they can be differentiated with respect to the edited states.
 
         Raises:
             InputError: edited states of another shape.
         """
-        return self._encoded.contrast(self.push_logits(site, edited), self._tokens).cpu()
+        with torch.set_grad_enabled(gradients):
+            return self._encoded.contrast(self._pushed(site, edited), self._tokens).cpu()
 
     @torch.no_grad()
     def push_all(self, edited: Mapping[int, Tensor], *, rows: int = ROWS) -> dict[int, Tensor]:
@@ -186,6 +190,9 @@ class PrefixRun:
         Raises:
             InputError: edited states of another shape.
         """
+        return self._pushed(site, edited)
+
+    def _pushed(self, site: Site, edited: Tensor) -> Tensor:
         replacement = self._replaced(site, edited)
         language = self._language
         with (
