@@ -1,44 +1,153 @@
-"""How well scores tell two classes apart: AUC and accuracy, with a bootstrap over clusters that is a matrix product.
+"""How well scores tell two classes apart: AUC, accuracy and separation, resampled over clusters by matrix products.
 
 AUC is a mean over pairs of prompts, so with prompts drawn cluster by cluster it is a quadratic form in how often each
-cluster was drawn: all replicates together cost two matrix products. `sklearn.metrics.roc_auc_score`, weighted by the
-same counts, agrees.
+cluster was drawn: all replicates together cost two matrix products, and so do all values with one cluster left out.
+`sklearn.metrics.roc_auc_score`, weighted by the same counts, agrees. Accuracy and separation are ratios of sums.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ace.arrays import Array, Bools, Ints
 from ace.check import check_count
 from ace.errors import InputError
+from ace.intervals import acceleration, binomial_limits
 from ace.stats import RESAMPLES, Estimate
 
 
 @dataclass(frozen=True)
-class Discrimination:
-    """AUC and accuracy of several sets of scores on the same prompts, with replicates drawn alike for all.
+class Quantities:
+    """Three quantities, each (m, ...): how well m rows of scores tell label 1 from label 0.
 
     Attributes:
-        auc: (m) area under the ROC curve, ties half.
-        accuracy: (m) share of prompts whose score has the sign of their class.
-        auc_replicates, accuracy_replicates: (m, b).
+        auc: area under the ROC curve, ties half.
+        accuracy: share of prompts whose score has the sign of their class.
+        separation: mean score of label 1 less that of label 0, over the same of row 0: by convention the model as it
+            is. 1 untouched, 0 gone, -1 mirrored; NaN where row 0 itself separates nothing.
     """
 
     auc: Array
     accuracy: Array
-    auc_replicates: Array
-    accuracy_replicates: Array
+    separation: Array
+
+
+Quantity = Callable[[Quantities], Array]
+
+
+@dataclass(frozen=True)
+class Discrimination:
+    """AUC, accuracy and separation of m rows of scores on the same prompts, resampled alike for all.
+
+    Attributes:
+        values: (m) on all prompts.
+        replicates: (m, b) on clusters of prompts drawn with replacement.
+        jackknife: (m, k) with each cluster left out; NaN where it is all that a class has.
+        count: prompts.
+        trials: clusters that hold the rarer class: what a row whose clusters are all alike has been tried on.
+    """
+
+    values: Quantities
+    replicates: Quantities
+    jackknife: Quantities
+    count: int
+    trials: int
+
+    @property
+    def auc(self) -> Array:
+        """(m)."""
+        return self.values.auc
+
+    @property
+    def accuracy(self) -> Array:
+        """(m)."""
+        return self.values.accuracy
+
+    @property
+    def separation(self) -> Array:
+        """(m)."""
+        return self.values.separation
+
+    @property
+    def auc_replicates(self) -> Array:
+        """(m, b)."""
+        return self.replicates.auc
+
+    @property
+    def accuracy_replicates(self) -> Array:
+        """(m, b)."""
+        return self.replicates.accuracy
+
+    def estimate(self, label: str, quantity: Quantity) -> Estimate:
+        """Any quantity of these measures, such as `lambda part: part.separation[3]`, with its interval.
+
+        An AUC or accuracy that is the same whatever is drawn, such as exactly 1, is not known exactly for that. Where
+        k clusters are all alike, the share of clusters that are not is at most q = 1 - (alpha / 2)^(1 / k)
+        (Clopper-Pearson), and those may be all wrong or all right: such a value v may be v (1 - q) or v (1 - q) + q. By
+        how much that moves the quantity is added, in squares, to its own interval's reach on that side (Zou and Donner
+        2008, Construction of confidence limits about effect measures).
+
+        Args:
+            quantity: takes arrays (m, ...) and gives (...), entry by entry over the last axis.
+
+        Raises:
+            InputError: NaN or infinity, or another shape.
+        """
+        parts = (self.values, self.replicates, self.jackknife)
+        value, replicates, left_out = (_computed(label, quantity, part) for part in parts)
+        if not (np.isfinite(value) and np.isfinite(replicates).all()):
+            raise InputError(f"{label}: expected finite values, got NaN or infinity")
+        smooth = Estimate(
+            label,
+            float(value),
+            replicates,
+            count=self.count,
+            acceleration=acceleration(left_out),
+            clusters=self.jackknife.auc.shape[1],
+        )
+        certain = [(name, row) for name in ("auc", "accuracy") for row in np.flatnonzero(self._certain(name))]
+        if not certain:
+            return smooth
+
+        def limits(confidence: float) -> tuple[float, float]:
+            low, high = smooth.interval(confidence)
+            most = binomial_limits(0, self.trials, confidence)[1]
+            below, above = (smooth.value - low) ** 2, (high - smooth.value) ** 2
+            for name, row in certain:
+                for end in (0.0, most):
+                    moved = getattr(self.values, name).copy()
+                    moved[row] = moved[row] * (1 - most) + end
+                    at_end = _computed(label, quantity, replace(self.values, **{name: moved}))
+                    change = float(at_end) - smooth.value
+                    below, above = below + min(change, 0.0) ** 2, above + max(change, 0.0) ** 2
+            return smooth.value - float(np.sqrt(below)), smooth.value + float(np.sqrt(above))
+
+        return replace(smooth, limits=limits)
+
+    def _certain(self, name: str) -> Bools:
+        """(m) where a quantity is the same, but for rounding, whatever is drawn."""
+        values, drawn = getattr(self.values, name), getattr(self.replicates, name)
+        return np.asarray((np.abs(drawn - values[:, None]) <= 1e-12).all(axis=1))
+
+
+def _computed(label: str, quantity: Quantity, part: Quantities) -> Array:
+    """A quantity, which must keep the last axes of what it is given."""
+    found = np.asarray(quantity(part), dtype=np.float64)
+    if found.shape != part.auc.shape[1:]:
+        raise InputError(f"{label}: expected a quantity {part.auc.shape[1:]} of {part.auc.shape}, got {found.shape}")
+    return found
 
 
 def discriminate(
     scores: Array, labels: Ints, clusters: Ints, *, seed: int = 0, resamples: int = RESAMPLES
 ) -> Discrimination:
-    """AUC and accuracy of scores (m, n) for labels (n), 0 or 1, bootstrapped over clusters (n) of prompts.
+    """How well scores (m, n) tell labels (n), 0 or 1, apart, resampled over clusters (n) of prompts.
 
-    Resamples that draw no prompt of a class, which few clusters can, are drawn again.
+    Clusters may hold prompts of one class or of both. Resamples that draw no prompt of a class, which few clusters can,
+    are drawn again.
 
     Raises:
         InputError: shapes that do not fit, NaN or infinity, one class only, or fewer than two clusters.
@@ -51,33 +160,62 @@ def discriminate(
     if not np.isfinite(values).all():
         raise InputError("scores: expected finite values, got NaN or infinity")
     names, places = np.unique(clusters, return_inverse=True)
-    positive, negative = labels == 1, labels == 0
-    if not positive.any() or not negative.any() or len(names) < 2:
+    if not (labels == 1).any() or not (labels == 0).any() or len(names) < 2:
         raise InputError("labels: expected both classes and at least two clusters")
-    member = np.eye(len(names))[places]  # (n, k)
-    counts = _counts(member, positive, negative, resamples, np.random.default_rng(seed))
-    aucs, auc_draws, accuracies, accuracy_draws = [], [], [], []
-    drawn = {True: counts @ member[positive].sum(axis=0), False: counts @ member[negative].sum(axis=0)}
-    for row in values:
-        difference = row[positive][:, None] - row[negative][None, :]
-        wins = (difference > 0) + 0.5 * (difference == 0)
-        between = member[positive].T @ wins @ member[negative]  # (k, k) wins of one cluster's plural over another's
-        aucs.append(wins.mean())
-        auc_draws.append(
-            np.einsum("bk,kl,bl->b", counts, between, counts, optimize=True) / (drawn[True] * drawn[False])
+    sums = _Sums(values, labels, np.eye(len(names))[places])
+    counts = _counts(sums.sizes, resamples, np.random.default_rng(seed))
+    whole = sums.quantities(np.ones((1, len(names))))
+    return Discrimination(
+        Quantities(whole.auc[:, 0], whole.accuracy[:, 0], whole.separation[:, 0]),
+        sums.quantities(counts),
+        sums.quantities(1 - np.eye(len(names))),
+        count=values.shape[1],
+        trials=int((sums.sizes > 0).sum(axis=1).min()),
+    )
+
+
+class _Sums:
+    """Sums over clusters, of which every measure of any draw of clusters is made."""
+
+    def __init__(self, values: Array, labels: Ints, member: Array) -> None:
+        ones, zeros = (labels == label for label in (1, 0))
+        right = np.where(ones, values > 0, values < 0).astype(np.float64)
+        self.sizes = np.stack([member[zeros].sum(axis=0), member[ones].sum(axis=0)])  # (2, k) prompts of each label
+        self.right = right @ member  # (m, k)
+        self.totals = np.stack([values[:, side] @ member[side] for side in (zeros, ones)])  # (2, m, k)
+        # (m, k, k) by how many pairs label 1 in one cluster wins over label 0 in another.
+        self.wins = np.stack([member[ones].T @ _wins(row[ones], row[zeros]) @ member[zeros] for row in values])
+
+    def quantities(self, counts: Array) -> Quantities:
+        """(m, c) where each cluster is taken so many times (c, k); NaN without a prompt of either class."""
+        sizes = self.sizes @ counts.T  # (2, c)
+        won = np.einsum("ck,mkl,cl->mc", counts, self.wins, counts, optimize=True)
+        means = _ratio(self.totals @ counts.T, sizes[:, None])
+        apart = means[1] - means[0]
+        return Quantities(
+            _ratio(won, sizes[0] * sizes[1]),
+            _ratio(self.right @ counts.T, sizes.sum(axis=0)),
+            _ratio(apart, apart[0]),
         )
-        right = np.where(positive, row > 0, row < 0).astype(np.float64)
-        accuracies.append(right.mean())
-        accuracy_draws.append((counts @ (member.T @ right)) / (counts @ member.sum(axis=0)))
-    return Discrimination(*(np.array(part) for part in (aucs, accuracies, auc_draws, accuracy_draws)))
 
 
-def _counts(member: Array, positive: Bools, negative: Bools, resamples: int, rng: np.random.Generator) -> Array:
-    """(b, k) how often each cluster is drawn."""
-    k = member.shape[1]
+def _wins(ones: Array, zeros: Array) -> Array:
+    """(n1, n0) whether each score of label 1 exceeds each of label 0, ties half."""
+    difference = ones[:, None] - zeros[None, :]
+    return (difference > 0) + 0.5 * (difference == 0)
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    """NaN where the denominator is 0."""
+    return np.divide(above, below, out=np.full(np.broadcast_shapes(above.shape, below.shape), np.nan), where=below != 0)
+
+
+def _counts(sizes: Array, resamples: int, rng: np.random.Generator) -> Array:
+    """(b, k) how often each cluster is drawn, given the prompts (2, k) that it has of each label."""
+    k = sizes.shape[1]
     counts = rng.multinomial(k, np.full(k, 1 / k), resamples).astype(np.float64)
     for _ in range(100):
-        empty = ((counts @ member[positive].sum(axis=0)) == 0) | ((counts @ member[negative].sum(axis=0)) == 0)
+        empty = (counts @ sizes.T == 0).any(axis=1)
         if not empty.any():
             return counts
         counts[empty] = rng.multinomial(k, np.full(k, 1 / k), int(empty.sum()))
@@ -96,6 +234,25 @@ def simple_auc(scores: Array, labels: Ints) -> Array:
     """(m) AUC of scores (m, n) without replicates, ties half."""
     difference = scores[:, labels == 1][:, :, None] - scores[:, labels == 0][:, None, :]
     return np.asarray(((difference > 0) + 0.5 * (difference == 0)).mean(axis=(1, 2)), dtype=np.float64)
+
+
+def separations(scores: Array, base: Array, labels: Ints) -> Array:
+    """(m) separation of scores (m, n), over that of the scores base (n), without replicates.
+
+    Raises:
+        InputError: shapes that do not fit, one class only, or a base that separates nothing.
+    """
+    if scores.ndim != 2 or scores.shape[1:] != base.shape or base.shape != labels.shape:
+        raise InputError(
+            f"scores: expected (m, n) with base and labels (n), got {scores.shape}, {base.shape}, {labels.shape}"
+        )
+    ones, zeros = labels == 1, labels == 0
+    if not ones.any() or not zeros.any():
+        raise InputError("labels: expected both classes")
+    whole = float(base[ones].mean() - base[zeros].mean())
+    if whole == 0 or not np.isfinite(whole):
+        raise InputError(f"base: expected a mean contrast that differs between labels, got a difference of {whole}")
+    return np.asarray((scores[:, ones].mean(axis=1) - scores[:, zeros].mean(axis=1)) / whole, dtype=np.float64)
 
 
 def chance_halfwidth(labels: Ints, z: float = 1.959964) -> float:

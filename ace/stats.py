@@ -1,10 +1,16 @@
-"""Estimates with intervals: thin layers over scipy.stats. No torch, no models."""
+"""Estimates with intervals, and what several of them say together. No models.
+
+Two-sided intervals at confidence 1 - alpha decide everything. One that lies inside [low, high] is the test of
+equivalence by two one-sided tests, each at alpha / 2: at alpha = .05 a sentence whose truth lies on a bound HOLDS with
+probability .025, and no more than .05 where an interval is as far off its level as `docs/calibration.md` shows them to
+be. Intervals at 1 - 2 alpha, which the test of equivalence is often given, leave no such room.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from scipy import stats
@@ -12,8 +18,9 @@ from scipy import stats
 from ace.arrays import Array, Ints
 from ace.check import check_count, check_fraction
 from ace.errors import InputError
+from ace.intervals import acceleration, binomial_limits, reach, replicate_interval
 
-RESAMPLES = 999
+RESAMPLES = 1999
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,11 @@ class Estimate:
         replicates: (b) bootstrap replicates, or None where `limits` gives the interval, or where the value is exact.
         limits: interval at a confidence level, for intervals that are not a bootstrap.
         count: samples behind the value.
+        acceleration: a sixth of the skewness of the value's sampling distribution, from a jackknife.
+        clusters: how many independent units were resampled, be they clusters or blocks of them; `count` if not given.
+
+    Raises:
+        InputError: replicates that are no vector of finite numbers.
     """
 
     label: str
@@ -33,17 +45,30 @@ class Estimate:
     replicates: Array | None = None
     limits: Callable[[float], tuple[float, float]] | None = field(default=None, compare=False)
     count: int = 0
+    acceleration: float = 0.0
+    clusters: int = 0
+
+    def __post_init__(self) -> None:
+        drawn = self.replicates
+        if drawn is not None and (drawn.ndim != 1 or drawn.size == 0 or not np.isfinite(drawn).all()):
+            bad = int((~np.isfinite(drawn)).sum())
+            raise InputError(
+                f"replicates: expected (b) finite numbers for {self.label!r}, got shape {drawn.shape} with {bad} that"
+                f" are NaN or infinite"
+            )
+        if self.clusters == 0:
+            object.__setattr__(self, "clusters", self.count)
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Two-sided interval, widened where needed to hold the value; an exact value is its own interval."""
+        """Two-sided interval that holds the value: `limits`, or BCa at expanded levels; an exact value is its own."""
         check_fraction("confidence", confidence)
         if self.limits is not None:
             return self.limits(confidence)
         if self.replicates is None:
             return self.value, self.value
-        tail = (1 - confidence) / 2
-        low, high = np.quantile(self.replicates, [tail, 1 - tail])
-        return min(float(low), self.value), max(float(high), self.value)
+        return replicate_interval(
+            self.value, self.replicates, confidence, skew=self.acceleration, clusters=self.clusters
+        )
 
 
 def exact(label: str, value: float, count: int = 0) -> Estimate:
@@ -66,13 +91,40 @@ def proportion(label: str, hits: int, trials: int) -> Estimate:
     check_count("trials", trials)
     if not 0 <= hits <= trials:
         raise InputError(f"hits: expected 0..{trials}, got {hits}")
-    test = stats.binomtest(hits, trials)
+    return Estimate(label, hits / trials, limits=partial(binomial_limits, hits, trials), count=trials)
+
+
+def clustered_proportion(label: str, hits: Ints, trials: Ints) -> Estimate:
+    """A proportion of trials that come in independent clusters, such as prompts about one noun: hits and trials (k).
+
+    Clopper-Pearson limits at the effective number of trials (Korn and Graubard 1998, Confidence intervals for
+    proportions with small expected number of positive counts): as many independent trials as would have the variance
+    that is found between clusters, fewer for a variance known from few clusters, and never more than there are. All
+    hits or none show no variance: each cluster then counts as one trial, as if its trials were copies of one another.
+
+    Raises:
+        InputError: shapes differ, fewer than two clusters, a cluster without trials, or hits outside 0..trials.
+    """
+    k, n = np.asarray(hits, dtype=np.float64), np.asarray(trials, dtype=np.float64)
+    if k.shape != n.shape or k.ndim != 1 or k.size < 2:
+        raise InputError(f"hits: expected (k) with trials (k), at least 2 clusters, got {k.shape} and {n.shape}")
+    if not (n >= 1).all():
+        raise InputError(f"trials: expected at least 1 in each cluster, got {n.min():g}")
+    if not ((k >= 0) & (k <= n)).all():
+        raise InputError("hits: expected counts between 0 and trials")
+    clusters, total = k.size, n.sum()
+    share = k.sum() / total
+    variance = ((k - share * n) ** 2).sum() / total**2  # too small by (clusters - 1) / clusters, as replicates have it
 
     def limits(confidence: float) -> tuple[float, float]:
-        ends = test.proportion_ci(confidence, method="exact")
-        return float(ends.low), float(ends.high)
+        if share in (0.0, 1.0):
+            return binomial_limits(share * clusters, clusters, confidence)
+        tail = (1 - confidence) / 2
+        narrowed = (reach(tail) / reach(tail, clusters)) ** 2
+        effective = min(narrowed * share * (1 - share) / variance, total) if variance > 0 else total
+        return binomial_limits(share * effective, effective, confidence)
 
-    return Estimate(label, hits / trials, limits=limits, count=trials)
+    return Estimate(label, float(share), limits=limits, count=int(total), clusters=clusters)
 
 
 def bootstrap(
@@ -83,7 +135,7 @@ def bootstrap(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Estimate:
-    """Percentile bootstrap, over independent clusters, of a function of their mean.
+    """Bootstrap and jackknife, over independent clusters, of a function of their mean.
 
     Drawing n of n clusters with replacement is drawing multinomial counts, so the means of all resamples are one matrix
     product; `scipy.stats.bootstrap`, which calls back with every resample, agrees and takes a hundred times as long.
@@ -100,15 +152,27 @@ def bootstrap(
     if values.ndim == 0 or len(values) < 2:
         raise InputError(f"clusters: expected at least 2, got shape {values.shape}")
     blocks = grouped(values)
-    counts = resample_counts(len(blocks), resamples, seed)
     # Blocks may differ by one cluster in size: a mean of clusters divides by the clusters drawn, not by the blocks.
     sizes = grouped(np.ones(len(values)))
-    means = (counts / (counts @ sizes)[:, None]) @ blocks.reshape(len(blocks), -1)
+
+    def computed(counts: Array) -> Array:
+        """(c) the statistic where each block is taken so many times (c, blocks)."""
+        means = (counts / (counts @ sizes)[:, None]) @ blocks.reshape(len(blocks), -1)
+        return np.array([statistic(mean) for mean in means.reshape(-1, *values.shape[1:])], dtype=np.float64)
+
     value = float(statistic(values.mean(axis=0)))
-    replicates = np.array([statistic(mean) for mean in means.reshape(resamples, *values.shape[1:])], dtype=np.float64)
-    if not (np.isfinite(value) and np.isfinite(replicates).all()):
+    replicates = computed(resample_counts(len(blocks), resamples, seed).astype(np.float64))
+    left_out = computed(1 - np.eye(len(blocks)))
+    if not (np.isfinite(value) and np.isfinite(replicates).all() and np.isfinite(left_out).all()):
         raise InputError(f"{label}: expected a finite statistic on every resample, got NaN or infinity")
-    return Estimate(label, value, replicates=replicates, count=len(values))
+    return Estimate(
+        label,
+        value,
+        replicates,
+        count=len(values),
+        acceleration=acceleration(left_out),
+        clusters=len(blocks),
+    )
 
 
 @lru_cache(maxsize=8)
@@ -123,7 +187,7 @@ def resample_counts(size: int, resamples: int, seed: int) -> Ints:
 
 
 def bootstrap_mean(label: str, clusters: Array) -> Estimate:
-    """Percentile bootstrap of the mean of one number a cluster, (n).
+    """Bootstrap of the mean of one number a cluster, (n).
 
     Raises:
         InputError: fewer than two clusters, or NaN or infinity.

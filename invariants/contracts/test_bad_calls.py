@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 import ace
 from ace import auc as discrimination
-from ace import check, compare, core_arrays, core_file, dynamics, files, linalg, rank, rotation, stats
+from ace import check, compare, core_arrays, core_file, dynamics, files, intervals, linalg, rank, rotation, stats
 from ace.alternatives import classes, directions, evidence, probe
 from ace.core import Core
 from ace.errors import (
@@ -50,8 +50,9 @@ from ace.study.language_subjects import language_subject
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import Memory
 from ace.study.prompt_seeds import PromptStudies
+from ace.study.rest import Rest, rank_test
 from ace.study.run_history import RunHistory
-from ace.study.subspaces import random_subspaces
+from ace.study.subspaces import random_subspaces, rest_subspaces
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.suite.parametrize import parametrize_with_claims, require_different_names
 from ace.tasks import (
@@ -79,7 +80,8 @@ from ace.training.language.recipe import LanguageRecipe, read_language_recipe
 from ace.training.recipe import POSITIVE, check_in_range, parse_recipe, read_entries, read_recipe
 from ace.training.train import train
 from ace.training.transformer import Architecture, SmallTransformer
-from ace.verify import judge, verify_claim
+from ace.verdict import judge
+from ace.verify import verify_claim
 from ace.zoo import named
 from ace.zoo.fixtures import StoredFixtures
 from ace.zoo.obtain import Store
@@ -264,9 +266,32 @@ bad(
 # --- ace.stats --------------------------------------------------------------------------------------------------------
 COUNTS = np.array([[1, 2]])
 bad("stats.Estimate.interval: confidence", lambda _: stats.exact("0", 1.0).interval(1.5), "confidence | 1.5")
+bad(
+    "stats.Estimate: NaN",
+    lambda _: stats.Estimate("seed 3", 1.0, replicates=np.array([1.0, NAN])),
+    "replicates | seed 3 | (2,) with 1 that are NaN",
+)
 bad("stats.exact: NaN", lambda _: stats.exact("seed 3", NAN), "value | finite | seed 3 | nan")
 bad("stats.proportion: no trials", lambda _: stats.proportion("0", 0, 0), "trials | at least 1 | 0")
 bad("stats.proportion: too many hits", lambda _: stats.proportion("0", 4, 3), "hits | 0..3 | 4")
+bad(
+    "stats.clustered_proportion: one cluster",
+    lambda _: stats.clustered_proportion("0", np.array([1]), np.array([2])),
+    "hits | at least 2 clusters | (1,)",
+)
+bad(
+    "stats.clustered_proportion: an empty cluster",
+    lambda _: stats.clustered_proportion("0", np.array([0, 0]), np.array([2, 0])),
+    "trials | at least 1 | 0",
+)
+bad(
+    "stats.clustered_proportion: too many hits",
+    lambda _: stats.clustered_proportion("0", np.array([1, 3]), np.array([2, 2])),
+    "hits | between 0 and trials",
+)
+bad("intervals.binomial_limits: no trials", lambda _: intervals.binomial_limits(0, 0, 0.95), "trials | positive | 0")
+bad("intervals.binomial_limits: hits", lambda _: intervals.binomial_limits(3, 2.5, 0.95), "hits | 0..2.5 | 3")
+bad("intervals.binomial_limits: level", lambda _: intervals.binomial_limits(1, 2, 95), "confidence | 0 and 1 | 95")
 bad("stats.bootstrap: one cluster", lambda _: stats.bootstrap("0", np.ones(1), float), "clusters | 2 | (1,)")
 bad("stats.bootstrap: NaN", lambda _: stats.bootstrap("seed 3", np.array([1, NAN]), float), "seed 3 | NaN")
 bad(
@@ -1072,13 +1097,13 @@ bad(
     ClaimError,
 )
 bad(
-    "verify.judge: no control",
+    "verdict.judge: no control",
     lambda _: judge(NECESSITY, Measurement(ONE, {}, {"s.e. of chance": 1}), "tiny"),
     "markov.necessity | random, Haar",
     ClaimError,
 )
 bad(
-    "verify.judge: no reference",
+    "verdict.judge: no reference",
     lambda _: judge(NECESSITY, Measurement(ONE, CONTROLS), "tiny"),
     "s.e. of chance | []",
     ClaimError,
@@ -1247,9 +1272,20 @@ bad(
 )
 bad(
     "study.subspaces.random_subspaces: no states",
-    lambda _: random_subspaces(builders.core(), "the rest", 3, seed=0),
-    "random, Haar | 'the rest'",
+    lambda _: random_subspaces(builders.core(), "random, covariance", 3, seed=0),
+    "random, Haar | 'random, covariance'",
 )
+bad(
+    "study.subspaces.rest_subspaces: width",
+    lambda _: rest_subspaces(builders.core(), torch.zeros(9, 2), 3, seed=0),
+    "states | (n, | (9, 2)",
+)
+bad(
+    "study.rest.rank_test: draws",
+    lambda _: rank_test(Rest("0", ("0",), lambda numbers: np.zeros((len(numbers), 1))), float, [0.0], draws=98),
+    "at least 99 | 0.01 | 98",
+)
+bad("study.claim.Bound.between: ends", lambda _: ace.Bound.between(1.0, 0.5), "upper | 1 | 0.5", ClaimError)
 bad(
     "families.core.subjects.runs_subject: no name",
     lambda _: runs_subject(" ", [builders.model()], mess3(length=8)),
@@ -1562,7 +1598,7 @@ bad(
     "edited | (m, 2, 16) | (1, 2, 3)",
 )
 
-SCORES, BITS = np.zeros((1, 4)), np.array([0, 1, 0, 1])
+SCORES, BITS, CROSSED = np.zeros((1, 4)), np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
 bad(
     "auc.discriminate: shapes",
     lambda _: discrimination.discriminate(SCORES[0], BITS, BITS),
@@ -1579,6 +1615,19 @@ bad(
     lambda _: discrimination.discriminate(SCORES, BITS, BITS, resamples=0),
     "resamples | 1 | 0",
 )
+bad(
+    "auc.Discrimination.estimate: shape",
+    lambda _: discrimination.discriminate(SCORES, BITS, CROSSED).estimate("s", lambda part: part.auc),
+    "s | quantity () | (1,)",
+)
+bad(
+    "auc.Discrimination.estimate: NaN",
+    lambda _: discrimination.discriminate(SCORES, BITS, CROSSED).estimate("s", lambda part: part.separation[0]),
+    "s | finite | NaN",
+)
+bad("auc.separations: shapes", lambda _: discrimination.separations(SCORES, BITS[1:], BITS), "scores | (m, n) | (3,)")
+bad("auc.separations: one class", lambda _: discrimination.separations(SCORES, SCORES[0], BITS * 0), "labels | both")
+bad("auc.separations: a flat base", lambda _: discrimination.separations(SCORES, SCORES[0], BITS), "base | 0")
 bad("auc.estimate: NaN", lambda _: discrimination.estimate("auc", NAN, np.zeros(2), 4), "auc | finite")
 
 
@@ -1736,6 +1785,10 @@ def test_a_bad_call_raises_the_named_error_that_tells_what_came(row: BadCall, tm
 # Names that take arguments but leave nothing to get wrong on their own, by reason.
 NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
     "takes what the library itself made and checked": (
+        "study.rest.allowed",
+        "study.rest.jackknife_error",
+        "study.subspaces.Subspaces.take",
+        "study.subspaces.Subspaces.edited",
         "moments.covariance",
         "moments.regression",
         "moments.explained",
@@ -1929,6 +1982,13 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "alternatives.methods.own_readers",
         "study.alternatives.alternative_cores",
         "study.alternatives.found_cores",
+        "study.interchange.searched_core",
+        "intervals.reach",
+        "intervals.acceleration",
+        "intervals.bias",
+        "intervals.corrected",
+        "intervals.replicate_interval",
+        "intervals.tail_quantile",
         "study.controls.random_bases",
         "study.controls.random_accuracy",
         "study.controls.random_loss",
