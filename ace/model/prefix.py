@@ -7,6 +7,7 @@ Cost of one mode at site l: (L - l) blocks at one position, instead of L blocks 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -111,6 +112,20 @@ class PrefixRun:
         """(n, d) states at a site at the scored position, in the model's dtype."""
         n, q, s = self._encoded.tails.shape
         return self._states[site.index].view(n, q, s, -1)[:, 0, 0]
+
+    def under(self, encoded: Encoded) -> PrefixRun:
+        """A run of other continuations; where prompts and tails are those of this one, only their head's rows are run.
+
+        Gradients are not taken again.
+        """
+        parts = ((encoded.prefix, self._encoded.prefix), (encoded.tails, self._encoded.tails))
+        if not all(torch.equal(ours, theirs) for ours, theirs in parts):
+            return PrefixRun(self._language, encoded)
+        other = copy.copy(self)
+        other._encoded, other._tokens, other.gradients = encoded, encoded.tokens, {}
+        top = self._language.anatomy.sites[-1]
+        other.base = other.push(top, other.states(top)[None])[0]
+        return other
 
     def push(self, site: Site, edited: Tensor, *, gradients: bool = False) -> Tensor:
         """(m, n) float32 contrasts after the states at a site and the scored position are replaced by (m, n, d).

@@ -12,8 +12,11 @@ from ace.alternatives.evidence import Evidence
 from ace.alternatives.methods import ALTERNATIVES
 from ace.arrays import Ints
 from ace.core import Core
-from ace.errors import InputError
+from ace.errors import Inapplicable, InputError
+from ace.model.sites import Site
+from ace.study.interchange import searched_core
 from ace.study.memory import remembered
+from ace.study.prompts import PromptStudy
 from ace.study.tokens import TokenStudy
 from ace.tasks.base import Batch, Split
 
@@ -36,6 +39,23 @@ def alternative_cores(study: TokenStudy, index: int) -> dict[str, Core]:
         rows = np.sort(np.random.default_rng(index).permutation(len(states))[:ROWS])
         few = Evidence(states[torch.from_numpy(rows)], read, labels[rows], core.mean)
     return found_cores(core.dimension, {name: few if ALTERNATIVES[name].labelled else whole for name in ALTERNATIVES})
+
+
+@remembered
+def prompt_alternatives(study: PromptStudy, site: Site, rank: int = 1) -> dict[str, Core]:
+    """Every alternative's core at a site of a language model, by name, of that rank or as many as the method has.
+
+    Classes are those of the prompts. The last is "DAS", trained on exchanges between prompts, where there are prompts
+    enough to hold some out.
+    """
+    states, gradients = (by_site[site.index] for by_site in study.observed)
+    rows = torch.cat([group.rows for group in study.encoded(Split.EXTRACTION)]).numpy()  # the order of both
+    labels = study.labels(Split.EXTRACTION)[rows]
+    evidence = Evidence(states, gradients, labels, study.core(site, rank).mean)
+    cores = found_cores(rank, dict.fromkeys(ALTERNATIVES, evidence))
+    with suppress(Inapplicable):
+        cores["DAS"] = searched_core(study, site, rank)
+    return cores
 
 
 def found_cores(rank: int, evidence: Mapping[str, Evidence]) -> dict[str, Core]:

@@ -83,9 +83,9 @@ class _Pool:
 
 
 def _pool(study: PromptStudy, site: Site) -> _Pool:
-    size = min(PROMPTS, len(study.prompts(Split.EXTRACTION)))
-    prompts = study.prompts(Split.EXTRACTION).take(range(size))
-    labels = torch.from_numpy(study.labels(Split.EXTRACTION)[:size])
+    every = study.prompts(Split.EXTRACTION)
+    rows = np.sort(np.random.default_rng(0).permutation(len(every))[:PROMPTS])
+    prompts, labels = every.take(rows), torch.from_numpy(study.labels(Split.EXTRACTION)[rows])
     names = np.random.default_rng(0).permutation(np.unique(prompts.clusters))
     held = torch.from_numpy(np.isin(prompts.clusters, names[: len(names) // HELD_OUT]))
     if any(len(labels[part].unique()) < 2 for part in (held, ~held)):
@@ -93,7 +93,7 @@ def _pool(study: PromptStudy, site: Site) -> _Pool:
     encoded = encode_prompts(study.language, prompts)
     runs = [PrefixRun(study.language, group) for group in encoded]
     states = scattered(encoded, (run.states(site).float() for run in runs))
-    sources = _opposite(torch.arange(size), labels, held, torch.Generator().manual_seed(1))
+    sources = _opposite(torch.arange(len(rows)), labels, held, torch.Generator().manual_seed(1))
     return _Pool(site, runs, [group.rows for group in encoded], states, labels, held, sources)
 
 

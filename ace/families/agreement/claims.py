@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ace.families.agreement import ablation, axis, beyond, generation, knob, scales
+from ace.families.agreement import ablation, advantage, axis, beyond, generation, knob, scales, specificity
 from ace.study.claim import OURS, Bound, Claim
 
 PAPER = "arXiv 2602.22600, subject-verb agreement"
@@ -181,5 +181,30 @@ CLAIMS = (
         "read: directions that hold .9 of what linear maps above the site take in; as many random ones must do less",
         controls=("random directions as many",),
         measure=beyond.dormant,
+    ),
+    Claim(
+        "agreement.specificity",
+        "The flip moves agreement and little else.",
+        OURS,
+        "effect of the flip on the contrast over the median of its effects on 20 contrasts of words as likely there,"
+        " each in units of its own s.d. over prompts, oblique projector",
+        Bound(">=", 5.0),
+        "equivalence margin",
+        "a fifth of the effect, at most, on half of all other contrasts; words within 2 nats of the contrast's own",
+        controls=("the rest",),
+        measure=specificity.specificity,
+    ),
+    Claim(
+        "agreement.advantage",
+        "ACE finds a better axis than the alternatives do.",
+        OURS,
+        "separation under each alternative's flip minus that under ACE's, by its oblique projector, all flips moving"
+        " states equally far",
+        Bound(">=", 0.05),
+        "equivalence margin",
+        "better is more than as good: beyond a twentieth of the separation, against each alternative with the projector"
+        " that suits it best",
+        controls=(),
+        measure=advantage.advantage,
     ),
 )
