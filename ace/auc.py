@@ -189,7 +189,7 @@ class _Sums:
     def quantities(self, counts: Array) -> Quantities:
         """(m, c) where each cluster is taken so many times (c, k); NaN without a prompt of either class."""
         sizes = self.sizes @ counts.T  # (2, c)
-        won = np.einsum("ck,mkl,cl->mc", counts, self.wins, counts, optimize=True)
+        won = np.stack([((counts @ wins) * counts).sum(axis=1) for wins in self.wins])
         means = _ratio(self.totals @ counts.T, sizes[:, None])
         apart = means[1] - means[0]
         return Quantities(

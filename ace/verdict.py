@@ -13,7 +13,6 @@ from ace.stats import Estimate, Holm, holm_intervals
 from ace.study.claim import Claim
 from ace.study.measurement import Measurement
 from ace.study.rest import RankTest, rank_test
-from ace.study.subspaces import REST
 
 CONFIDENCE = 0.95
 
@@ -116,13 +115,14 @@ def judge(sentence: Claim, measurement: Measurement, name: str) -> Verdict:
     controls = {
         control: _control(sentence, control, measurement.controls[control], threshold)
         for control in named
-        if control != REST
+        if control in measurement.controls
     }
     inside = all(bound.place(seed.low, seed.high, threshold) == "inside" for seed in seeds)
     settled = any(result.required and result.place != "outside" for result in controls.values())
-    tests = _ranked(sentence, measurement, threshold, shown=not inside or settled) if REST in named else ()
-    if tests:
-        controls[REST] = _rest_control(sentence, tests, threshold)
+    tests = _ranked(sentence, measurement, threshold, shown=not inside or settled)
+    for control in dict.fromkeys(test.control for test in tests):
+        ranked = tuple(test for test in tests if test.control == control)
+        controls[control] = _rest_control(sentence, control, ranked, threshold)
     status, reason = _status(sentence, seeds, measurement.estimates, controls, threshold, tests)
     return Verdict(
         sentence,
@@ -168,7 +168,7 @@ def _control(sentence: Claim, name: str, estimates: tuple[Estimate, ...], thresh
     return ControlResult(value, tuple(e.value for e in estimates), place, name in sentence.controls)
 
 
-def _rest_control(sentence: Claim, tests: tuple[RankTest, ...], threshold: float) -> ControlResult:
+def _rest_control(sentence: Claim, name: str, tests: tuple[RankTest, ...], threshold: float) -> ControlResult:
     """The rest as a control: outside where the core beats it in every seed, inside where it does not in some.
 
     Of each seed the draw that speaks most for the claim is shown, by its worst part.
@@ -177,7 +177,7 @@ def _rest_control(sentence: Claim, tests: tuple[RankTest, ...], threshold: float
     nearest = max(values, key=lambda value: sentence.bound.margin(value, threshold))
     open_tests = [test for test in tests if not test.settled]
     place = "outside" if all(test.beaten for test in tests) else "shown" if open_tests else "inside"
-    return ControlResult(nearest, values, place, REST in sentence.controls)
+    return ControlResult(nearest, values, place, name in sentence.controls)
 
 
 def _status(

@@ -77,6 +77,7 @@ def result(verdict: Verdict, documented: str = "") -> dict[str, Any]:
 def _ranked(test: RankTest) -> dict[str, Any]:
     """How one seed's core ranks among the rest."""
     return {
+        "control": test.control,
         "seed": test.label,
         "as good": test.as_good,
         "draws": test.draws,

@@ -28,11 +28,12 @@ def rows(results: Iterable[Result]) -> list[list[str]]:
             cells.append([result["claim"], result["subject"], "-", "-", "-", verdict])
             continue
         value = f"{number(result['estimate'])} [{number(result['low'])}, {number(result['high'])}]"
-        cells.append([result["claim"], result["subject"], value, _bound(result), _control(result), verdict])
+        cells.append([result["claim"], result["subject"], value, bound_text(result), _control(result), verdict])
     return cells
 
 
-def _bound(result: Result) -> str:
+def bound_text(result: Result) -> str:
+    """What the value is held against."""
     if result["direction"] == "in":
         return f"in [{number(result['bound'])}, {number(result['bound_upper'])}]"
     return f"{result['direction']} {number(result['bound'])}"
@@ -139,7 +140,7 @@ def explain(result: Result) -> str:
 def _ranks(result: Result) -> list[str]:
     """How each seed's core ranks among the rest."""
     return [
-        f"    the rest, seed {test['seed']}: {test['as good']} of {test['draws']} draws as good"
+        f"    {test['control']}, seed {test['seed']}: {test['as good']} of {test['draws']} draws as good"
         + (f", p {number(test['p'])}" if test["p"] is not None else "; more were not needed")
         for test in result.get("rest", ())
     ]

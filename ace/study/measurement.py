@@ -9,7 +9,6 @@ from typing import Any
 from ace.errors import ClaimError, InputError
 from ace.stats import Estimate
 from ace.study.rest import Rest
-from ace.study.subspaces import REST
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ class Measurement:
 
     @property
     def brings(self) -> frozenset[str]:
-        """Names of the controls that it has, the rest among them."""
-        return frozenset(self.controls) | ({REST} if self.rest else frozenset())
+        """Names of the controls that it has, those that are drawn among them."""
+        return frozenset(self.controls) | {rest.control for rest in self.rest}
 
 
 @dataclass(frozen=True)

@@ -57,21 +57,28 @@ class PromptStudies:
         return self._load(index)
 
     @remembered
-    def study(self, index: int, own_labels: bool = False) -> PromptStudy:
-        """One seed on the prompts; under `own_labels` on fewer, labelled by its own contrast: see `PromptStudy`."""
+    def study(self, index: int, own_labels: bool = False, fewer: bool = False) -> PromptStudy:
+        """One seed on the prompts, or on fewer; under `own_labels` on fewer, labelled by its own contrast.
+
+        Twins before training have more seeds than models that were trained: any number has one.
+        """
         return PromptStudy(
             self.language(index),
             self.source,
             own_labels=own_labels,
             extractor=self.extractor,
-            sizes=OTHER_SIZES if own_labels else SIZES,
+            sizes=OTHER_SIZES if own_labels or fewer else SIZES,
             memory=self.memory,
         )
 
     @property
     def site(self) -> str:
-        """Where the models are read and edited, by the selection split's choice."""
-        return " or ".join(dict.fromkeys(str(study.top.site) for study in self.studies))
+        """Where the models are read and edited with the orthogonal projector, by the selection split's choice."""
+        return self.sites("orthogonal")
+
+    def sites(self, projector: str, *, deep: bool = False) -> str:
+        """Where the models are read and edited with a projector; see `PromptStudy.choice`."""
+        return " or ".join(dict.fromkeys(str(study.choice(projector, deep=deep).site) for study in self.studies))
 
     def require_behaviour(self, name: str) -> None:
         """Refuse claims about how agreement is computed where a model does not agree.

@@ -15,6 +15,7 @@ import numpy as np
 
 from ace.arrays import Array, Bools
 from ace.errors import InputError
+from ace.study.subspaces import REST
 
 DRAWS = 199  # with one of them as good as the core p is .01
 LEVEL = 0.01
@@ -34,12 +35,14 @@ class Rest:
         values: numbers of draws (g) -> (g, parts) their values on all evaluation rows.
         few: numbers of draws (g) -> (g, parts) values and standard errors on few of these rows, where all of them are
             many: a draw that misses by far there is not tried on the others.
+        control: what the draws are, where they are others than the rest.
     """
 
     label: str
     parts: tuple[str, ...]
     values: Callable[[Sequence[int]], Array]
     few: Callable[[Sequence[int]], tuple[Array, Array]] | None = None
+    control: str = REST
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class RankTest:
     """How a core ranks among the rest.
 
     Attributes:
-        label: which seed.
+        label: which seed. control: what was drawn.
         as_good: how many draws lie inside the bound or do at least as well as the core.
         draws: how many were drawn. of: how many would have been, had it not been settled before.
         level: what p must not exceed.
@@ -57,6 +60,7 @@ class RankTest:
     """
 
     label: str
+    control: str
     as_good: int
     draws: int
     of: int
@@ -130,6 +134,7 @@ def rank_test(
     nearest = every[int(np.argmax((margin(every) - goals).min(axis=1)))]
     return RankTest(
         rest.label,
+        rest.control,
         count,
         len(every),
         draws,

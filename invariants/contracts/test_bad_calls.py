@@ -1719,11 +1719,15 @@ def third_model(made: Callable[[LanguageRecipe, int], object]) -> Callable[[Path
 
 
 for name, made in (
-    ("untrained_model", language_training.untrained_model),
     ("train_language_model", language_training.train_language_model),
     ("LanguageTrainer", language_training.LanguageTrainer),
 ):
     bad(f"training.language.trainer.{name}: index", third_model(made), "index | 0..1 | 2")
+bad(
+    "training.language.trainer.untrained_model: index",
+    lambda _: language_training.untrained_model(TINY_LANGUAGE, -1),
+    "index | -1",
+)
 bad(
     "training.language.trainer.LanguageTrainer.restore: no file",
     lambda f: language_training.LanguageTrainer(TINY_LANGUAGE, 0).restore(f / "none.json"),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ace.arrays import Array
-from ace.core import Core
+from ace.core import PROJECTORS, Core
 from ace.extract import extract_core
 from ace.linalg import random_frames
 from ace.rank import RankRule
@@ -119,12 +119,15 @@ def with_permuted_seeds(subject: TokenSubject) -> TokenSubject:
 
 
 def with_random_axes(subject: PromptSubject) -> PromptSubject:
-    """Every axis of number replaced by a random one at the same site."""
+    """Every axis of number replaced by a random one, at every site that is chosen with the true one."""
     models, memory = subject.trained, Memory()
     planted = PromptStudies(models.language, len(models), models.source, extractor=models.extractor, memory=memory)
     for index, study in enumerate(planted.studies):
-        site = study.top.site  # chosen with the true core: the fault is in the axis, not in the place
-        core = study.core(site, rank_of(study.top))
-        generator = torch.Generator().manual_seed(index)
-        study.replace_core(site, core.with_basis(random_frames(core.width, core.dimension, 1, generator)[0]))
+        # The choice stays that of the true core: the fault is in the axis, not in the place.
+        choices = [study.choice(projector, deep=deep) for projector in PROJECTORS for deep in (False, True)]
+        for choice in [study.choice(), *choices]:
+            core = study.core(choice.site, rank_of(choice))
+            generator = torch.Generator().manual_seed(index)
+            frame = random_frames(core.width, core.dimension, 1, generator)[0]
+            study.replace_core(choice.site, core.with_basis(frame))
     return replace(subject, name="random axes", trained=planted, memory=memory)

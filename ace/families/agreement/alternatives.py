@@ -19,7 +19,8 @@ from ace.families.agreement.axes import (
     place,
     total_variance,
 )
-from ace.families.agreement.elsewhere import neutral_nats, neutral_prompts, transfer_aucs
+from ace.families.agreement.collateral import neutral_prompts
+from ace.families.agreement.elsewhere import neutral_nats, transfer_aucs
 from ace.families.agreement.specificity import axis_selectivities
 from ace.stats import Estimate, bootstrap
 from ace.study.memory import remembered

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 from ace.alternatives.methods import onto_readers, own_readers
 from ace.auc import separations
 from ace.core import Core
+from ace.families.agreement.ablation import OBLIQUE, ORTHOGONAL
 from ace.model.intervene import Intervention
 from ace.model.sites import Site
 from ace.study.alternatives import prompt_alternatives
@@ -20,7 +22,7 @@ from ace.study.site_choice import rank_of
 from ace.tasks.base import Split
 
 EXTRACTED = "ACE"
-ORTHOGONAL, OBLIQUE, READERS = "orthogonal", "oblique", "onto the readers"
+READERS = "onto the readers"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +50,9 @@ class Axis:
 
 
 def place(study: PromptStudy) -> tuple[Site, int]:
-    """Site and rank at which all are compared: where the selection split puts the extracted core's."""
-    return study.top.site, rank_of(study.top)
+    """Site and rank at which all are compared: what the selection split chose for ACE's oblique projector."""
+    choice = study.choice(OBLIQUE)
+    return choice.site, rank_of(choice)
 
 
 @remembered
@@ -106,6 +109,6 @@ def total_variance(study: PromptStudy, split: Split) -> float:
     return float(states.square().sum(dim=1).mean())
 
 
-def edited_states(axes: tuple[Axis, ...], mode: str, states: Tensor) -> Tensor:
+def edited_states(axes: Sequence[Axis], mode: str, states: Tensor) -> Tensor:
     """(m, n, d) states (n, d) under the same edit of several axes."""
     return torch.stack([axis.edit(mode).apply(states) for axis in axes])

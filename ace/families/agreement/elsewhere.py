@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from ace.arrays import Array
 from ace.auc import discriminate
 from ace.families.agreement.axes import Axis, edited_states, place
+from ace.families.agreement.collateral import divergence, neutral_prompts, next_token
 from ace.model.continuation import Encoded, encode_prompts, scattered
 from ace.model.prefix import PrefixRun
 from ace.study.memory import remembered
@@ -19,7 +18,6 @@ from ace.tasks.base import Split
 from ace.tasks.prompt import Contrast, Prompts
 
 FEW = 100  # prompts of the evaluation split
-NEUTRAL = 40  # prompts continued past the verb
 LOGITS = 2**26  # entries of logits at a time
 
 
@@ -49,7 +47,7 @@ def runs_under(study: PromptStudy, contrast: Contrast) -> tuple[list[Encoded], R
     return groups, Runs(run.under(group) for run, group in zip(few_runs(study), groups, strict=True))
 
 
-def transfer_aucs(study: PromptStudy, axes: tuple[Axis, ...]) -> dict[str, Array]:
+def transfer_aucs(study: PromptStudy, axes: Sequence[Axis]) -> dict[str, Array]:
     """Name of each other contrast of the task -> (m) AUC of the number under each axis's flip."""
     few, site = few_prompts(study), place(study)[0]
     found = {}
@@ -61,18 +59,6 @@ def transfer_aucs(study: PromptStudy, axes: tuple[Axis, ...]) -> dict[str, Array
     return found
 
 
-def neutral_prompts(study: PromptStudy) -> Prompts:
-    """Prompts continued past the verb, to a place where a noun of either number may come."""
-    few = few_prompts(study)
-    prompts = few.take(range(min(NEUTRAL, len(few))))
-    verbs = [
-        (contrast.wanted if label else contrast.other)[-1]
-        for contrast, label in zip(prompts.each_contrast, prompts.labels, strict=True)
-    ]
-    texts = tuple(f"{text}{verb} near the" for text, verb in zip(prompts.texts, verbs, strict=True))
-    return replace(prompts, texts=texts)
-
-
 def neutral_nats(study: PromptStudy, axes: Sequence[Axis]) -> Array:
     """(m, n) KL in nats of the next token on neutral text with each axis removed from the clean model's."""
     site = place(study)[0]
@@ -81,18 +67,10 @@ def neutral_nats(study: PromptStudy, axes: Sequence[Axis]) -> Array:
     for group in groups:
         run = PrefixRun(study.language, group, vocabulary=True)
         states = run.states(site)
-        clean = _next_token(run, group, states[None], study)
-        once = max(1, LOGITS // (len(states) * study.language.vocabulary))
-        edited = [
-            _next_token(run, group, edited_states(tuple(axes[k : k + once]), "remove", states), study)
-            for k in range(0, len(axes), once)
-        ]
-        parts.append(torch.cat([(clean.exp() * (clean - part)).sum(dim=-1) for part in edited]))
+        clean = next_token(run.push_logits(site, states[None]), group.tails.shape)
+        nats = []
+        for some in torch.arange(len(axes)).split(max(1, LOGITS // (len(states) * study.language.vocabulary))):
+            edited = edited_states([axes[row] for row in some.tolist()], "remove", states)
+            nats.append(divergence(clean, next_token(run.push_logits(site, edited), group.tails.shape)))
+        parts.append(torch.cat(nats))
     return scattered(groups, iter(parts), axis=1).double().numpy()
-
-
-def _next_token(run: PrefixRun, group: Encoded, edited: Tensor, study: PromptStudy) -> Tensor:
-    """(m, n, v) log-probabilities at the scored position."""
-    n, q, _ = group.tails.shape
-    logits = run.push_logits(place(study)[0], edited)[:, 0]
-    return logits.view(-1, n, q, logits.shape[-1])[:, :, 0].log_softmax(dim=-1).cpu()

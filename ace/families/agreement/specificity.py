@@ -18,17 +18,18 @@ from torch import Tensor
 from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
 from ace.errors import Inapplicable
-from ace.families.agreement.axes import EXTRACTED, OBLIQUE, Axis, best_axes, edited_states, extracted_axis, place
+from ace.families.agreement.ablation import OBLIQUE
+from ace.families.agreement.axes import EXTRACTED, Axis, best_axes, edited_states, extracted_axis, place
 from ace.families.agreement.elsewhere import few_encoded, few_prompts, few_runs
 from ace.model.continuation import Encoded, scattered
 from ace.model.prefix import PrefixRun
 from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
+from ace.study.prompt_rest import rest_at
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.prompts import PromptStudy
-from ace.study.rest import DRAWS, Rest
-from ace.study.subspaces import Subspaces, rest_subspaces
+from ace.study.rest import Rest
 from ace.tasks.fragment.words import COPULAS, HAVE, PRONOUNS, VERBS, vocabulary
 
 CONTRASTS = 20
@@ -164,7 +165,7 @@ def _columns(moved: Changes, row: int) -> Array:
     return np.stack([change, moved.clean, moved.clean**2, np.ones_like(change)], axis=2)
 
 
-def axis_selectivities(study: PromptStudy, axes: tuple[Axis, ...], labels: Sequence[str]) -> list[Estimate]:
+def axis_selectivities(study: PromptStudy, axes: Sequence[Axis], labels: Sequence[str]) -> list[Estimate]:
     """The ratio for the flip of each axis, bootstrapped over head nouns, under a label for each."""
     words = arbitrary_words(study)
     moved = changes(study, partial(edited_states, axes, "flip"), words.contrasts(words.matched()))
@@ -174,17 +175,10 @@ def axis_selectivities(study: PromptStudy, axes: tuple[Axis, ...], labels: Seque
     ]
 
 
-@remembered
-def _rest(study: PromptStudy) -> Subspaces:
-    site, rank = place(study)
-    states = study.observed[0][site.index]
-    return rest_subspaces(study.core(site, rank), states, DRAWS, seed=site.index, projector=OBLIQUE)
-
-
 def rest_selectivities(study: PromptStudy, numbers: Sequence[int]) -> Array:
     """(g, 1) the ratio for the flips of some draws of the rest."""
-    (site, rank), drawn, words = place(study), _rest(study).take(torch.tensor(numbers)), arbitrary_words(study)
-    mean = study.core(site, rank).mean
+    (site, rank), words = place(study), arbitrary_words(study)
+    drawn, mean = rest_at(study, site, rank, OBLIQUE).take(torch.tensor(numbers)), study.core(site, rank).mean
     moved = changes(study, lambda states: drawn.edited(states, mean, "flip"), words.contrasts(words.matched()))
     return np.array([[selectivity(_columns(moved, row).mean(axis=0))] for row in range(len(numbers))])
 
