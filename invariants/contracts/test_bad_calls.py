@@ -1616,12 +1616,12 @@ bad(
     "resamples | 1 | 0",
 )
 bad(
-    "auc.Discrimination.estimate: shape",
+    "discrimination.Discrimination.estimate: shape",
     lambda _: discrimination.discriminate(SCORES, BITS, CROSSED).estimate("s", lambda part: part.auc),
     "s | quantity () | (1,)",
 )
 bad(
-    "auc.Discrimination.estimate: NaN",
+    "discrimination.Discrimination.estimate: NaN",
     lambda _: discrimination.discriminate(SCORES, BITS, CROSSED).estimate("s", lambda part: part.separation[0]),
     "s | finite | NaN",
 )
@@ -1790,6 +1790,16 @@ def test_a_bad_call_raises_the_named_error_that_tells_what_came(row: BadCall, tm
 NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
     "takes what the library itself made and checked": (
         "study.rest.allowed",
+        "study.prompt_rest.rest_at",
+        "study.prompt_rest.rest_of",
+        "study.prompt_rest.few_rows",
+        "study.prompt_rest.few_runs",
+        "study.prompt_rest.evaluation_runs",
+        "study.prompt_rest.own_contrasts",
+        "study.prompt_rest.pushed_subspaces",
+        "study.prompt_seeds.PromptStudies.sites",
+        "study.prompts.PromptStudy.choice",
+        "study.site_choice.swept_contrasts",
         "study.rest.jackknife_error",
         "study.subspaces.Subspaces.take",
         "study.subspaces.Subspaces.edited",
@@ -1990,6 +2000,8 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "study.alternatives.prompt_alternatives",
         "study.interchange.searched_core",
         "intervals.reach",
+        "intervals.effective_trials",
+        "intervals.effective_limits",
         "intervals.acceleration",
         "intervals.bias",
         "intervals.corrected",
