@@ -17,6 +17,7 @@ from invariants.controls.planted import with_complements, with_permuted_seeds, w
 
 FAULTS = {
     with_random_cores: (
+        "hidden_markov.inner_transplant",
         "markov.sufficiency",
         "markov.sufficiency_loss",
         "markov.necessity",
@@ -43,7 +44,14 @@ FAULTS = {
         "agreement.transfer",
         "agreement.generation",
     ),
-    with_permuted_seeds: ("markov.alignment", "markov.transplant", "modadd.universality"),
+    with_permuted_seeds: (
+        "hidden_markov.inner_belief",
+        "hidden_markov.inner_alignment",
+        "hidden_markov.inner_transplant",
+        "markov.alignment",
+        "markov.transplant",
+        "modadd.universality",
+    ),
 }
 CASES = [pytest.param(fault, claim, id=f"{fault.__name__}-{claim}") for fault, ids in FAULTS.items() for claim in ids]
 
@@ -52,6 +60,7 @@ SMALLEST = {
     "markov": "markov-{scale}",
     "low_rank": "low-rank",
     "hidden_markov": "hidden-markov",
+    "hidden_markov_inner": "hidden-markov-deep-2",
     "modadd": "modadd-{scale}",
     "agreement": "agreement-small",
     "agreement_family": "agreement-family",
