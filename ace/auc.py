@@ -7,138 +7,14 @@ cluster was drawn: all replicates together cost two matrix products, and so do a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-
 import numpy as np
 
-from ace.arrays import Array, Bools, Ints
+from ace.arrays import Array, Ints
 from ace.check import check_count
+from ace.discrimination import Discrimination as Discrimination
+from ace.discrimination import Quantities
 from ace.errors import InputError
-from ace.intervals import acceleration, binomial_limits
 from ace.stats import RESAMPLES, Estimate
-
-
-@dataclass(frozen=True)
-class Quantities:
-    """Three quantities, each (m, ...): how well m rows of scores tell label 1 from label 0.
-
-    Attributes:
-        auc: area under the ROC curve, ties half.
-        accuracy: share of prompts whose score has the sign of their class.
-        separation: mean score of label 1 less that of label 0, over the same of row 0: by convention the model as it
-            is. 1 untouched, 0 gone, -1 mirrored; NaN where row 0 itself separates nothing.
-    """
-
-    auc: Array
-    accuracy: Array
-    separation: Array
-
-
-Quantity = Callable[[Quantities], Array]
-
-
-@dataclass(frozen=True)
-class Discrimination:
-    """AUC, accuracy and separation of m rows of scores on the same prompts, resampled alike for all.
-
-    Attributes:
-        values: (m) on all prompts.
-        replicates: (m, b) on clusters of prompts drawn with replacement.
-        jackknife: (m, k) with each cluster left out; NaN where it is all that a class has.
-        count: prompts.
-        trials: clusters that hold the rarer class: what a row whose clusters are all alike has been tried on.
-    """
-
-    values: Quantities
-    replicates: Quantities
-    jackknife: Quantities
-    count: int
-    trials: int
-
-    @property
-    def auc(self) -> Array:
-        """(m)."""
-        return self.values.auc
-
-    @property
-    def accuracy(self) -> Array:
-        """(m)."""
-        return self.values.accuracy
-
-    @property
-    def separation(self) -> Array:
-        """(m)."""
-        return self.values.separation
-
-    @property
-    def auc_replicates(self) -> Array:
-        """(m, b)."""
-        return self.replicates.auc
-
-    @property
-    def accuracy_replicates(self) -> Array:
-        """(m, b)."""
-        return self.replicates.accuracy
-
-    def estimate(self, label: str, quantity: Quantity) -> Estimate:
-        """Any quantity of these measures, such as `lambda part: part.separation[3]`, with its interval.
-
-        An AUC or accuracy that is the same whatever is drawn, such as exactly 1, is not known exactly for that. Where
-        k clusters are all alike, the share of clusters that are not is at most q = 1 - (alpha / 2)^(1 / k)
-        (Clopper-Pearson), and those may be all wrong or all right: such a value v may be v (1 - q) or v (1 - q) + q. By
-        how much that moves the quantity is added, in squares, to its own interval's reach on that side (Zou and Donner
-        2008, Construction of confidence limits about effect measures).
-
-        Args:
-            quantity: takes arrays (m, ...) and gives (...), entry by entry over the last axis.
-
-        Raises:
-            InputError: NaN or infinity, or another shape.
-        """
-        parts = (self.values, self.replicates, self.jackknife)
-        value, replicates, left_out = (_computed(label, quantity, part) for part in parts)
-        if not (np.isfinite(value) and np.isfinite(replicates).all()):
-            raise InputError(f"{label}: expected finite values, got NaN or infinity")
-        smooth = Estimate(
-            label,
-            float(value),
-            replicates,
-            count=self.count,
-            acceleration=acceleration(left_out),
-            clusters=self.jackknife.auc.shape[1],
-        )
-        certain = [(name, row) for name in ("auc", "accuracy") for row in np.flatnonzero(self._certain(name))]
-        if not certain:
-            return smooth
-
-        def limits(confidence: float) -> tuple[float, float]:
-            low, high = smooth.interval(confidence)
-            most = binomial_limits(0, self.trials, confidence)[1]
-            below, above = (smooth.value - low) ** 2, (high - smooth.value) ** 2
-            for name, row in certain:
-                for end in (0.0, most):
-                    moved = getattr(self.values, name).copy()
-                    moved[row] = moved[row] * (1 - most) + end
-                    at_end = _computed(label, quantity, replace(self.values, **{name: moved}))
-                    change = float(at_end) - smooth.value
-                    below, above = below + min(change, 0.0) ** 2, above + max(change, 0.0) ** 2
-            return smooth.value - float(np.sqrt(below)), smooth.value + float(np.sqrt(above))
-
-        return replace(smooth, limits=limits)
-
-    def _certain(self, name: str) -> Bools:
-        """(m) where a quantity is the same, but for rounding, whatever is drawn."""
-        values, drawn = getattr(self.values, name), getattr(self.replicates, name)
-        return np.asarray((np.abs(drawn - values[:, None]) <= 1e-12).all(axis=1))
-
-
-def _computed(label: str, quantity: Quantity, part: Quantities) -> Array:
-    """A quantity, which must keep the last axes of what it is given."""
-    found = np.asarray(quantity(part), dtype=np.float64)
-    if found.shape != part.auc.shape[1:]:
-        raise InputError(f"{label}: expected a quantity {part.auc.shape[1:]} of {part.auc.shape}, got {found.shape}")
-    return found
 
 
 def discriminate(

@@ -127,3 +127,23 @@ def binomial_limits(hits: float, trials: float, confidence: float) -> tuple[floa
     low = 0.0 if hits == 0 else float(special.betaincinv(hits, trials - hits + 1, tail))
     high = 1.0 if hits == trials else float(special.betaincinv(hits + 1, trials - hits, 1 - tail))
     return low, high
+
+
+def effective_trials(share: float, variance: float, most: float) -> float:
+    """As many independent trials as would give a proportion this variance, and `most` at most."""
+    spread = share * (1 - share)
+    return most if spread >= most * variance else spread / variance
+
+
+def effective_limits(
+    share: float, variance: float, most: float, confidence: float, clusters: int
+) -> tuple[float, float]:
+    """Clopper-Pearson limits of a proportion at its effective number of trials (Korn and Graubard 1998).
+
+    Args:
+        variance: of the proportion, as replicates have it; counted larger for what k clusters cannot know of it.
+        most: trials that there are.
+    """
+    tail = (1 - confidence) / 2
+    trials = effective_trials(share, variance * (reach(tail, clusters) / reach(tail)) ** 2, most)
+    return binomial_limits(share * trials, trials, confidence)

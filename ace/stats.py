@@ -18,7 +18,7 @@ from scipy import stats
 from ace.arrays import Array, Ints
 from ace.check import check_count, check_fraction
 from ace.errors import InputError
-from ace.intervals import acceleration, binomial_limits, reach, replicate_interval
+from ace.intervals import acceleration, binomial_limits, effective_limits, replicate_interval
 
 RESAMPLES = 1999
 
@@ -99,8 +99,10 @@ def clustered_proportion(label: str, hits: Ints, trials: Ints) -> Estimate:
 
     Clopper-Pearson limits at the effective number of trials (Korn and Graubard 1998, Confidence intervals for
     proportions with small expected number of positive counts): as many independent trials as would have the variance
-    that is found between clusters, fewer for a variance known from few clusters, and never more than there are. All
-    hits or none show no variance: each cluster then counts as one trial, as if its trials were copies of one another.
+    that is found between clusters, fewer for a variance known from few clusters, and never more than there are. The
+    cluster that is farthest from the proportion counts twice: where few clusters have any hits, their variance is found
+    too small most of the time. All hits or none show no variance: each cluster then counts as one trial, as if its
+    trials were copies of one another.
 
     Raises:
         InputError: shapes differ, fewer than two clusters, a cluster without trials, or hits outside 0..trials.
@@ -112,19 +114,17 @@ def clustered_proportion(label: str, hits: Ints, trials: Ints) -> Estimate:
         raise InputError(f"trials: expected at least 1 in each cluster, got {n.min():g}")
     if not ((k >= 0) & (k <= n)).all():
         raise InputError("hits: expected counts between 0 and trials")
-    clusters, total = k.size, n.sum()
-    share = k.sum() / total
-    variance = ((k - share * n) ** 2).sum() / total**2  # too small by (clusters - 1) / clusters, as replicates have it
+    clusters, total = k.size, float(n.sum())
+    share = float(k.sum() / total)
+    squares = ((k - share * n) / total) ** 2
+    variance = float(squares.sum() + squares.max())
 
     def limits(confidence: float) -> tuple[float, float]:
         if share in (0.0, 1.0):
             return binomial_limits(share * clusters, clusters, confidence)
-        tail = (1 - confidence) / 2
-        narrowed = (reach(tail) / reach(tail, clusters)) ** 2
-        effective = min(narrowed * share * (1 - share) / variance, total) if variance > 0 else total
-        return binomial_limits(share * effective, effective, confidence)
+        return effective_limits(share, variance, total, confidence, clusters)
 
-    return Estimate(label, float(share), limits=limits, count=int(total), clusters=clusters)
+    return Estimate(label, share, limits=limits, count=int(total), clusters=clusters)
 
 
 def bootstrap(

@@ -161,11 +161,23 @@ def _ranked(sentence: Claim, measurement: Measurement, threshold: float, *, show
 
 
 def _control(sentence: Claim, name: str, estimates: tuple[Estimate, ...], threshold: float) -> ControlResult:
-    intervals = [estimate.interval(CONFIDENCE) for estimate in estimates]
-    places = {sentence.bound.place(low, high, threshold) for low, high in intervals}
+    """A control with parts, labelled "seed, part", is outside in a seed where one of its parts is: all must hold."""
+    seeds: dict[str, list[Estimate]] = {}
+    for estimate in estimates:
+        seeds.setdefault(estimate.label.partition(", ")[0], []).append(estimate)
+    places = {_place(sentence, parts, threshold) for parts in seeds.values()}
     place = places.pop() if len(places) == 1 else "straddles"
-    value = max((e.value for e in estimates), key=lambda value: sentence.bound.margin(value, threshold))
-    return ControlResult(value, tuple(e.value for e in estimates), place, name in sentence.controls)
+
+    def margin(value: float) -> float:
+        return sentence.bound.margin(value, threshold)
+
+    nearest = max((min((part.value for part in parts), key=margin) for parts in seeds.values()), key=margin)
+    return ControlResult(nearest, tuple(e.value for e in estimates), place, name in sentence.controls)
+
+
+def _place(sentence: Claim, parts: list[Estimate], threshold: float) -> str:
+    places = {sentence.bound.place(*part.interval(CONFIDENCE), threshold) for part in parts}
+    return "outside" if "outside" in places else "inside" if places == {"inside"} else "straddles"
 
 
 def _rest_control(sentence: Claim, name: str, tests: tuple[RankTest, ...], threshold: float) -> ControlResult:
@@ -175,8 +187,10 @@ def _rest_control(sentence: Claim, name: str, tests: tuple[RankTest, ...], thres
     """
     values = tuple(min(test.nearest, key=lambda value: sentence.bound.margin(value, threshold)) for test in tests)
     nearest = max(values, key=lambda value: sentence.bound.margin(value, threshold))
-    open_tests = [test for test in tests if not test.settled]
-    place = "outside" if all(test.beaten for test in tests) else "shown" if open_tests else "inside"
+    if any(test.settled and not test.beaten for test in tests):
+        place = "inside"
+    else:  # where fewer were drawn than the test needs, what was drawn says it
+        place = "outside" if all(test.beaten or test.as_good == 0 for test in tests) else "straddles"
     return ControlResult(nearest, values, place, name in sentence.controls)
 
 

@@ -159,7 +159,8 @@ class RunHistory:
 
     @remembered
     def _study(self, epochs: tuple[int, ...], arm: str) -> TokenStudy:
-        models = [self.ensemble.models(epoch, arm or None)[index] for index, epoch in enumerate(epochs)]
+        at = {epoch: self.ensemble.models(epoch, arm or None) for epoch in set(epochs)}
+        models = [at[epoch][index] for index, epoch in enumerate(epochs)]
         return TokenStudy(models, self.task, rank=self._rank, extractor=self.extractor, memory=self.memory)
 
     def arm_at(self, epoch: int, arm: str | None) -> str:

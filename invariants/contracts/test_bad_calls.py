@@ -21,6 +21,7 @@ from torch import Tensor, nn
 import ace
 from ace import auc as discrimination
 from ace import check, compare, core_arrays, core_file, dynamics, files, intervals, linalg, rank, rotation, stats
+from ace.alternatives import classes, directions, evidence, probe
 from ace.core import Core
 from ace.errors import (
     AceError,
@@ -179,6 +180,89 @@ bad("linalg.whitener: not square", lambda _: linalg.whitener(gaussian(0, 2, 3)),
 bad("linalg.whitener: NaN", lambda _: linalg.whitener(holed(3, 3)), "moment | finite | row(s): 1")
 bad("linalg.random_frames: rank", lambda _: linalg.random_frames(3, 4, 1, GENERATOR), "rank | 3 | 4")
 bad("linalg.random_frames: no draws", lambda _: linalg.random_frames(3, 2, 0, GENERATOR), "draws | 1 | 0")
+
+# --- ace.alternatives -------------------------------------------------------------------------------------------------
+STATES, LABELS, READ = gaussian(0, 6, 4), np.arange(6) % 2, gaussian(1, 3, 4)
+EVIDENCE = evidence.Evidence(STATES, READ, LABELS)
+
+bad("alternatives.evidence.Evidence: one state", lambda _: evidence.Evidence(STATES[:1], READ), "states | 2 rows | 1")
+bad("alternatives.evidence.Evidence: widths", lambda _: evidence.Evidence(STATES, READ[:, :3]), "sensitivities | 4 | 3")
+bad(
+    "alternatives.evidence.Evidence: fewer labels",
+    lambda _: evidence.Evidence(STATES, READ, LABELS[:5]),
+    "labels | (6,) | (5,)",
+)
+bad(
+    "alternatives.evidence.Evidence: labels that are no integers",
+    lambda _: evidence.Evidence(STATES, READ, cast(Any, LABELS / 2)),
+    "labels | integers | float64",
+)
+bad(
+    "alternatives.evidence.Evidence: one class",
+    lambda _: evidence.Evidence(STATES, READ, 0 * LABELS),
+    "labels | two classes | [0]",
+)
+bad(
+    "alternatives.evidence.Evidence: a mean of another width",
+    lambda _: evidence.Evidence(STATES, READ, LABELS, gaussian(0, 3)),
+    "mean | (4,) | (3,)",
+)
+bad("alternatives.evidence.Evidence.separable: no rank", lambda _: EVIDENCE.separable(0), "rank | at least 1 | 0")
+bad(
+    "alternatives.evidence.Evidence.core_of_directions: dependent",
+    lambda _: EVIDENCE.core_of_directions(READ[:1].T.expand(4, 2), "given"),
+    "directions | independent | column 1",
+)
+bad(
+    "alternatives.evidence.Evidence.core_of_readers: where nothing varies",
+    lambda _: evidence.Evidence(STATES * torch.tensor([1.0, 1, 1, 0]), READ).core_of_readers(torch.eye(4)[3:], "given"),
+    "readers | vary along | given",
+)
+bad(
+    "alternatives.evidence.Evidence.core_of_both: dependent",
+    lambda _: EVIDENCE.core_of_both(READ[:1].T.expand(4, 2), READ[:2], "given"),
+    "directions | independent | column 1",
+)
+bad(
+    "alternatives.evidence.Evidence.core_of_both: not dual",
+    lambda _: EVIDENCE.core_of_both(READ[:2].T, READ[1:], "given"),
+    "readers | identity",
+)
+bad("alternatives.evidence.leading_rows: no rank", lambda _: evidence.leading_rows(READ, 0), "rank | at least 1 | 0")
+bad("alternatives.evidence.leading_rows: zeros", lambda _: evidence.leading_rows(0 * READ, 1), "evidence | zeros")
+for find in (
+    classes.mean_difference,
+    classes.least_squares_erasure,
+    classes.linear_discriminants,
+    probe.logistic_probe,
+):
+    stem = f"{find.__module__.removeprefix('ace.')}.{find.__name__}"
+    bad(f"{stem}: no rank", lambda _, find=find: find(EVIDENCE, 0), "rank | at least 1 | 0")  # type: ignore[misc]
+    bad(
+        f"{stem}: no labels",
+        lambda _, find=find: find(evidence.Evidence(STATES, READ), 1),  # type: ignore[misc]
+        "labels | class of each state | none",
+    )
+bad(
+    "alternatives.classes.linear_discriminants: shrinkage",
+    lambda _: classes.linear_discriminants(EVIDENCE, 1, shrinkage=1.5),
+    "shrinkage | 0..1 | 1.5",
+)
+bad(
+    "alternatives.probe.logistic_probe: strength",
+    lambda _: probe.logistic_probe(EVIDENCE, 1, strength=0.0),
+    "strength | 0",
+)
+bad(
+    "alternatives.directions.principal_components: a fraction",
+    lambda _: directions.principal_components(EVIDENCE, cast(Any, 1.5)),
+    "rank | integer | 1.5",
+)
+bad(
+    "alternatives.directions.gradients_alone: zeros",
+    lambda _: directions.gradients_alone(evidence.Evidence(STATES, 0 * READ), 1),
+    "evidence | zeros",
+)
 
 # --- ace.stats --------------------------------------------------------------------------------------------------------
 COUNTS = np.array([[1, 2]])
@@ -1541,12 +1625,12 @@ bad(
     "resamples | 1 | 0",
 )
 bad(
-    "auc.Discrimination.estimate: shape",
+    "discrimination.Discrimination.estimate: shape",
     lambda _: discrimination.discriminate(SCORES, BITS, CROSSED).estimate("s", lambda part: part.auc),
     "s | quantity () | (1,)",
 )
 bad(
-    "auc.Discrimination.estimate: NaN",
+    "discrimination.Discrimination.estimate: NaN",
     lambda _: discrimination.discriminate(SCORES, BITS, CROSSED).estimate("s", lambda part: part.separation[0]),
     "s | finite | NaN",
 )
@@ -1715,6 +1799,16 @@ def test_a_bad_call_raises_the_named_error_that_tells_what_came(row: BadCall, tm
 NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
     "takes what the library itself made and checked": (
         "study.rest.allowed",
+        "study.prompt_rest.rest_at",
+        "study.prompt_rest.rest_of",
+        "study.prompt_rest.few_rows",
+        "study.prompt_rest.few_runs",
+        "study.prompt_rest.evaluation_runs",
+        "study.prompt_rest.own_contrasts",
+        "study.prompt_rest.pushed_subspaces",
+        "study.prompt_seeds.PromptStudies.sites",
+        "study.prompts.PromptStudy.choice",
+        "study.site_choice.swept_contrasts",
         "study.rest.jackknife_error",
         "study.subspaces.Subspaces.take",
         "study.subspaces.Subspaces.edited",
@@ -1907,7 +2001,14 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "study.subject.LazySubject.command",
     ),
     "takes what a study holds, or numbers of its own": (
+        "alternatives.methods.onto_readers",
+        "alternatives.methods.own_readers",
+        "study.alternatives.alternative_cores",
+        "study.alternatives.found_cores",
+        "study.interchange.searched_core",
         "intervals.reach",
+        "intervals.effective_trials",
+        "intervals.effective_limits",
         "intervals.acceleration",
         "intervals.bias",
         "intervals.corrected",

@@ -17,8 +17,7 @@ from ace.errors import AceError, Inapplicable, InputError, InterventionError, Si
 from ace.extract import extract_core, head_sensitivities
 from ace.families.core.transplant import transplants
 from ace.families.markov.likeness import divergence
-from ace.families.modular_addition.as_published import published_sizes
-from ace.families.modular_addition.scans import scan_checkpoint
+from ace.families.modular_addition.scans import held_out, scan_ranks
 from ace.model import tail as tails
 from ace.model.intervene import Intervention
 from ace.model.sites import module_site
@@ -490,11 +489,9 @@ def test_what_needs_a_linear_head_is_inapplicable_elsewhere(ask: Callable[[Token
 def test_scans_of_every_rank_are_inapplicable_to_models_with_a_final_norm() -> None:
     task = ModularAddition(7, 0.4)
     plain, normed_model = (transformers(kind, 7, 2, 1)[0] for kind in (SmallTransformer, Normed))
-    assert scan_checkpoint(plain, task).core.count == 7 * 7 - task.size(Split.TRAINING)
+    assert scan_ranks(held_out(TokenStudy([plain], task), 0)).count == 7 * 7 - task.size(Split.TRAINING)
     with pytest.raises(Inapplicable, match=NAMED):
-        scan_checkpoint(normed_model, task, seed=1)
-    with pytest.raises(Inapplicable, match=r"more than a linear head follows site 2 \(input of norm\)"):
-        published_sizes(normed_model, task)
+        held_out(TokenStudy([normed_model], task), 0)
 
 
 def test_a_claim_that_needs_a_linear_head_is_inapplicable_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

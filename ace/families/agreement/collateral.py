@@ -47,7 +47,7 @@ def collateral(subject: PromptSubject) -> Measurement:
 
     for k, study in enumerate(models.studies):
         few = study.prompts(Split.EVALUATION).take(range(NEUTRAL))
-        neutral, oblique = _damage(study, _neutral(study)), _damage(study, _neutral(study), OBLIQUE)
+        neutral, oblique = _damage(study, neutral_prompts(study)), _damage(study, neutral_prompts(study), OBLIQUE)
         agreeing = _damage(study, few, directions=0)
         random = quantile(neutral.random, DAMAGE)
         estimates += parts(str(k), neutral.nats, few.clusters, random)
@@ -65,7 +65,7 @@ def collateral(subject: PromptSubject) -> Measurement:
     return Measurement(
         tuple(estimates),
         {"agreement prompts": tuple(controls)},
-        details={"seeds": details, "examples": list(_neutral(models.studies[0]).texts[:4])},
+        details={"seeds": details, "examples": list(neutral_prompts(models.studies[0]).texts[:4])},
         beside={OBLIQUE: tuple(beside)},
     )
 
@@ -78,7 +78,7 @@ class _Damage:
     random: Array
 
 
-def _neutral(study: PromptStudy) -> Prompts:
+def neutral_prompts(study: PromptStudy) -> Prompts:
     """Prompts continued past the verb, to a place where a noun of either number may come."""
     prompts = study.prompts(Split.EVALUATION).take(range(NEUTRAL))
     verbs = [
@@ -100,12 +100,12 @@ def _damage(study: PromptStudy, prompts: Prompts, projector: str = ORTHOGONAL, d
         states = run.states(site)
         removed = Intervention(core, "remove", projector=projector).apply(states)
         lengths = (removed - states).norm(dim=-1, keepdim=True)
-        clean = _first_place(run.push_logits(site, states[None]), group.tails.shape)
-        nats.append(_kl(clean, _first_place(run.push_logits(site, removed[None]), group.tails.shape))[0])
+        clean = next_token(run.push_logits(site, states[None]), group.tails.shape)
+        nats.append(divergence(clean, next_token(run.push_logits(site, removed[None]), group.tails.shape))[0])
         drawn = [
-            _kl(
+            divergence(
                 clean,
-                _first_place(run.push_logits(site, states + lengths * part[:, None].to(states)), group.tails.shape),
+                next_token(run.push_logits(site, states + lengths * part[:, None].to(states)), group.tails.shape),
             )
             for part in (turns.split(25) if directions else ())
         ]
@@ -116,12 +116,12 @@ def _damage(study: PromptStudy, prompts: Prompts, projector: str = ORTHOGONAL, d
     )
 
 
-def _first_place(logits: Tensor, tails: torch.Size) -> Tensor:
+def next_token(logits: Tensor, tails: torch.Size) -> Tensor:
     """(m, n, v) log-probabilities at the scored position, from logits (m * n * q, s, v)."""
     n, q, _ = tails
     return logits[:, 0].view(-1, n, q, logits.shape[-1])[:, :, 0].log_softmax(dim=-1).cpu()
 
 
-def _kl(clean: Tensor, edited: Tensor) -> Tensor:
+def divergence(clean: Tensor, edited: Tensor) -> Tensor:
     """(m, n) KL divergence in nats of edited (m, n, v) from clean (1, n, v) log-probabilities."""
     return (clean.exp() * (clean - edited)).sum(dim=-1)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ace.arrays import Array, Ints
-from ace.auc import Quantities, separations, simple_auc
+from ace.auc import separations, simple_auc
+from ace.discrimination import Quantities
 from ace.families.agreement.ablation import OBLIQUE, ORTHOGONAL
 from ace.families.agreement.controls import FLIP, KEEP, REMOVE, chosen_ablation, edited_details
 from ace.stats import Estimate
