@@ -19,6 +19,7 @@ from invariants.controls.planted_addition import fragile_at_the_branch, nothing_
 
 FAULTS = {
     with_random_cores: (
+        "hidden_markov.inner_transplant",
         "markov.sufficiency",
         "markov.sufficiency_loss",
         "markov.necessity",
@@ -47,7 +48,14 @@ FAULTS = {
         "agreement.transfer",
         "agreement.generation",
     ),
-    with_permuted_seeds: ("markov.alignment", "markov.transplant", "modadd.universality"),
+    with_permuted_seeds: (
+        "hidden_markov.inner_belief",
+        "hidden_markov.inner_alignment",
+        "hidden_markov.inner_transplant",
+        "markov.alignment",
+        "markov.transplant",
+        "modadd.universality",
+    ),
 }
 # On the smallest subject their one control straddles the bound: a planted fault shows that they can fail.
 STRADDLING = ("modadd.no_inflation", "modadd.redundancy")
@@ -58,6 +66,7 @@ SMALLEST = {
     "markov": "markov-{scale}",
     "low_rank": "low-rank",
     "hidden_markov": "hidden-markov",
+    "hidden_markov_inner": "hidden-markov-deep-2",
     "modadd": "modadd-{scale}",
     "agreement": "agreement-small",
     "agreement_family": "agreement-family",
