@@ -13,7 +13,6 @@ from torch import Tensor
 from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
 from ace.errors import Inapplicable
-from ace.model.continuation import encode_prompts
 from ace.model.generate import continue_text
 from ace.model.steer import Steering, core_component, first_tokens
 from ace.stats import Estimate, bootstrap, clustered_proportion
@@ -178,14 +177,18 @@ def _prompts(study: PromptStudy, count: int) -> tuple[Prompts, list[Tensor]]:
     drawn from its source.
     """
     prompts = study.source.prompts(Split.EVALUATION, DRAWN * count)
-    rows, groups, left = [], [], count
-    for group in sorted(encode_prompts(study.language, prompts), key=lambda group: -len(group.rows)):
-        ids = torch.cat([group.prefix, group.tails[:, 0, :1]], dim=1)[:left]
-        if len(ids):
-            rows.append(group.rows[: len(ids)].numpy())
-            groups.append(ids)
-        left -= len(ids)
-    return prompts.take(np.concatenate(rows)), groups
+    by_length: dict[int, list[int]] = {}
+    encoded = study.language.encode_all(prompts.texts)
+    for row, ids in enumerate(encoded):
+        by_length.setdefault(len(ids), []).append(row)
+    rows: list[int] = []
+    groups = []
+    for group in sorted(by_length.values(), key=lambda group: -len(group)):
+        taken = group[: count - len(rows)]
+        if taken:
+            rows += taken
+            groups.append(torch.tensor([encoded[row] for row in taken]))
+    return prompts.take(rows), groups
 
 
 def _steering(study: PromptStudy, kind: str, first: int, size: int, count: int) -> Steering:
