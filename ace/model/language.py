@@ -89,7 +89,7 @@ class LanguageModel:
                 raise InputError(f"prompt: expected a text of at least one token, got {text!r}")
             if max(ids) >= size:
                 raise InputError(
-                    f"prompt: token {max(ids)} of {text!r} is outside the model's {size}: other tokenizer?"
+                    f"prompt: token {max(ids)} of {text!r} is outside the model's {size}: another tokenizer?"
                 )
             if isinstance(limit, int) and len(ids) > limit:
                 raise InputError(
