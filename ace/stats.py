@@ -18,7 +18,7 @@ from scipy import stats
 from ace.arrays import Array, Ints
 from ace.check import check_count, check_fraction
 from ace.errors import InputError
-from ace.intervals import acceleration, binomial_limits, effective_limits, replicate_interval
+from ace.intervals import acceleration, binomial_limits, effective_limits, freedom, replicate_interval
 
 RESAMPLES = 1999
 WITHIN = 0.3  # correlation of trials within a cluster where they do not tell it themselves
@@ -36,6 +36,7 @@ class Estimate:
         count: samples behind the value.
         acceleration: a sixth of the skewness of the value's sampling distribution, from a jackknife.
         clusters: how many independent units were resampled, be they clusters or blocks of them; `count` if not given.
+        freedom: degrees of freedom of the replicates' variance, from a jackknife; 0: one less than clusters.
 
     Raises:
         InputError: replicates that are no vector of finite numbers.
@@ -48,6 +49,7 @@ class Estimate:
     count: int = 0
     acceleration: float = 0.0
     clusters: int = 0
+    freedom: float = 0.0
 
     def __post_init__(self) -> None:
         drawn = self.replicates
@@ -68,7 +70,12 @@ class Estimate:
         if self.replicates is None:
             return self.value, self.value
         return replicate_interval(
-            self.value, self.replicates, confidence, skew=self.acceleration, clusters=self.clusters
+            self.value,
+            self.replicates,
+            confidence,
+            skew=self.acceleration,
+            clusters=self.clusters,
+            freedom=self.freedom,
         )
 
 
@@ -174,6 +181,7 @@ def bootstrap(
         count=len(values),
         acceleration=acceleration(left_out),
         clusters=len(blocks),
+        freedom=freedom(left_out),
     )
 
 
