@@ -21,6 +21,7 @@ from ace.errors import InputError
 from ace.intervals import acceleration, binomial_limits, effective_limits, replicate_interval
 
 RESAMPLES = 1999
+WITHIN = 0.3  # correlation of trials within a cluster where they do not tell it themselves
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,8 @@ def clustered_proportion(label: str, hits: Ints, trials: Ints) -> Estimate:
     proportions with small expected number of positive counts): as many independent trials as would have the variance
     that is found between clusters, fewer for a variance known from few clusters, and never more than there are. The
     cluster that is farthest from the proportion counts twice: where few clusters have any hits, their variance is found
-    too small most of the time. All hits or none show no variance: each cluster then counts as one trial, as if its
-    trials were copies of one another.
+    too small most of the time. All hits or none show no variance: trials of one cluster are then taken to correlate by
+    .3, so that a perfect share is known no worse than one with a single miss.
 
     Raises:
         InputError: shapes differ, fewer than two clusters, a cluster without trials, or hits outside 0..trials.
@@ -121,7 +122,8 @@ def clustered_proportion(label: str, hits: Ints, trials: Ints) -> Estimate:
 
     def limits(confidence: float) -> tuple[float, float]:
         if share in (0.0, 1.0):
-            return binomial_limits(share * clusters, clusters, confidence)
+            independent = total / (1 + (total / clusters - 1) * WITHIN)
+            return binomial_limits(share * independent, independent, confidence)
         return effective_limits(share, variance, total, confidence, clusters)
 
     return Estimate(label, share, limits=limits, count=int(total), clusters=clusters)

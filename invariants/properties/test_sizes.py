@@ -75,8 +75,14 @@ def test_accuracy_that_is_not_there_is_spread_over_no_dimensions() -> None:
     idle = torch.zeros(RANKS, PAIRS, dtype=torch.bool)
     scan = RankScan(torch.zeros(PAIRS, dtype=torch.bool), idle, idle)
     for area in (removal_area, keeping_area):
-        with pytest.raises(Inapplicable, match=r"answers 0\.000 of the pairs, at most twice chance"):
+        with pytest.raises(Inapplicable, match=r"answers 0\.000 of the pairs, at most half of them"):
             area(scan, once(scan), CHANCE)
+
+
+def test_accuracy_below_chance_leaves_the_one_dimension_that_nothing_was_removed_from() -> None:
+    below = np.zeros(RANKS)
+    scan = scan_of(below, below)
+    assert removal_area(scan, once(scan), 0.5)[0] == 1.0
 
 
 # --- coverage: a plateau just above the published bound, as cores of modular addition have late in training ----------

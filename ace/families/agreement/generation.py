@@ -172,9 +172,10 @@ def _texts(study: PromptStudy, kind: str, count: int) -> tuple[str, ...]:
 
 @remembered
 def _prompts(study: PromptStudy, count: int) -> tuple[Prompts, list[Tensor]]:
-    """So many prompts to be continued, and their token ids (n, t), one array a length: those of few lengths run together.
+    """So many prompts to be continued, and their token ids (n, t), one array a length.
 
-    The evaluation split's own prompts are too few of one length, so that more are drawn from its source.
+    Those of few lengths run together; the evaluation split's own prompts are too few of one length, so that more are
+    drawn from its source.
     """
     prompts = study.source.prompts(Split.EVALUATION, DRAWN * count)
     rows, groups, left = [], [], count

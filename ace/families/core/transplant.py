@@ -70,10 +70,16 @@ def _carried(source: Tensor, goal: Tensor, fresh: Tensor, seed: int | None) -> T
     return affine_map(rows, wanted)(fresh).reshape(len(fresh), places, width)
 
 
-def transplants(donors: TokenStudy, hosts: TokenStudy, *, shuffled: bool = False) -> tuple[Estimate, ...]:
+def transplants(
+    donors: TokenStudy, hosts: TokenStudy, *, shuffled: bool = False, view: View = TokenStudy.coordinates
+) -> tuple[Estimate, ...]:
     """Accuracy of each host on each other donor's core coordinates, minus its own, on the evaluation split.
 
-    Affine maps are fitted on the selection split; `shuffled` pairs the donor's rows with others of the host's.
+    Affine maps are fitted on the selection split.
+
+    Args:
+        shuffled: pairs the donor's rows with others of the host's.
+        view: gives (n, s, k) what is carried over of a donor, on a split.
 
     Raises:
         Inapplicable: more than a linear head follows a host's site.
@@ -90,10 +96,10 @@ def transplants(donors: TokenStudy, hosts: TokenStudy, *, shuffled: bool = False
         for donor in range(len(donors)):
             if donor == host:
                 continue
-            source = torch.from_numpy(donors.coordinates(donor, Split.SELECTION)).flatten(0, 1)
+            source = torch.from_numpy(view(donors, donor, Split.SELECTION)).flatten(0, 1)
             if shuffled:
                 source = source[torch.randperm(len(source), generator=torch.Generator().manual_seed(donor))]
-            carried = affine_map(source, goal)(torch.from_numpy(donors.coordinates(donor, Split.EVALUATION)))
+            carried = affine_map(source, goal)(torch.from_numpy(view(donors, donor, Split.EVALUATION)))
             logits = carried @ read + rest
             hits = (logits.argmax(dim=-1).numpy() == targets).mean(axis=1)
             estimates.append(bootstrap_mean(f"{donor}>{host}", hits - own))

@@ -8,6 +8,7 @@ from typing import Any
 
 from ace.arrays import Array
 from ace.core import Core
+from ace.families.core.likeness import outputs
 from ace.families.core.transplant import transplants
 from ace.families.modular_addition.clock_or_pizza import distance_irrelevance, gradient_symmetricity
 from ace.families.modular_addition.means import class_means
@@ -109,7 +110,7 @@ def _beside(study: TokenStudy, late: TokenStudy, value: Callable[..., Estimate])
     }
 
 
-@measures("shuffled map", "memorised donor")
+@measures("outputs", "memorised donor")
 def universality(subject: TokenSubject) -> Measurement:
     """Accuracy of each host on every donor's core coordinates, mapped affinely, minus the host's own."""
     history = subject.training()
@@ -119,11 +120,14 @@ def universality(subject: TokenSubject) -> Measurement:
     return Measurement(
         transplants(study, study),
         {
-            "shuffled map": transplants(study, study, shuffled=True),
+            "outputs": transplants(study, study, view=outputs),
             "memorised donor": transplants(memorised, study),
         },
         details={stage: _algorithm(models) for stage, models in stages.items()},
-        beside={"at the end": transplants(late, late)},
+        beside={
+            "at the end": transplants(late, late),
+            "shuffled map": transplants(study, study, shuffled=True),
+        },
     )
 
 

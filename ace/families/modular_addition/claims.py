@@ -8,7 +8,6 @@ from ace.study.subspaces import REST
 
 PAPER = "arXiv 2602.22600, modular addition"
 SPREAD = "dimensions that accuracy is spread over (area under the curve of removal)"
-WORDS = "in words only"  # no digits of the paper are on record
 SPLIT = "there on the pairs that the core was extracted from, logits not centred"
 IN_SAMPLE = "there in sample, at the core's full rank"
 FIRST = "there a ratio of r_nec, first crossings of 2 / p from the energy rank on; here of areas"
@@ -41,7 +40,7 @@ CLAIMS = (
         needs_behaviour=False,
         measure=formation.formation,
         kind="P",
-        replication=Replication(WORDS, as_published.formation, SPLIT),
+        replication=Replication("appears at grokking", as_published.formation, SPLIT),
     ),
     Claim(
         "modadd.sufficiency",
@@ -54,7 +53,7 @@ CLAIMS = (
         controls=(REST, "complement"),
         measure=ablation.sufficiency,
         kind="P",
-        replication=Replication(WORDS, as_published.sufficiency, SPLIT),
+        replication=Replication("kept", as_published.sufficiency, SPLIT),
     ),
     Claim(
         "modadd.necessity",
@@ -80,7 +79,7 @@ CLAIMS = (
         controls=("memorised", "untrained", "permuted labels"),
         measure=rotation.rotations,
         kind="P",
-        replication=Replication("all", as_published.rotations, IN_SAMPLE),
+        replication=Replication("all of them", as_published.rotations, IN_SAMPLE),
     ),
     Claim(
         "modadd.operator_r2",
@@ -94,7 +93,7 @@ CLAIMS = (
         controls=("memorised", "untrained"),
         measure=rotation.operator_r2,
         kind="P",
-        replication=Replication(WORDS, as_published.steps, IN_SAMPLE),
+        replication=Replication("predicted", as_published.steps, IN_SAMPLE),
     ),
     Claim(
         "modadd.angles",
@@ -107,7 +106,7 @@ CLAIMS = (
         controls=("memorised", "untrained"),
         measure=rotation.angles,
         kind="P",
-        replication=Replication("multiples", as_published.angles, IN_SAMPLE),
+        replication=Replication("multiples of 2 pi / p", as_published.angles, IN_SAMPLE),
     ),
     Claim(
         "modadd.inflation",
@@ -147,7 +146,9 @@ CLAIMS = (
         controls=(growth.NO_DECAY,),
         measure=growth.redundancy,
         kind="P",
-        replication=Replication(WORDS, as_published.redundancy, "there r_nec - r_suf; here areas"),
+        replication=Replication(
+            "necessity grows, sufficiency does not", as_published.redundancy, "there r_nec - r_suf; here areas"
+        ),
     ),
     Claim(
         "modadd.modes",
@@ -167,7 +168,7 @@ CLAIMS = (
         "modadd.mode_growth",
         "Under weight decay more and more modes carry the operator's energy.",
         f"{OURS}: strengthened form of modadd.modes",
-        "modes that energy is spread over (share outside the k strongest, summed over k) at the end, over those at the"
+        "effective number of modes, (sum of energies)^2 over the sum of their squares, at the end over that at the"
         " first checkpoint after grokking",
         Bound(">=", 2.0),
         "equivalence margin",
@@ -183,7 +184,7 @@ CLAIMS = (
         Bound(">=", -0.01),
         "equivalence margin",
         "non-inferior within one percentage point, as sufficiency",
-        controls=("shuffled map", "memorised donor"),
+        controls=("outputs", "memorised donor"),
         measure=ablation.universality,
     ),
 )

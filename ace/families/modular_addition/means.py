@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from ace import rotation
 from ace.arrays import Array, Complex, Ints
 from ace.check import check_choice
+from ace.families.core.likeness import outputs
 from ace.study.controls import DRAWS
 from ace.study.memory import remembered
 from ace.study.replicates import REPLICATES
@@ -23,21 +23,14 @@ def coordinates(study: TokenStudy, index: int, source: str = "core") -> Array:
     """(n, k) what class means are taken of, on the evaluation pairs.
 
     Args:
-        source: "core", core coordinates; "outputs", the model's own centred logits along their leading principal
-            directions on the extraction pairs, as many as the core has; "states", the whole states.
+        source: "core", core coordinates; "outputs", the model's own outputs in as many directions; "states", the whole
+            states.
     """
     check_choice("source", source, SOURCES)
-    if source == "core":
-        return study.coordinates(index, Split.EVALUATION)[:, -1]
-    states = study.states(index, Split.EVALUATION)[:, -1].double()
     if source == "states":
-        return np.asarray(states.numpy())
-    weight, _ = study.head(index)
-    centred = weight - weight.mean(dim=0)
-    middle = study.states(index, Split.EXTRACTION)[:, -1].double().mean(dim=0)
-    outputs = (study.states(index, Split.EXTRACTION)[:, -1].double() - middle) @ centred.T
-    axes = torch.linalg.svd(outputs, full_matrices=False).Vh[: study.core(index).dimension]
-    return np.asarray(((states - middle) @ centred.T @ axes.T).numpy())
+        return np.asarray(study.states(index, Split.EVALUATION)[:, -1].double().numpy())
+    view = study.coordinates(index, Split.EVALUATION) if source == "core" else outputs(study, index, Split.EVALUATION)
+    return view[:, -1]
 
 
 def answers(study: TokenStudy) -> Ints:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ace import rotation
-from ace.arrays import Array
+from ace.arrays import Array, Ints
 from ace.dynamics import spectrum
 from ace.families.modular_addition.growth import NO_DECAY, RESET
-from ace.families.modular_addition.means import class_means, resampled_means
+from ace.families.modular_addition.means import answers, class_means, coordinates
 from ace.families.modular_addition.scans import addition_of
 from ace.stats import Estimate, exact
 from ace.study.measurement import Measurement, measures
+from ace.study.memory import remembered
+from ace.study.replicates import REPLICATES
 from ace.study.run_history import RunHistory
 from ace.study.tokens import TokenStudy, TokenSubject
 
@@ -55,19 +59,63 @@ def mode_count(means: Array) -> float:
     return float(rotation.distinct_modes(spectrum(rotation.shift_operator(means)), len(means)))
 
 
-def mode_spread(means: Array) -> Array:
-    """(...) how many modes energy is spread over: the share outside the k strongest, summed over k = 0, 1, ...
+def effective_modes(energy: Array) -> Array:
+    """(...) how many modes of equal energy would be as unequal as these (..., f): (sum e)^2 / sum e^2.
 
-    Of class means (..., p, k). As `sizes.removal_area`, an area in the place of a first crossing: where six modes hold
-    98 % of the energy, and noise the rest, it may take thirteen to hold 99 %.
+    In the place of a first crossing: where six modes hold 98 % of the energy, and noise the rest, it may take thirteen
+    to hold 99 %.
     """
-    energy = -np.sort(-rotation.mode_energy(means), axis=-1)
-    return np.asarray((energy * np.arange(1, energy.shape[-1] + 1)).sum(axis=-1))
+    return np.asarray(energy.sum(axis=-1) ** 2 / (energy**2).sum(axis=-1))
+
+
+@dataclass(frozen=True)
+class EffectiveModes:
+    """Effective modes of one model's core coordinates.
+
+    Attributes:
+        value: of class means, less what the scatter of pairs about them adds to every mode.
+        drawn: (b) the same of pairs resampled within their answer.
+        raw: of class means as they are, which the resamples are drawn about.
+    """
+
+    value: float
+    drawn: Array
+    raw: float
+
+    @classmethod
+    def of(cls, values: Array, classes: Ints, count: int, rng: np.random.Generator) -> EffectiveModes:
+        """Of values (n, k) in each of `count` classes (n)."""
+        sizes = np.bincount(classes, minlength=count)
+        squares = np.column_stack([values, (values**2).sum(axis=1)])  # with them every resample knows its scatter
+        means = rotation.class_means(squares, classes, count)
+        drawn = rotation.resampled_means(squares, classes, count, REPLICATES, rng)
+        return cls(
+            float(effective_modes(_energies(means, sizes))),
+            effective_modes(_energies(drawn, sizes)),
+            float(effective_modes(rotation.mode_energy(means[:, :-1]))),
+        )
+
+    def over(self, early: EffectiveModes, label: str) -> Estimate:
+        """How many times as many as early ones. Resamples scatter about the raw value, and tell how far values do."""
+        value = self.value / early.value
+        return Estimate(label, value, value * (self.drawn / self.raw) / (early.drawn / early.raw))
+
+
+def _energies(means: Array, sizes: Ints) -> Array:
+    """(..., f) energy of each mode of class means, less that of their errors: white noise, the same in every mode.
+
+    Args:
+        means: (..., p, k + 1) with the mean square of values in the last place. sizes: (p) values behind each.
+    """
+    middle, square = means[..., :-1], means[..., -1]
+    error = (square - (middle**2).sum(axis=-1)) / np.maximum(sizes - 1, 1)
+    waves = np.fft.rfft(middle, axis=-2)[..., 1:, :]
+    return np.asarray((np.abs(waves) ** 2).sum(axis=-1) - error.sum(axis=-1, keepdims=True))
 
 
 @measures(NO_DECAY)
 def mode_growth(subject: TokenSubject) -> Measurement:
-    """How many times as many modes the operator's energy is spread over at the end as at grokking."""
+    """How many times as many effective modes the operator's energy is in at the end as at grokking."""
     history = subject.training()
     after = history.study(tuple(history.stages(k).after for k in history.members))
     branch = history.study(history.branch)
@@ -92,18 +140,14 @@ def mode_growth(subject: TokenSubject) -> Measurement:
     )
 
 
-def _grown(late: TokenStudy, early: TokenStudy) -> tuple[Estimate, ...]:
-    """Ratio of spreads with an interval over pairs resampled within their answer.
+@remembered
+def _effective(study: TokenStudy, index: int) -> EffectiveModes:
+    values, rng = coordinates(study, index), np.random.default_rng(index)
+    return EffectiveModes.of(values, answers(study), study.task.vocabulary, rng)
 
-    Resampled means carry the scatter of pairs twice, and scatter has energy in every mode: replicates lie to one side
-    of the value as far as the value does of the truth. They are reflected at it.
-    """
-    estimates = []
-    for k in late.members:
-        value = float(mode_spread(class_means(late, k)) / mode_spread(class_means(early, k)))
-        drawn = mode_spread(resampled_means(late, k)) / mode_spread(resampled_means(early, k))
-        estimates.append(Estimate(str(k), value, value**2 / drawn))
-    return tuple(estimates)
+
+def _grown(late: TokenStudy, early: TokenStudy) -> tuple[Estimate, ...]:
+    return tuple(_effective(late, k).over(_effective(early, k), str(k)) for k in late.members)
 
 
 def _energy(history: RunHistory, index: int) -> list[Array]:

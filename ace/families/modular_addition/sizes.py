@@ -18,6 +18,7 @@ from ace.families.modular_addition.scans import TOLERANCE, resampled_accuracy
 from ace.model.intervene import RankScan
 from ace.stats import Estimate, resample_counts
 from ace.study.replicates import REPLICATES
+from ace.study.run_history import HALFWAY
 
 BOUNDS = (0.05, 0.1, 0.2, 0.5)  # of accuracy after removal, beside the published 2 / p
 
@@ -27,15 +28,16 @@ Size = Callable[[RankScan, Ints], Array]
 def removal_area(scan: RankScan, counts: Ints, chance: float) -> Array:
     """(b) how many dimensions accuracy is spread over: the share of it left after removing r of them, summed over r.
 
-    Over r = 0 to all ranks of the core; share is accuracy above chance over that of the whole model. Where removing all
-    ranks leaves some, the area is a least.
+    Over r = 0 to all ranks of the core; share is accuracy above chance over that of the whole model. At least the 1 of
+    r = 0, whatever lies below chance. Where removing all ranks leaves some, the area is a least.
 
     Args:
         counts: (b, n) how often each pair is drawn.
         chance: accuracy of a guess, such as 1 / p.
     """
     above = _above_chance(scan, counts, chance)
-    return np.asarray(1 + ((resampled_accuracy(scan.remove_hits, counts) - chance) / above).sum(axis=1))
+    left = (resampled_accuracy(scan.remove_hits, counts) - chance) / above
+    return np.asarray(1 + np.maximum(left.sum(axis=1), 0.0))
 
 
 def keeping_area(scan: RankScan, counts: Ints, chance: float) -> Array:
@@ -98,11 +100,13 @@ def _first(met: NDArray[np.bool_]) -> Array:
 
 
 def _above_chance(scan: RankScan, counts: Ints, chance: float) -> Array:
-    """(b, 1) accuracy of the whole model above chance.
+    """(b, 1) accuracy of the whole model above chance, or of one pair where a resample has none.
 
     Raises:
-        Inapplicable: it is at most twice chance, so that there is nothing that could be spread over dimensions.
+        Inapplicable: it answers at most half of the pairs, so that little could be spread over dimensions.
     """
-    if scan.base <= 2 * chance:
-        raise Inapplicable(f"a model answers {scan.base:.3f} of the pairs, at most twice chance: no core to size")
-    return resampled_accuracy(scan.base_hits[None], counts) - chance
+    if scan.base <= HALFWAY:
+        raise Inapplicable(
+            f"a model answers {scan.base:.3f} of the pairs, at most half of them: it has no core to size"
+        )
+    return np.maximum(resampled_accuracy(scan.base_hits[None], counts) - chance, 1 / scan.count)
