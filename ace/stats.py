@@ -18,9 +18,10 @@ from scipy import stats
 from ace.arrays import Array, Ints
 from ace.check import check_count, check_fraction
 from ace.errors import InputError
-from ace.intervals import acceleration, binomial_limits, effective_limits, replicate_interval
+from ace.intervals import acceleration, binomial_limits, effective_limits, freedom, replicate_interval
 
 RESAMPLES = 1999
+WITHIN = 0.3  # correlation of trials within a cluster where they do not tell it themselves
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Estimate:
         count: samples behind the value.
         acceleration: a sixth of the skewness of the value's sampling distribution, from a jackknife.
         clusters: how many independent units were resampled, be they clusters or blocks of them; `count` if not given.
+        freedom: degrees of freedom of the replicates' variance, from a jackknife; 0: one less than clusters.
 
     Raises:
         InputError: replicates that are no vector of finite numbers.
@@ -47,6 +49,7 @@ class Estimate:
     count: int = 0
     acceleration: float = 0.0
     clusters: int = 0
+    freedom: float = 0.0
 
     def __post_init__(self) -> None:
         drawn = self.replicates
@@ -67,7 +70,12 @@ class Estimate:
         if self.replicates is None:
             return self.value, self.value
         return replicate_interval(
-            self.value, self.replicates, confidence, skew=self.acceleration, clusters=self.clusters
+            self.value,
+            self.replicates,
+            confidence,
+            skew=self.acceleration,
+            clusters=self.clusters,
+            freedom=self.freedom,
         )
 
 
@@ -101,8 +109,8 @@ def clustered_proportion(label: str, hits: Ints, trials: Ints) -> Estimate:
     proportions with small expected number of positive counts): as many independent trials as would have the variance
     that is found between clusters, fewer for a variance known from few clusters, and never more than there are. The
     cluster that is farthest from the proportion counts twice: where few clusters have any hits, their variance is found
-    too small most of the time. All hits or none show no variance: each cluster then counts as one trial, as if its
-    trials were copies of one another.
+    too small most of the time. All hits or none show no variance: trials of one cluster are then taken to correlate by
+    .3, so that a perfect share is known no worse than one with a single miss.
 
     Raises:
         InputError: shapes differ, fewer than two clusters, a cluster without trials, or hits outside 0..trials.
@@ -121,7 +129,8 @@ def clustered_proportion(label: str, hits: Ints, trials: Ints) -> Estimate:
 
     def limits(confidence: float) -> tuple[float, float]:
         if share in (0.0, 1.0):
-            return binomial_limits(share * clusters, clusters, confidence)
+            independent = total / (1 + (total / clusters - 1) * WITHIN)
+            return binomial_limits(share * independent, independent, confidence)
         return effective_limits(share, variance, total, confidence, clusters)
 
     return Estimate(label, share, limits=limits, count=int(total), clusters=clusters)
@@ -172,6 +181,7 @@ def bootstrap(
         count=len(values),
         acceleration=acceleration(left_out),
         clusters=len(blocks),
+        freedom=freedom(left_out),
     )
 
 

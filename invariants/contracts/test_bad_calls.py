@@ -64,6 +64,7 @@ from ace.tasks import (
     base,
     build_task,
     circulant_chain,
+    hidden_permutation,
     low_rank_chain,
     mess3,
     prompt,
@@ -725,6 +726,14 @@ bad(
     lambda _: replace(PROCESS, emission=SILENT).beliefs(np.array([[0, 0, 1]])),
     "inputs | impossible symbol at 2",
 )
+bad(
+    "tasks.hidden_permutation.HiddenPermutation.latent: symbol",
+    lambda _: hidden_permutation().latent(np.full((1, 2), 3)),
+    "inputs | 0..2",
+)
+bad("tasks.hidden_markov.HiddenMarkov.latent: symbol", lambda _: PROCESS.latent(IDS.numpy()), "inputs | 0..1")
+bad("tasks.hidden_permutation.hidden_permutation: symbols", lambda _: hidden_permutation(1), "symbols | at least 2 | 1")
+bad("tasks.hidden_permutation.hidden_permutation: hit", lambda _: hidden_permutation(hit=1.0), "hit | 0 and 1 | 1.0")
 bad("tasks.hidden_markov.mess3: stay", lambda _: mess3(stay=1.0), "stay | between 0 and 1 | 1.0")
 bad("tasks.markov.MarkovChain: length", lambda _: MarkovChain("chain", CHAIN, 1), "length | 2 | 1")
 bad("tasks.markov.MarkovChain.draw: none", lambda _: circulant_chain().draw(Split.TRAINING, 0), "sequences | 0")
@@ -1891,6 +1900,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "model.steer.Steering.among",
         "model.steer.steered_logits",
         "model.prefix.PrefixRun.states",
+        "model.prefix.PrefixRun.under",
         "tasks.verb_forms.told_number",
         "training.language.corpus.Corpus",
         "training.language.corpus.Corpus.batch",
@@ -1996,11 +2006,13 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "alternatives.methods.own_readers",
         "study.alternatives.alternative_cores",
         "study.alternatives.found_cores",
+        "study.alternatives.prompt_alternatives",
         "study.interchange.searched_core",
         "intervals.reach",
         "intervals.effective_trials",
         "intervals.effective_limits",
         "intervals.acceleration",
+        "intervals.freedom",
         "intervals.bias",
         "intervals.corrected",
         "intervals.replicate_interval",

@@ -69,8 +69,8 @@ MODELS = 3
 
 
 def _smaller(study: TokenStudy, kind: type[TokenStudy] = TokenStudy) -> TokenStudy:
-    models = study.models[:MODELS]
-    return kind(models, study.task, rank=study.rank, extractor=study.extractor, sizes=SMALL)
+    models, sites = study.models[:MODELS], [site.path for site in study.sites[:MODELS]]
+    return kind(models, study.task, sites=sites, rank=study.rank, extractor=study.extractor, sizes=SMALL)
 
 
 def _planted(subject: TokenSubject, name: str, study: TokenStudy) -> TokenSubject:

@@ -25,8 +25,10 @@ from ace.study.site_choice import rank_of
 from ace.tasks.base import Split
 from ace.tasks.fragment.judge import judge
 from ace.tasks.fragment.words import COPULAS
+from ace.tasks.prompt import Prompts
 
-TEXTS = 256
+TEXTS = 256  # of all seeds together, and half as many of each seed at least
+DRAWN = 8  # times as many prompts, to have that many of few lengths
 RANDOM_TEXTS = 64  # each along a draw of the rest of its own
 ENOUGH = 8  # copulas
 TOKENS = 50  # as published
@@ -34,7 +36,7 @@ AGREES, TURNED = 0.9, 0.1
 MOVED = 0.1  # largest change of the share of plural subjects: the flip should change verbs and not their subjects
 TINY = 1e-12  # for resamples in which no subject was drawn
 SHOWN = 4
-CLEAN, FLIPPED, RANDOM = "clean", "flipped", "along the rest"
+KINDS = CLEAN, FLIPPED, RANDOM = "clean", "flipped", "along the rest"
 FORMS = {form: number for pair in COPULAS.values() for number, form in enumerate(pair)}
 
 
@@ -60,10 +62,6 @@ class Judged:
     sentences: Array
     clusters: Ints
 
-    def first(self, count: int) -> Judged:
-        """Of the first texts."""
-        return Judged(*(getattr(self, name)[:count] for name in self.__dataclass_fields__))
-
     @property
     def share(self) -> float:
         """Share of copulas that agree."""
@@ -79,15 +77,16 @@ def generation(subject: PromptSubject) -> Measurement:
     estimates: list[Estimate] = []
     controls: list[Estimate] = []
     details = []
+    count = max(TEXTS // 2, -(-TEXTS // len(models)))
     for k, study in enumerate(models.studies):
-        texts = {kind: _texts(study, kind) for kind in (CLEAN, FLIPPED, RANDOM)}
-        judged = {kind: _judged(study, kind, written) for kind, written in texts.items()}
+        texts = {kind: _texts(study, kind, count if kind != RANDOM else RANDOM_TEXTS) for kind in KINDS}
+        judged = {kind: _judged(study, written) for kind, written in texts.items()}
         for kind, result in judged.items():
             if result.copulas.sum() < ENOUGH:
                 raise Inapplicable(f"seed {k}: {int(result.copulas.sum())} copulas in {kind} text, too few to judge")
         parts = _excesses(str(k), judged[CLEAN], judged[FLIPPED])
         estimates += parts
-        controls += _excesses(str(k), judged[CLEAN].first(RANDOM_TEXTS), judged[RANDOM])[1:2]
+        controls.append(_excesses(str(k), judged[RANDOM], judged[RANDOM])[1])  # the flipped share alone
         details.append(
             {
                 "share": {kind: result.share for kind, result in judged.items()},
@@ -159,41 +158,49 @@ def _power(part: Estimate, comparisons: int) -> float | None:
 
 
 @remembered
-def _texts(study: PromptStudy, kind: str) -> tuple[str, ...]:
-    """Evaluation prompts continued by `TOKENS` tokens, clean, flipped, or each along a draw of the rest of its own."""
-    rows, groups = _prompts(study, kind)
+def _texts(study: PromptStudy, kind: str, count: int) -> tuple[str, ...]:
+    """Prompts continued by `TOKENS` tokens, clean, flipped, or each along a draw of the rest of its own."""
     generator = torch.Generator().manual_seed(0)
     texts: list[str] = []
-    for ids in groups:
-        steering = None if kind == CLEAN else _steering(study, rows, kind, len(texts), len(ids))
+    for ids in _prompts(study, count)[1]:
+        steering = None if kind == CLEAN else _steering(study, kind, len(texts), len(ids), count)
         tokens = continue_text(study.language, ids, TOKENS, generator, steering)
         texts += [study.language.decode(row.tolist()) for row in tokens]
     return tuple(texts)
 
 
-def _prompts(study: PromptStudy, kind: str) -> tuple[Ints, list[Tensor]]:
-    """Rows of the evaluation split, the largest groups of one length first, and token ids (n, t) of each group."""
-    left = RANDOM_TEXTS if kind == RANDOM else TEXTS
-    rows, groups = [], []
-    for group in sorted(study.encoded(Split.EVALUATION), key=lambda group: -len(group.rows)):
-        ids = torch.cat([group.prefix, group.tails[:, 0, :1]], dim=1)[:left]
-        if len(ids):
-            rows.append(group.rows[: len(ids)].numpy())
-            groups.append(ids)
-        left -= len(ids)
-    return np.concatenate(rows), groups
+@remembered
+def _prompts(study: PromptStudy, count: int) -> tuple[Prompts, list[Tensor]]:
+    """So many prompts to be continued, and their token ids (n, t), one array a length.
+
+    Those of few lengths run together; the evaluation split's own prompts are too few of one length, so that more are
+    drawn from its source.
+    """
+    prompts = study.source.prompts(Split.EVALUATION, DRAWN * count)
+    by_length: dict[int, list[int]] = {}
+    encoded = study.language.encode_all(prompts.texts)
+    for row, ids in enumerate(encoded):
+        by_length.setdefault(len(ids), []).append(row)
+    rows: list[int] = []
+    groups = []
+    for group in sorted(by_length.values(), key=lambda group: -len(group)):
+        taken = group[: count - len(rows)]
+        if taken:
+            rows += taken
+            groups.append(torch.tensor([encoded[row] for row in taken]))
+    return prompts.take(rows), groups
 
 
-def _steering(study: PromptStudy, rows: Ints, kind: str, first: int, count: int) -> Steering:
-    """Flipping the core, or draws of the rest from the `first` on, one for each of the texts."""
+def _steering(study: PromptStudy, kind: str, first: int, size: int, count: int) -> Steering:
+    """Flipping the core, or draws of the rest, one for each of `size` texts from the `first` of `count` on."""
     choice = study.choice()
     rank = rank_of(choice)
     core = study.core(choice.site, rank)
-    prompts = study.prompts(Split.EVALUATION)
-    tokens = first_tokens(study.language, prompts.texts[int(rows[0])], prompts.contrasts[0])
+    prompts = _prompts(study, count)[0]
+    tokens = first_tokens(study.language, prompts.texts[0], prompts.contrasts[0])
     if kind == FLIPPED:
         return Steering(choice.site, core_component(core), *tokens)
-    axes = rest_at(study, choice.site, rank, choice.projector).directions[first : first + count]
+    axes = rest_at(study, choice.site, rank, choice.projector).directions[first : first + size]
 
     def component(states: Tensor) -> Tensor:
         """Every row has a random subspace of its own."""
@@ -204,16 +211,15 @@ def _steering(study: PromptStudy, rows: Ints, kind: str, first: int, count: int)
     return Steering(choice.site, component, *tokens)
 
 
-def _judged(study: PromptStudy, kind: str, texts: Sequence[str]) -> Judged:
-    rows, _ = _prompts(study, kind)
-    prompts = study.prompts(Split.EVALUATION).take(rows)
+def _judged(study: PromptStudy, texts: Sequence[str]) -> Judged:
+    prompts = _prompts(study, len(texts))[0]
     if study.source.fragment:
         columns = [_by_grammar(text) for text in texts]
     else:
         pairs = zip(texts, prompts.texts, prompts.labels, strict=True)
         columns = [_first_copula(text[len(prompt) :], int(label)) for text, prompt, label in pairs]
     counts = dict(zip(COUNTED, np.array(columns, dtype=np.float64).T, strict=True))
-    return Judged(**counts, clusters=study.prompts(Split.EVALUATION).clusters[rows])
+    return Judged(**counts, clusters=prompts.clusters)
 
 
 def _by_grammar(text: str) -> list[int]:

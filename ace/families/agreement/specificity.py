@@ -23,6 +23,7 @@ from ace.families.agreement.axes import EXTRACTED, Axis, best_axes, edited_state
 from ace.families.agreement.elsewhere import few_encoded, few_prompts, few_runs
 from ace.model.continuation import Encoded, scattered
 from ace.model.prefix import PrefixRun
+from ace.model.sites import Site
 from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
@@ -53,13 +54,18 @@ class Words:
     Attributes:
         words: (c) each with the space before it.
         distance: (c) nats of mean log-probability between each and the contrast's own words.
-        groups, runs: the prompts, read by these words.
+        groups, runs: the prompts, read by the contrast's own words and then by these.
     """
 
     words: tuple[str, ...]
     distance: Array
     groups: Sequence[Encoded]
     runs: Sequence[PrefixRun]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the runs take: they are kept while memory allows."""
+        return sum(run.nbytes for run in self.runs)
 
     def matched(self) -> Ints:
         """Places of the words within the caliper, or of the nearest."""
@@ -92,31 +98,27 @@ def arbitrary_words(study: PromptStudy) -> Words:
         raise Inapplicable(f"only {len(single)} words of the fragment are single tokens of this model")
     if not all(group.single for group in few_encoded(study)):
         raise Inapplicable("a contrast whose continuations are several tokens has no words of one token to match")
-    groups = [_read_by(group, torch.tensor(list(single.values()))) for group in few_encoded(study)]
+    groups = [_read_too(group, torch.tensor(list(single.values()))) for group in few_encoded(study)]
     runs = [run.under(group) for run, group in zip(few_runs(study), groups, strict=True)]
     top = study.sites[-1]
-
-    def likely(group: Encoded, run: PrefixRun) -> Tensor:
-        return _word_logits(group, run.push_logits(top, run.states(top)[None]))[0]
-
-    mine = torch.cat([likely(group, run) for group, run in zip(groups, runs, strict=True)])
-    own_groups = zip(few_encoded(study), few_runs(study), strict=True)
-    theirs = torch.cat([likely(group, run).mean(dim=1) for group, run in own_groups])
-    return Words(tuple(single), (mine.mean(dim=0) - theirs.mean()).abs().double().numpy(), groups, runs)
+    parts = [_logits(run, group, top, run.states(top)[None]) for run, group in zip(runs, groups, strict=True)]
+    apart = [part[0, :, -len(single) :] - part[0, :, : -len(single)].mean(dim=1, keepdim=True) for part in parts]
+    return Words(tuple(single), torch.cat(apart).mean(dim=0).abs().double().numpy(), groups, runs)
 
 
-def _read_by(group: Encoded, ids: Tensor) -> Encoded:
-    """The same prompts with these tokens (c) as continuations, of no weight: only their logits are wanted."""
-    targets = ids.repeat(len(group.rows), 1, 1, 1)
-    return replace(group, targets=targets, weights=torch.zeros(targets.shape))
+def _read_too(group: Encoded, ids: Tensor) -> Encoded:
+    """The same prompts with these tokens (c) as further continuations of no weight: only their logits are wanted."""
+    more = ids.repeat(len(group.rows), 1, 1, 1)
+    weights = torch.cat([group.weights, torch.zeros(more.shape)], dim=-1)
+    return replace(group, targets=torch.cat([group.targets, more], dim=-1), weights=weights)
 
 
-def _word_logits(group: Encoded, logits: Tensor) -> Tensor:
-    """(m, n, c) logits of a contrast's words, wanted ones first, from those of its tokens (m * n, 1, v)."""
-    tokens, targets = group.tokens, group.targets[:, 0, 0]  # (v), (n, c)
-    assert tokens is not None
+def _logits(run: PrefixRun, group: Encoded, site: Site, edited: Tensor) -> Tensor:
+    """(m, n, c) logits at the scored position of all continuations of a prompt, for edited states (m, n, d)."""
+    tokens, targets = group.tokens, group.targets[:, 0, 0].contiguous()  # (v), (n, c)
+    assert tokens is not None  # as all continuations are single tokens
     places = torch.searchsorted(tokens, targets)
-    values = logits[:, 0].cpu().view(-1, len(targets), len(tokens))
+    values = run.push_logits(site, edited)[:, 0].cpu().view(-1, len(targets), len(tokens))
     return values.gather(-1, places.expand(len(values), *places.shape))
 
 
@@ -138,17 +140,17 @@ def changes(study: PromptStudy, edit: Callable[[Tensor], Tensor], weights: Array
     """Changes under edits: states (n, d) -> (m, n, d), of contrasts with weights (c, 20)."""
     words, site = arbitrary_words(study), place(study)[0]
     mixing = torch.from_numpy(weights).float()
-    own, others = [], []
-    for run, wide, group in zip(few_runs(study), words.runs, words.groups, strict=True):
+    parts = []
+    for run, group in zip(words.runs, words.groups, strict=True):
         states = run.states(site)
         edited = torch.cat([states[None], edit(states)])
-        own.append(torch.cat([run.push(site, part) for part in edited.split(AT_ONCE)]))
-        pushed = (_word_logits(group, wide.push_logits(site, part)) @ mixing for part in edited.split(AT_ONCE))
-        others.append(torch.cat(list(pushed)))
-    first = scattered(few_encoded(study), iter(own), axis=1).double().numpy()
-    rest = scattered(words.groups, iter(others), axis=1).double().numpy()
-    clean = np.concatenate([first[0][:, None], rest[0]], axis=1)
-    return Changes(np.abs(first[1:] - first[0]), np.abs(rest[1:] - rest[0]), clean)
+        logits = torch.cat([_logits(run, group, site, part) for part in edited.split(AT_ONCE)])
+        own, others = logits[..., : -len(words.words)], logits[..., -len(words.words) :]
+        kept = group.weights[:, 0, 0, : -len(words.words)]  # of the contrast's own continuations
+        parts.append(torch.cat([(own * kept).sum(dim=-1, keepdim=True), others @ mixing], dim=-1))
+    values = scattered(words.groups, iter(parts), axis=1).double().numpy()
+    moved = np.abs(values[1:] - values[0])
+    return Changes(moved[..., 0], moved[..., 1:], values[0])
 
 
 def selectivity(mean: Array) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ace.arrays import Array
 from ace.families.core.alignment import aligned_pairs
+from ace.families.hidden_markov.outside import less_token_means
 from ace.moments import explained_beside, moments, regression
 from ace.stats import Estimate, bootstrap, exact, quantile
 from ace.study.controls import DRAWS, LEVEL
@@ -66,18 +67,8 @@ def belief(subject: TokenSubject) -> Measurement:
 
 
 def _residual(study: TokenStudy, index: int, split: Split) -> Array:
-    """Core coordinates (n, t, r) less their mean over all sequences with the same token at the same position.
-
-    The mean over positions alone is the same for all seeds and would count as agreement, so it is subtracted too.
-    """
-    values = study.coordinates(index, split).copy()
-    inputs = study.batch(split).inputs
-    for token in range(study.task.vocabulary):
-        with_token = (inputs == token)[..., None]
-        count = np.maximum(with_token.sum(axis=0), 1)
-        mean = np.where(with_token, values, 0.0).sum(axis=0) / count  # (t, r)
-        values -= np.where(with_token, mean, 0.0)
-    return values
+    """Core coordinates (n, t, r) less what token and position tell."""
+    return less_token_means(study.coordinates(index, split), study.batch(split).inputs, study.task.vocabulary)
 
 
 @measures("permuted sequences", "untrained")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from ace.families.hidden_markov import belief
+from ace.families.hidden_markov import belief, inner
+from ace.families.hidden_markov.subjects import INNER
 from ace.study.claim import OURS, Bound, Claim
+
+HALF_WAY = (
+    "fixed before these models were measured, half-way between cores and controls of two models of base seed 1000"
+)
 
 CLAIMS = (
     Claim(
@@ -27,5 +32,41 @@ CLAIMS = (
         "above the 99.9 % quantile over permuted sequences and above the upper end of every untrained pair",
         controls=("permuted sequences", "untrained"),
         measure=belief.alignment,
+    ),
+    Claim(
+        "hidden_markov.inner_belief",
+        "Inside a deeper model the core carries what the model's own outputs do not show of the belief.",
+        f"{OURS}; belief states that the last layer drops: arXiv 2405.15943",
+        "held-out share of what outputs, token and position leave of the belief that the core explains linearly",
+        Bound(">=", 0.4),
+        "equivalence margin",
+        f"{HALF_WAY}, at the last block: cores .49 and .58, random subspaces of the rest at most .30",
+        controls=("untrained", "outputs", "symbols", "other sequences", "the rest"),
+        measure=inner.belief,
+        about=INNER,
+    ),
+    Claim(
+        "hidden_markov.inner_alignment",
+        "Cores inside deeper models agree across seeds beyond what their outputs and the symbols show.",
+        OURS,
+        "held-out share of what outputs and all symbols so far leave of one model's core that another's explains",
+        Bound(">=", 0.25),
+        "equivalence margin",
+        f"{HALF_WAY}, at the last block: other models' cores .40 and .41, those of untrained ones at most .10",
+        controls=("untrained", "outputs", "other sequences"),
+        measure=inner.alignment,
+        about=INNER,
+    ),
+    Claim(
+        "hidden_markov.inner_transplant",
+        "Core coordinates of one model run another from an inner site on.",
+        OURS,
+        "score of a host on a donor's mapped coordinates minus its own, over its own minus chance",
+        Bound(">=", -0.02),
+        "equivalence margin",
+        "a fiftieth of what the host scores above chance, as core.transplant",
+        controls=("shuffled map", "untrained donor", "outputs"),
+        measure=inner.transplant,
+        about=INNER,
     ),
 )
