@@ -272,3 +272,15 @@ def test_grouping_keeps_the_variance_of_the_mean_on_average(seed: int, clusters:
     blocks = np.array([grouped(row, groups) for row in many])
     # Var of a block mean is 1 / clusters; 400 groups of them estimate it to sqrt(2 / (400 groups)), taken ten times.
     assert blocks.var() * clusters == pytest.approx(1.0, abs=10 * math.sqrt(2 / (400 * groups)))
+
+
+def test_no_interval_passes_what_a_value_can_be() -> None:
+    clusters = np.array([0.0] * 18 + [1.0, 30.0])
+
+    def ratio(mean: np.ndarray) -> float:
+        return float(mean)
+
+    free = bootstrap("ratio", clusters, ratio)
+    kept = bootstrap("ratio", clusters, ratio, possible=(0.5, 2.0))
+    assert free.interval(0.999)[0] < 0.5
+    assert kept.interval(0.999) == (0.5, max(2.0, kept.value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -36,7 +37,12 @@ def attractor(subject: PromptSubject) -> Measurement:
 
     def estimates(site_of: Callable[[PromptStudy], Site], kind: str = ORTHOGONAL) -> tuple[Estimate, ...]:
         return tuple(
-            bootstrap(str(k), _moments(study, _coordinate(study, site_of(study), kind)), _head_over_attractor)
+            bootstrap(
+                str(k),
+                _moments(study, _coordinate(study, site_of(study), kind)),
+                _head_over_attractor,
+                possible=(0.0, math.inf),
+            )
             for k, study in enumerate(models.studies)
         )
 

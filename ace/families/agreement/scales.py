@@ -200,4 +200,8 @@ def _correlation(
 
     sums = cluster_sums(by_class, of.clusters)
     plain: Callable[[Array], float] = correlation
-    return bootstrap(label, sums, plain) if resampled else Estimate(label, plain(sums.mean(axis=0)))
+    return (
+        bootstrap(label, sums, plain, possible=(-1 / ceiling, 1 / ceiling))
+        if resampled
+        else Estimate(label, plain(sums.mean(axis=0)))
+    )
