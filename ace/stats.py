@@ -21,7 +21,7 @@ from ace.check import check_count, check_fraction
 from ace.errors import InputError
 from ace.intervals import acceleration, binomial_limits, effective_limits, freedom, replicate_interval
 
-RESAMPLES = 1999
+RESAMPLES = 999
 WITHIN = 0.3  # correlation of trials within a cluster where they do not tell it themselves
 
 
@@ -158,7 +158,7 @@ def bootstrap(
     Args:
         clusters: (n, ...) one entry a cluster, such as a sequence: a value, counts, or a moment matrix.
         statistic: called on a mean of clusters (...), gives a finite number.
-        possible: ends of what the statistic can be, such as 0 of a ratio of sizes: tails of few replicates are drawn on.
+        possible: ends of what the statistic can be, such as 0 of a ratio of sizes: tails of replicates are drawn on.
 
     Raises:
         InputError: fewer than two clusters, no resamples, or a statistic that is not finite.

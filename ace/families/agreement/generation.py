@@ -27,9 +27,9 @@ from ace.tasks.fragment.judge import judge
 from ace.tasks.fragment.words import COPULAS
 from ace.tasks.prompt import Prompts
 
-TEXTS = 256  # of all seeds together, and half as many of each seed at least
+TEXTS = 256  # of each model, of up to two; of more, half as many
 DRAWN = 8  # times as many prompts, to have that many of few lengths
-RANDOM_TEXTS = 64  # each along a draw of the rest of its own
+RANDOM_TEXTS = 32  # each along a draw of the rest of its own
 ENOUGH = 8  # copulas
 TOKENS = 50  # as published
 AGREES, TURNED = 0.9, 0.1
@@ -77,7 +77,7 @@ def generation(subject: PromptSubject) -> Measurement:
     estimates: list[Estimate] = []
     controls: list[Estimate] = []
     details = []
-    count = max(TEXTS // 2, -(-TEXTS // len(models)))
+    count = TEXTS if len(models) <= 2 else TEXTS // 2
     for k, study in enumerate(models.studies):
         texts = {kind: _texts(study, kind, count if kind != RANDOM else RANDOM_TEXTS) for kind in KINDS}
         judged = {kind: _judged(study, written) for kind, written in texts.items()}
