@@ -13,6 +13,7 @@ from scipy import stats
 from ace.arrays import Array
 from ace.intervals import (
     FAR,
+    FEWEST,
     NEAR,
     UNBIASED,
     acceleration,
@@ -21,6 +22,7 @@ from ace.intervals import (
     corrected,
     effective_limits,
     effective_trials,
+    freedom,
     reach,
     replicate_interval,
     tail_quantile,
@@ -70,6 +72,9 @@ def test_the_reach_is_students_with_the_spread_of_a_sample(confidence: float, cl
     assert reach(tail) == reach(tail, 1) == pytest.approx(stats.norm.isf(tail), rel=ROOT)
     assert reach(tail, clusters + 1) < reach(tail, clusters)
     assert reach(tail, clusters) > reach(tail)
+    assert reach(tail, clusters, clusters - 1) == reach(tail, clusters)
+    wider = stats.t.isf(tail, 2.5) * math.sqrt(clusters / (clusters - 1))
+    assert reach(tail, clusters, 2.5) == pytest.approx(wider, rel=ROOT)
 
 
 @given(seed=seeds, size=st.integers(3, 40), slope=slopes, shift=st.floats(-10, 10))
@@ -129,6 +134,36 @@ def test_an_interval_has_no_end_where_the_correction_turns_over() -> None:
     assert corrected(-20.0, 0.0, 0.125) == pytest.approx(stats.norm.cdf(-20 / 3.5), rel=1e-9)
 
 
+@given(seed=seeds, size=st.integers(4, 400), slope=slopes, shift=st.floats(-10, 10), shape=st.floats(0, 1))
+def test_degrees_of_freedom_are_those_of_a_variance_of_such_values(
+    seed: int, size: int, slope: float, shift: float, shape: float
+) -> None:
+    normal = np.asarray(gaussian(seed, size).numpy())
+    values = np.sinh(shape * normal) if shape > 0 else normal  # heavier tails
+    left_out = np.array([np.delete(values, k).mean() for k in range(size)])
+    # Slow twin: scipy's unbiased kurtosis.
+    kurtosis = max(float(stats.kurtosis(values, bias=False)), 0.0)
+    expected = min(size - 1, max(FEWEST, 2 / (2 / (size - 1) + kurtosis / size)))
+    found = freedom(left_out)
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert freedom(slope * left_out + shift) == pytest.approx(found, rel=1e-4)
+    assert freedom(-left_out) == pytest.approx(found, rel=1e-9)
+    assert freedom(np.append(left_out, np.nan)) == pytest.approx(found, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([], 1), ([1.0], 1), ([1.0, 2.0], 1), ([1.0, 2.0, 9.0], 2), ([3.0] * 5, 4), ([0.0] * 5 + [1.0], 5)],
+)
+def test_few_values_and_values_that_are_alike_have_all_degrees_of_freedom(values: list[float], expected: float) -> None:
+    assert freedom(np.array(values)) == expected
+
+
+def test_one_cluster_that_stands_out_leaves_the_fewest_degrees_of_freedom() -> None:
+    assert freedom(np.array([0.0] * 99 + [1.0])) == FEWEST
+    assert freedom(np.tile([0.0, 1.0], 50)) == pytest.approx(99)
+
+
 # --- Quantiles --------------------------------------------------------------------------------------------------------
 
 
@@ -184,18 +219,26 @@ def test_the_ends_of_the_scale_are_finite() -> None:
 # --- Intervals of replicates ------------------------------------------------------------------------------------------
 
 
-@given(seed=seeds, size=sizes, confidence=confidences, skew=st.floats(-0.1, 0.1), clusters=st.integers(3, 300))
+@given(
+    seed=seeds,
+    size=sizes,
+    confidence=confidences,
+    skew=st.floats(-0.1, 0.1),
+    clusters=st.integers(3, 300),
+    fewer=st.floats(1.0, 2.0),
+)
 def test_an_interval_is_its_two_quantiles_and_holds_the_value(
-    seed: int, size: int, confidence: float, skew: float, clusters: int
+    seed: int, size: int, confidence: float, skew: float, clusters: int, fewer: float
 ) -> None:
     drawn = skewed(seed, size)
     value = float(np.median(drawn))
-    low, high = replicate_interval(value, drawn, confidence, skew=skew, clusters=clusters)
-    away, shift, ordered = reach((1 - confidence) / 2, clusters), bias(value, drawn), np.sort(drawn)
+    degrees = (clusters - 1) / fewer
+    low, high = replicate_interval(value, drawn, confidence, skew=skew, clusters=clusters, freedom=degrees)
+    away, shift, ordered = reach((1 - confidence) / 2, clusters, degrees), bias(value, drawn), np.sort(drawn)
     assert abs(shift) <= UNBIASED
     assert low == min(value, tail_quantile(ordered, corrected(-away, shift, skew)))
     assert high == max(value, tail_quantile(ordered, corrected(away, shift, skew)))
-    mirrored = replicate_interval(-value, -drawn, confidence, skew=-skew, clusters=clusters)
+    mirrored = replicate_interval(-value, -drawn, confidence, skew=-skew, clusters=clusters, freedom=degrees)
     assert mirrored == pytest.approx((-high, -low), rel=1e-6)
 
 

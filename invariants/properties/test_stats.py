@@ -11,12 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ace.arrays import Array
+from ace.arrays import Array, Ints
+from ace.errors import InputError
+from ace.intervals import acceleration, binomial_limits, effective_limits, freedom, replicate_interval
 from ace.stats import (
+    RESAMPLES,
     Estimate,
     binomial_p_values,
     bootstrap,
     bootstrap_mean,
+    clustered_proportion,
     exact,
     grouped,
     holm_intervals,
@@ -33,6 +37,13 @@ ROOT = 1e-9  # scipy finds Clopper-Pearson limits as roots or beta quantiles, fa
 def sample(seed: int, size: int) -> Array:
     """(size) normal values."""
     return np.asarray(gaussian(seed, size).numpy())
+
+
+def clustered(seed: int, clusters: int, each: int) -> tuple[Ints, Ints]:
+    """Hits and trials (clusters), up to `each` trials a cluster."""
+    rng = np.random.default_rng(seed)
+    trials = rng.integers(1, each + 1, clusters)
+    return rng.binomial(trials, rng.random()), trials
 
 
 # --- Proportions ------------------------------------------------------------------------------------------------------
@@ -91,6 +102,58 @@ def test_intervals_are_nested_in_the_confidence(count: tuple[int, int], seed: in
     for estimate in estimates:
         inner, outer = estimate.interval(low), estimate.interval(high)
         assert outer[0] - ROOT <= inner[0] <= inner[1] <= outer[1] + ROOT
+
+
+@given(seed=seeds, clusters=st.integers(2, 30), each=st.integers(1, 10), confidence=confidences)
+def test_a_clustered_proportion_has_as_many_trials_as_its_variance_tells(
+    seed: int, clusters: int, each: int, confidence: float
+) -> None:
+    hits, trials = clustered(seed, clusters, each)
+    share, total = hits.sum() / trials.sum(), trials.sum()
+    found = clustered_proportion("0", hits, trials)
+    assert found.value == pytest.approx(share)
+    assert (found.count, found.clusters) == (total, clusters)
+    # Slow twin: cluster by cluster, the farthest of them twice.
+    away = [(int(k) - share * int(n)) / total for k, n in zip(hits, trials, strict=True)]
+    variance = sum(one**2 for one in away) + max(one**2 for one in away)
+    if 0 < share < 1:
+        expected = effective_limits(share, variance, total, confidence, clusters)
+    else:
+        expected = binomial_limits(share * clusters, clusters, confidence)
+    assert found.interval(confidence) == pytest.approx(expected, abs=ROOT)
+    low, high = found.interval(confidence)
+    assert low <= share <= high
+    mirrored = clustered_proportion("0", trials - hits, trials)
+    assert mirrored.interval(confidence) == pytest.approx((1 - high, 1 - low), abs=1e-7)
+
+
+@given(seed=seeds, clusters=st.integers(3, 30), copies=st.integers(2, 4), confidence=confidences)
+def test_copies_of_the_trials_of_every_cluster_tell_nothing_new(
+    seed: int, clusters: int, copies: int, confidence: float
+) -> None:
+    hits, trials = clustered(seed, clusters, 3)
+    plain = clustered_proportion("0", hits, trials).interval(confidence)
+    more = clustered_proportion("0", copies * hits, copies * trials).interval(confidence)
+    # Narrower only where more trials were told from the variance than there had been.
+    assert more[0] >= plain[0] - ROOT
+    assert more[1] <= plain[1] + ROOT
+    again = clustered_proportion("0", 2 * copies * hits, 2 * copies * trials).interval(confidence)
+    if hits.sum() in (0, trials.sum()):
+        assert again == more == plain
+
+
+@given(clusters=st.integers(2, 40), each=st.integers(1, 10), confidence=confidences)
+def test_all_hits_count_each_cluster_as_one_trial(clusters: int, each: int, confidence: float) -> None:
+    trials = np.full(clusters, each)
+    tail = (1 - confidence) / 2
+    assert clustered_proportion("0", trials, trials).interval(confidence) == pytest.approx((tail ** (1 / clusters), 1))
+    none = clustered_proportion("0", 0 * trials, trials).interval(confidence)
+    assert none == pytest.approx((0, 1 - tail ** (1 / clusters)))
+
+
+def test_clusters_that_are_all_alike_have_every_trial() -> None:
+    hits, trials = np.array([1, 1, 1]), np.array([4, 4, 4])
+    assert clustered_proportion("0", hits, trials).interval() == pytest.approx(proportion("0", 3, 12).interval())
 
 
 # --- Nulls ------------------------------------------------------------------------------------------------------------
@@ -245,6 +308,71 @@ def test_the_bootstrap_over_counts_agrees_with_resampling_the_clusters(seed: int
     fast = bootstrap("0", values, np.exp, seed=seed, resamples=400)
     assert fast.value == pytest.approx(np.exp(values.mean()))
     assert stats.ks_2samp(slow.bootstrap_distribution, fast.replicates).pvalue > 1e-9
+
+
+@given(seed=seeds, clusters=st.integers(3, 30), confidence=confidences)
+def test_the_bootstrap_leaves_out_each_cluster_once(seed: int, clusters: int, confidence: float) -> None:
+    values = sample(seed, 2 * clusters).reshape(clusters, 2)
+
+    def statistic(mean: Array) -> float:
+        return float(np.exp(mean[0]) + mean[1])
+
+    found = bootstrap("0", values, statistic, resamples=100)
+    left_out = np.array([statistic(np.delete(values, k, axis=0).mean(axis=0)) for k in range(clusters)])
+    assert found.acceleration == pytest.approx(acceleration(left_out), abs=1e-9)
+    assert found.freedom == pytest.approx(freedom(left_out), rel=1e-6)
+    assert (found.count, found.clusters) == (clusters, clusters)
+    assert found.replicates is not None
+    assert found.interval(confidence) == replicate_interval(
+        found.value,
+        found.replicates,
+        confidence,
+        skew=found.acceleration,
+        clusters=clusters,
+        freedom=found.freedom,
+    )
+
+
+def test_the_bootstrap_of_many_clusters_draws_blocks_of_them() -> None:
+    values = sample(0, 1001)
+    found = bootstrap_mean("0", values)
+    assert (found.count, found.clusters, len(found.replicates if found.replicates is not None else [])) == (
+        1001,
+        300,
+        RESAMPLES,
+    )
+    sums = [block.sum() for block in np.split(values, np.linspace(0, 1001, 301).astype(int)[1:-1])]
+    sizes = np.diff(np.linspace(0, 1001, 301).astype(int))
+    left_out = np.array([(values.sum() - one) / (1001 - size) for one, size in zip(sums, sizes, strict=True)])
+    assert found.acceleration == pytest.approx(acceleration(left_out), abs=1e-9)
+
+
+def test_replicates_suffice_for_the_first_of_twenty_levels() -> None:
+    # In each tail at 1 - .05 / 20, of so many replicates, lie two; what lies beyond the fifth is drawn on from there.
+    assert 0.05 / 20 / 2 * (RESAMPLES + 1) >= 2
+
+
+@pytest.mark.parametrize(
+    "replicates", [np.zeros((2, 2)), np.zeros(0), np.array([0.0, math.nan]), np.array([0.0, math.inf]), np.array(1.0)]
+)
+def test_replicates_are_a_vector_of_finite_numbers(replicates: Array) -> None:
+    with pytest.raises(InputError, match="replicates"):
+        Estimate("0", 0.0, replicates=replicates)
+
+
+def test_an_estimate_made_elsewhere_has_as_many_clusters_as_samples() -> None:
+    drawn = sample(0, 99)
+    given, counted = Estimate("0", 0.0, drawn, count=9, clusters=5), Estimate("0", 0.0, drawn, count=9)
+    assert (given.clusters, counted.clusters, Estimate("0", 0.0, drawn).clusters) == (5, 9, 0)
+    assert (counted.acceleration, counted.freedom) == (0.0, 0.0)
+    assert counted.interval(0.9) == replicate_interval(0.0, drawn, 0.9, clusters=9)
+    assert Estimate("0", 0.0, drawn).interval(0.9) == replicate_interval(0.0, drawn, 0.9)
+    assert exact("0", 2.0, count=3) == Estimate("0", 2.0, count=3, clusters=3)
+
+
+def test_limits_take_the_place_of_replicates() -> None:
+    found = Estimate("0", 0.0, sample(0, 99), limits=lambda confidence: (-confidence, confidence))
+    assert found.interval(0.9) == (-0.9, 0.9)
 
 
 @given(constant=st.floats(-100, 100), clusters=st.integers(2, 400))
