@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -352,14 +354,6 @@ def test_replicates_suffice_for_the_first_of_twenty_levels() -> None:
     assert 0.05 / 20 / 2 * (RESAMPLES + 1) >= 2
 
 
-@pytest.mark.parametrize(
-    "replicates", [np.zeros((2, 2)), np.zeros(0), np.array([0.0, math.nan]), np.array([0.0, math.inf]), np.array(1.0)]
-)
-def test_replicates_are_a_vector_of_finite_numbers(replicates: Array) -> None:
-    with pytest.raises(InputError, match="replicates"):
-        Estimate("0", 0.0, replicates=replicates)
-
-
 def test_an_estimate_made_elsewhere_has_as_many_clusters_as_samples() -> None:
     drawn = sample(0, 99)
     given, counted = Estimate("0", 0.0, drawn, count=9, clusters=5), Estimate("0", 0.0, drawn, count=9)
@@ -400,3 +394,107 @@ def test_grouping_keeps_the_variance_of_the_mean_on_average(seed: int, clusters:
     blocks = np.array([grouped(row, groups) for row in many])
     # Var of a block mean is 1 / clusters; 400 groups of them estimate it to sqrt(2 / (400 groups)), taken ten times.
     assert blocks.var() * clusters == pytest.approx(1.0, abs=10 * math.sqrt(2 / (400 * groups)))
+
+
+# --- Bad calls --------------------------------------------------------------------------------------------------------
+
+PAIR = np.ones(2, dtype=np.int64)
+BAD: list[tuple[Callable[[], object], str]] = [
+    (
+        lambda: Estimate("x", 0.0, np.zeros((2, 2))),
+        "replicates: expected (b) finite numbers for 'x', got shape (2, 2) with 0 that are NaN or infinite",
+    ),
+    (
+        lambda: Estimate("x", 0.0, np.zeros(0)),
+        "replicates: expected (b) finite numbers for 'x', got shape (0,) with 0 that are NaN or infinite",
+    ),
+    (
+        lambda: Estimate("x", 0.0, np.array([0.0, math.nan, math.inf])),
+        "replicates: expected (b) finite numbers for 'x', got shape (3,) with 2 that are NaN or infinite",
+    ),
+    (lambda: exact("x", 0.0).interval(95), "confidence: expected a number strictly between 0 and 1, got 95"),
+    (lambda: exact("x", math.inf), "value: expected a finite number for 'x', got inf"),
+    (lambda: proportion("x", 0, 0), "trials: expected an integer of at least 1, got 0"),
+    (lambda: proportion("x", 4, 3), "hits: expected 0..3, got 4"),
+    (lambda: proportion("x", -1, 3), "hits: expected 0..3, got -1"),
+    (
+        lambda: clustered_proportion("x", PAIR[:1], PAIR[:1]),
+        "hits: expected (k) with trials (k), at least 2 clusters, got (1,) and (1,)",
+    ),
+    (
+        lambda: clustered_proportion("x", PAIR, PAIR[:1]),
+        "hits: expected (k) with trials (k), at least 2 clusters, got (2,) and (1,)",
+    ),
+    (
+        lambda: clustered_proportion("x", PAIR[:, None], PAIR[:, None]),
+        "hits: expected (k) with trials (k), at least 2 clusters, got (2, 1) and (2, 1)",
+    ),
+    (lambda: clustered_proportion("x", 0 * PAIR, 0 * PAIR), "trials: expected at least 1 in each cluster, got 0"),
+    (lambda: clustered_proportion("x", 2 * PAIR, PAIR), "hits: expected counts between 0 and trials"),
+    (lambda: clustered_proportion("x", -PAIR, PAIR), "hits: expected counts between 0 and trials"),
+    (lambda: bootstrap("x", np.ones(3), float, resamples=0), "resamples: expected an integer of at least 1, got 0"),
+    (lambda: bootstrap("x", np.ones(1), float), "clusters: expected at least 2, got shape (1,)"),
+    (lambda: bootstrap("x", np.array(1.0), float), "clusters: expected at least 2, got shape ()"),
+    (
+        lambda: bootstrap("x", np.array([1.0, math.nan]), float),
+        "x: expected a finite statistic on every resample, got NaN or infinity",
+    ),
+    (
+        lambda: bootstrap("x", np.array([1.0, 2.0, 3.0]), lambda mean: float(mean) if mean == 2 else math.inf),
+        "x: expected a finite statistic on every resample, got NaN or infinity",
+    ),
+    (
+        lambda: bootstrap("x", np.array([1.0, 2.0, 3.0]), lambda mean: math.nan if mean == 2 else float(mean)),
+        "x: expected a finite statistic on every resample, got NaN or infinity",
+    ),
+    (
+        # Drawn with this seed, no resample leaves out just the one.
+        lambda: bootstrap("x", np.arange(9.0), lambda m: float(m) if m != 4.5 else math.nan, resamples=1),
+        "x: expected a finite statistic on every resample, got NaN or infinity",
+    ),
+    (lambda: grouped(np.ones(3), 0), "groups: expected an integer of at least 1, got 0"),
+    (lambda: holm_intervals([], float), "estimates: expected at least one, got none"),
+    (lambda: quantile(np.ones(3), 99.9), "level: expected a number strictly between 0 and 1, got 99.9"),
+    (lambda: quantile(np.ones(0), 0.9), "values: expected at least one draw of the null, got none"),
+    (
+        lambda: quantile(np.array([1.0, math.nan, math.inf]), 0.9),
+        "values: expected finite draws, got NaN or infinity in 2 of 3",
+    ),
+    (
+        lambda: binomial_p_values(PAIR, PAIR[:1], np.ones(2)),
+        "hits: expected equal shapes, got (2,), (1,), (2,)",
+    ),
+    (
+        lambda: binomial_p_values(PAIR, PAIR, np.ones(1)),
+        "hits: expected equal shapes, got (2,), (2,), (1,)",
+    ),
+    (lambda: binomial_p_values(2 * PAIR, PAIR, np.ones(2)), "hits: expected counts between 0 and trials"),
+    (lambda: binomial_p_values(-PAIR, PAIR, np.ones(2)), "hits: expected counts between 0 and trials"),
+    (
+        lambda: binomial_p_values(PAIR, PAIR, np.array([0.5, 1.5])),
+        "chances: expected probabilities, got 0.5 to 1.5",
+    ),
+    (
+        lambda: binomial_p_values(PAIR, PAIR, np.array([-0.5, 0.5])),
+        "chances: expected probabilities, got -0.5 to 0.5",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), BAD, ids=[message for _, message in BAD])
+def test_a_bad_call_says_what_was_expected_and_what_came(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        call()
+
+
+def test_names_and_counts_come_through() -> None:
+    trials = np.array([4, 4])
+    assert proportion("p", 1, 4).label == "p"
+    assert (proportion("p", 1, 4).count, proportion("p", 1, 4).clusters) == (4, 4)
+    assert clustered_proportion("c", trials - 1, trials).label == "c"
+    assert bootstrap("b", sample(0, 5), float).label == bootstrap_mean("b", sample(0, 5)).label == "b"
+    assert exact("e", 1.0) == Estimate("e", 1.0, count=0)
+    default = holm_intervals([exact("h", 1.0)], float)[0]
+    assert (default.label, default.value, default.confidence) == ("h", 1.0, 0.95)
+    assert exact("e", 1.0).interval() == (1.0, 1.0)
+    assert proportion("p", 1, 4).interval() == proportion("p", 1, 4).interval(0.95)
