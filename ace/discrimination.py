@@ -136,8 +136,9 @@ class Discrimination:
         """Which AUC and accuracies have fewer effective errors, or effective hits, than replicates can show."""
         for name in ("auc", "accuracy"):
             values, drawn = getattr(self.values, name), getattr(self.replicates, name)
-            for row, (value, variance) in enumerate(zip(values, drawn.var(axis=1), strict=True)):
-                if min(value, 1 - value) * effective_trials(value, variance, self.count) < FEW:
+            for row, value in enumerate(values):
+                trials = effective_trials(value, drawn[row].var(), self.count)
+                if _alike(drawn[row]) or min(value, 1 - value) * trials < FEW:
                     yield name, row
 
     def _at_the_edge(self, name: str, row: int, confidence: float) -> tuple[float, float]:
@@ -150,13 +151,18 @@ class Discrimination:
         mirrored, and then takes its own share from an AUC.
         """
         value, drawn = getattr(self.values, name)[row], getattr(self.replicates, name)[row]
-        if np.abs(drawn - value).max() <= 1e-12:
+        if _alike(drawn):
             share = binomial_limits(0, self.trials, confidence)[1]
             return value * (1 - share), value * (1 - share) + share
         far = effective_limits(value, drawn.var(), self.count, confidence, self.clusters)
         near = self._resampled(name, value, drawn, getattr(self.jackknife, name)[row]).interval(confidence)
         below, above = ((value - far[end]) ** 2 - (value - near[end]) ** 2 for end in (0, 1))
         return value - float(np.sqrt(max(below, 0.0))), value + float(np.sqrt(max(above, 0.0)))
+
+
+def _alike(drawn: Array) -> bool:
+    """Whether replicates of a share differ by rounding alone."""
+    return bool(np.ptp(drawn) <= 1e-12)
 
 
 def _computed(label: str, quantity: Quantity, part: Quantities) -> Array:

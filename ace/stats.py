@@ -120,16 +120,17 @@ def clustered_proportion(label: str, hits: Ints, trials: Ints) -> Estimate:
     Raises:
         InputError: shapes differ, fewer than two clusters, a cluster without trials, or hits outside 0..trials.
     """
-    k, n = np.asarray(hits, dtype=np.float64), np.asarray(trials, dtype=np.float64)
-    if k.shape != n.shape or k.ndim != 1 or k.size < 2:
-        raise InputError(f"hits: expected (k) with trials (k), at least 2 clusters, got {k.shape} and {n.shape}")
-    if not (n >= 1).all():
-        raise InputError(f"trials: expected at least 1 in each cluster, got {n.min():g}")
-    if not ((k >= 0) & (k <= n)).all():
+    if hits.shape != trials.shape or hits.ndim != 1 or hits.size < 2:
+        raise InputError(
+            f"hits: expected (k) with trials (k), at least 2 clusters, got {hits.shape} and {trials.shape}"
+        )
+    if (trials < 1).any():
+        raise InputError(f"trials: expected at least 1 in each cluster, got {trials.min()}")
+    if ((hits < 0) | (hits > trials)).any():
         raise InputError("hits: expected counts between 0 and trials")
-    clusters, total = k.size, float(n.sum())
-    share = float(k.sum() / total)
-    squares = ((k - share * n) / total) ** 2
+    clusters, total = hits.size, int(trials.sum())
+    share = float(hits.sum() / total)
+    squares = ((hits - share * trials) / total) ** 2
     variance = float(squares.sum() + squares.max())
 
     def limits(confidence: float) -> tuple[float, float]:
@@ -138,7 +139,7 @@ def clustered_proportion(label: str, hits: Ints, trials: Ints) -> Estimate:
             return binomial_limits(share * independent, independent, confidence)
         return effective_limits(share, variance, total, confidence, clusters)
 
-    return Estimate(label, share, limits=limits, count=int(total), clusters=clusters)
+    return Estimate(label, share, limits=limits, count=total, clusters=clusters)
 
 
 def bootstrap(

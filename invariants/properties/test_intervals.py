@@ -13,6 +13,7 @@ from scipy import stats
 from ace.arrays import Array
 from ace.intervals import (
     FAR,
+    FEWEST,
     NEAR,
     UNBIASED,
     acceleration,
@@ -21,6 +22,7 @@ from ace.intervals import (
     corrected,
     effective_limits,
     effective_trials,
+    freedom,
     reach,
     replicate_interval,
     tail_quantile,
@@ -58,7 +60,7 @@ def test_levels_are_those_of_scipys_bca(seed: int, size: int, confidence: float)
     shift = bias(float(np.exp(values.mean())), drawn)
     skew = acceleration(np.array([np.exp(np.delete(values, k).mean()) for k in range(size)]))
     away = reach((1 - confidence) / 2)
-    levels = [corrected(-away, shift, skew), corrected(away, shift, skew)]
+    levels = stats.norm.cdf([corrected(-away, shift, skew), corrected(away, shift, skew)])
     assert np.quantile(drawn, levels) == pytest.approx(np.array(slow.confidence_interval), abs=1e-6)
 
 
@@ -70,6 +72,9 @@ def test_the_reach_is_students_with_the_spread_of_a_sample(confidence: float, cl
     assert reach(tail) == reach(tail, 1) == pytest.approx(stats.norm.isf(tail), rel=ROOT)
     assert reach(tail, clusters + 1) < reach(tail, clusters)
     assert reach(tail, clusters) > reach(tail)
+    assert reach(tail, clusters, clusters - 1) == reach(tail, clusters)
+    wider = stats.t.isf(tail, 2.5) * math.sqrt(clusters / (clusters - 1))
+    assert reach(tail, clusters, 2.5) == pytest.approx(wider, rel=ROOT)
 
 
 @given(seed=seeds, size=st.integers(3, 40), slope=slopes, shift=st.floats(-10, 10))
@@ -113,20 +118,54 @@ def test_replicates_that_differ_from_the_value_by_rounding_count_as_equal_to_it(
 
 
 @given(away=st.floats(-4, 4), shift=st.floats(-0.5, 0.5), skew=st.floats(-0.16, 0.16), step=st.floats(0.01, 1))
-def test_corrected_levels_rise_with_the_reach_and_are_plain_without_bias_and_skew(
+def test_corrected_quantiles_rise_with_the_reach_and_are_plain_without_bias_and_skew(
     away: float, shift: float, skew: float, step: float
 ) -> None:
-    assert corrected(away) == pytest.approx(stats.norm.cdf(away), abs=1e-15)
-    assert corrected(away, shift) == pytest.approx(stats.norm.cdf(away + 2 * shift), abs=1e-15)
+    assert corrected(away) == away
+    assert corrected(away, shift) == pytest.approx(away + 2 * shift, abs=1e-12)
     assert corrected(away, shift, skew) < corrected(away + step, shift, skew)
-    assert corrected(-away, -shift, -skew) == pytest.approx(1 - corrected(away, shift, skew), abs=1e-12)
+    assert corrected(-away, -shift, -skew) == pytest.approx(-corrected(away, shift, skew), abs=1e-12)
 
 
 def test_an_interval_has_no_end_where_the_correction_turns_over() -> None:
     # 1 - a (z0 + z) is 0 at z0 + z = 8, -8: beyond, few clusters say nothing about that side.
-    assert corrected(8.0, 0.0, 0.125) == corrected(20.0, 0.0, 0.125) == 1.0
-    assert corrected(-8.0, 0.0, -0.125) == corrected(-20.0, 0.0, -0.125) == 0.0
-    assert corrected(-20.0, 0.0, 0.125) == pytest.approx(stats.norm.cdf(-20 / 3.5), rel=1e-9)
+    assert corrected(7.5, 0.0, 0.125) == 7.5 / (1 - 7.5 / 8)
+    assert corrected(8.0, 0.0, 0.125) == corrected(20.0, 0.0, 0.125) == math.inf
+    assert corrected(-8.0, 0.0, -0.125) == corrected(-20.0, 0.0, -0.125) == -math.inf
+    assert corrected(-20.0, 0.0, 0.125) == pytest.approx(-20 / 3.5)
+    assert corrected(6.0, 1.0, 0.125) == 1 + 7 / (1 - 7 / 8)
+
+
+@given(
+    seed=seeds, size=st.integers(4, 400), slope=slopes, shift=st.floats(-10, 10), shape=st.sampled_from([0.0, 0.3, 1.0])
+)
+def test_degrees_of_freedom_are_those_of_a_variance_of_such_values(
+    seed: int, size: int, slope: float, shift: float, shape: float
+) -> None:
+    normal = np.asarray(gaussian(seed, size).numpy())
+    values = np.sinh(shape * normal) if shape > 0 else normal  # heavier tails
+    left_out = np.array([np.delete(values, k).mean() for k in range(size)])
+    # Slow twin: scipy's unbiased kurtosis.
+    kurtosis = max(float(stats.kurtosis(values, bias=False)), 0.0)
+    expected = min(size - 1, max(FEWEST, 2 / (2 / (size - 1) + kurtosis / size)))
+    found = freedom(left_out)
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert freedom(slope * left_out + shift) == pytest.approx(found, rel=1e-4)
+    assert freedom(-left_out) == pytest.approx(found, rel=1e-9)
+    assert freedom(np.append(left_out, np.nan)) == pytest.approx(found, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([], 1), ([1.0], 1), ([1.0, 2.0], 1), ([1.0, 2.0, 9.0], 2), ([3.0] * 5, 4), ([0.0] * 5 + [1.0], 5)],
+)
+def test_few_values_and_values_that_are_alike_have_all_degrees_of_freedom(values: list[float], expected: float) -> None:
+    assert freedom(np.array(values)) == expected
+
+
+def test_one_cluster_that_stands_out_leaves_the_fewest_degrees_of_freedom() -> None:
+    assert freedom(np.array([0.0] * 99 + [1.0])) == FEWEST
+    assert freedom(np.tile([0.0, 1.0], 50)) == pytest.approx(99)
 
 
 # --- Quantiles --------------------------------------------------------------------------------------------------------
@@ -137,65 +176,80 @@ def test_quantiles_lie_between_order_statistics(seed: int, size: int, level: flo
     ordered = np.sort(skewed(seed, size))
     place = level * (size + 1)
     if NEAR <= place <= size + 1 - NEAR:
-        assert tail_quantile(ordered, level) == pytest.approx(np.quantile(ordered, level, method="weibull"))
+        expected = np.quantile(ordered, level, method="weibull")
+        assert tail_quantile(ordered, float(stats.norm.ppf(level))) == pytest.approx(expected)
 
 
-@given(seed=seeds, size=sizes, levels=st.tuples(st.floats(1e-9, 1 - 1e-9), st.floats(1e-9, 1 - 1e-9)))
-def test_quantiles_rise_with_the_level_and_mirror(seed: int, size: int, levels: tuple[float, float]) -> None:
+@given(seed=seeds, size=sizes, scores=st.tuples(st.floats(-40, 40), st.floats(-40, 40)))
+def test_quantiles_rise_with_the_level_and_mirror(seed: int, size: int, scores: tuple[float, float]) -> None:
     ordered = np.sort(skewed(seed, size))
-    low, high = sorted(levels)
+    low, high = sorted(scores)
     assert tail_quantile(ordered, low) <= tail_quantile(ordered, high) + ROOT
-    mirrored = -tail_quantile(-ordered[::-1], 1 - low)
-    assert mirrored == pytest.approx(tail_quantile(ordered, low), rel=1e-6)
+    assert -tail_quantile(-ordered[::-1], -low) == pytest.approx(tail_quantile(ordered, low), abs=ROOT)
 
 
-@given(size=st.integers(2 * FAR - 1, 3000), level=st.floats(1e-9, 0.02), slope=slopes, shift=st.floats(-10, 10))
-def test_the_tail_of_normal_replicates_is_normal(size: int, level: float, slope: float, shift: float) -> None:
+@given(size=st.integers(2 * FAR - 1, 3000), score=st.floats(-38, 0), slope=slopes, shift=st.floats(-10, 10))
+def test_the_tail_of_normal_replicates_is_normal(size: int, score: float, slope: float, shift: float) -> None:
     ordered = slope * stats.norm.ppf(np.arange(1, size + 1) / (size + 1)) + shift
-    if level * (size + 1) <= 1:  # beyond, the straight line between two order statistics is farther out
-        expected = slope * stats.norm.ppf(level) + shift
-        assert tail_quantile(ordered, level) == pytest.approx(expected, abs=1e-6 * slope + ROOT)
+    found, expected = tail_quantile(ordered, score), slope * score + shift
+    if stats.norm.cdf(score) * (size + 1) <= 1:
+        assert found == pytest.approx(expected, abs=1e-6 * slope + ROOT)
+    elif stats.norm.cdf(score) * (size + 1) < NEAR:  # a straight line between two order statistics is farther out
+        assert expected - 0.3 * slope <= found <= expected + 1e-6 * slope + ROOT
 
 
 def test_a_tail_reaches_at_least_as_far_as_the_replicates() -> None:
     # Between the fifth and the 25th from the end all are alike, so the line is flat, and the smallest is far out.
     ordered = np.concatenate([[-9.0], np.zeros(98)])
-    assert tail_quantile(ordered, 0.01) == -9.0
-    assert tail_quantile(ordered, 0.001) == -9.0
-    assert tail_quantile(ordered, 0.0) == -9.0
+    assert [tail_quantile(ordered, score) for score in (-2.33, -4.0, -math.inf)] == [-9.0] * 3
+    assert tail_quantile(ordered, -1.6) == 0
+    assert -9 < tail_quantile(ordered, -2.2) < 0
+
+
+def test_a_tail_starts_below_the_fifth_replicate() -> None:
+    # The lowest five are all alike, so that only the line can lie below them.
+    ordered = np.concatenate([np.zeros(5), np.arange(1.0, 95.0)])
+    fifth = float(stats.norm.ppf(NEAR / 100))
+    assert tail_quantile(ordered, fifth + 1e-9) == pytest.approx(0.0, abs=1e-6)
+    assert tail_quantile(ordered, fifth - 0.1) == pytest.approx(-0.1 * 20 / (stats.norm.ppf(FAR / 100) - fifth))
 
 
 @pytest.mark.parametrize("size", [1, 2, 2 * FAR - 2])
 def test_few_replicates_have_no_tail_beyond_them(size: int) -> None:
     ordered = np.arange(size, dtype=float)
-    assert tail_quantile(ordered, 1e-6) == 0.0
-    assert tail_quantile(ordered, 1 - 1e-6) == size - 1
+    assert tail_quantile(ordered, -5.0) == 0.0
+    assert tail_quantile(ordered, 5.0) == size - 1
 
 
 def test_the_ends_of_the_scale_are_finite() -> None:
-    ordered = np.sort(skewed(0, 99))
-    low, high = tail_quantile(ordered, 0.0), tail_quantile(ordered, 1.0)
-    assert math.isfinite(low)
-    assert math.isfinite(high)
-    assert low < tail_quantile(ordered, 1e-12)
-    assert high >= tail_quantile(ordered, 1 - 1e-12)
+    ordered = stats.norm.ppf(np.arange(1, 100) / 100)
+    assert tail_quantile(ordered, -math.inf) == pytest.approx(-38.0)
+    assert tail_quantile(ordered, math.inf) == pytest.approx(38.0)
 
 
 # --- Intervals of replicates ------------------------------------------------------------------------------------------
 
 
-@given(seed=seeds, size=sizes, confidence=confidences, skew=st.floats(-0.1, 0.1), clusters=st.integers(3, 300))
+@given(
+    seed=seeds,
+    size=sizes,
+    confidence=confidences,
+    skew=st.floats(-0.1, 0.1),
+    clusters=st.integers(3, 300),
+    fewer=st.floats(1.0, 2.0),
+)
 def test_an_interval_is_its_two_quantiles_and_holds_the_value(
-    seed: int, size: int, confidence: float, skew: float, clusters: int
+    seed: int, size: int, confidence: float, skew: float, clusters: int, fewer: float
 ) -> None:
     drawn = skewed(seed, size)
     value = float(np.median(drawn))
-    low, high = replicate_interval(value, drawn, confidence, skew=skew, clusters=clusters)
-    away, shift, ordered = reach((1 - confidence) / 2, clusters), bias(value, drawn), np.sort(drawn)
+    degrees = (clusters - 1) / fewer
+    low, high = replicate_interval(value, drawn, confidence, skew=skew, clusters=clusters, freedom=degrees)
+    away, shift, ordered = reach((1 - confidence) / 2, clusters, degrees), bias(value, drawn), np.sort(drawn)
     assert abs(shift) <= UNBIASED
     assert low == min(value, tail_quantile(ordered, corrected(-away, shift, skew)))
     assert high == max(value, tail_quantile(ordered, corrected(away, shift, skew)))
-    mirrored = replicate_interval(-value, -drawn, confidence, skew=-skew, clusters=clusters)
+    mirrored = replicate_interval(-value, -drawn, confidence, skew=-skew, clusters=clusters, freedom=degrees)
     assert mirrored == pytest.approx((-high, -low), rel=1e-6)
 
 
@@ -216,8 +270,8 @@ def test_a_value_outside_its_replicates_lies_in_its_interval() -> None:
     assert replicate_interval(9.0, drawn, 0.9)[1] == 9.0
     assert replicate_interval(-9.0, drawn, 0.9)[0] == -9.0
     # and what is not corrected reaches as far as the percentiles do.
-    assert replicate_interval(9.0, drawn, 0.9)[0] == pytest.approx(tail_quantile(drawn, 0.05))
-    assert replicate_interval(-9.0, drawn, 0.9)[1] == pytest.approx(tail_quantile(drawn, 0.95))
+    assert replicate_interval(9.0, drawn, 0.9)[0] == pytest.approx(np.quantile(drawn, 0.05, method="weibull"))
+    assert replicate_interval(-9.0, drawn, 0.9)[1] == pytest.approx(np.quantile(drawn, 0.95, method="weibull"))
 
 
 # --- Proportions ------------------------------------------------------------------------------------------------------
@@ -240,8 +294,8 @@ def test_limits_of_broken_numbers_lie_between_those_of_whole_ones(
     # The two limits are one function, seen from either end.
     assert binomial_limits(trials - hits, trials, confidence) == pytest.approx((1 - high, 1 - low), abs=ROOT)
     wider = binomial_limits(hits, trials, (1 + confidence) / 2)
-    assert wider[0] < low
-    assert wider[1] > high
+    assert wider[0] < low or low < ROOT
+    assert wider[1] > high or high > 1 - ROOT
     assert binomial_limits(2 * hits, 2 * trials, confidence)[0] > low
 
 
