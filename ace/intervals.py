@@ -3,7 +3,8 @@
 The bootstrap's own percentiles are off in three ways: by the skewness and bias of the estimate, which Efron's BCa
 levels correct (1987, Better bootstrap confidence intervals); by too narrow replicates, whose variance divides by the
 number of clusters instead of one less, and by a variance that is itself estimated, which Hesterberg's expanded levels
-correct (2015, What teachers should know about the bootstrap). Both only choose other quantiles of the same replicates.
+correct (2015, What teachers should know about the bootstrap), here with fewer degrees of freedom where clusters have
+heavy tails. All this only chooses other quantiles of the same replicates.
 """
 
 from __future__ import annotations
@@ -18,18 +19,22 @@ from ace.check import check_fraction
 from ace.errors import InputError
 
 NEAR, FAR = 5, 25  # order statistics through which tails beyond the first of them are drawn
+FEWEST = 5.0  # degrees of freedom; Student's quantiles of fewer reach farther than replicates can say
 UNBIASED = 0.5  # of a bias in standard errors that the correction is trusted with
 LARGEST_REACH = 38.0  # standard normal quantiles beyond this one are 0 or 1 in float64
 
 
-def reach(tail: float, clusters: int = 0) -> float:
+def reach(tail: float, clusters: int = 0, freedom: float = 0.0) -> float:
     """Standard errors from the centre to the end of an interval that leaves `tail` outside on each side.
 
-    Normal, or with a number of independent clusters k >= 2 wider: sqrt(k / (k - 1)) times Student's t of k - 1.
+    Normal, or with a number of independent clusters k >= 2 wider: sqrt(k / (k - 1)) times Student's t.
+
+    Args:
+        freedom: degrees of freedom; 0: k - 1.
     """
     if clusters < 2:
         return float(-special.ndtri(tail))
-    return float(-math.sqrt(clusters / (clusters - 1)) * special.stdtrit(clusters - 1, tail))
+    return float(-math.sqrt(clusters / (clusters - 1)) * special.stdtrit(freedom or clusters - 1, tail))
 
 
 def acceleration(jackknife: Array) -> float:
@@ -37,15 +42,35 @@ def acceleration(jackknife: Array) -> float:
 
     Lies between -1/6 and 1/6 for any values; 0 where all are alike.
     """
+    away = _influence(jackknife)
+    return float((away**3).sum() / (6 * (away**2).sum() ** 1.5)) if away.any() else 0.0
+
+
+def freedom(jackknife: Array) -> float:
+    """Degrees of freedom of an estimate's variance, from its values (k) with each cluster left out.
+
+    The variance of a variance of k values is that of chi-square with 2 / (2 / (k - 1) + kurtosis / k) degrees of
+    freedom (Satterthwaite 1946, An approximate distribution of estimates of variance components), where the kurtosis is
+    the unbiased excess over that of normal values. At most k - 1, and 5 at least where there are as many.
+    """
+    away = _influence(jackknife)
+    k = away.size
+    most = max(k - 1.0, 1.0)
+    if k < 4 or not away.any():
+        return most
+    moment = k * (away**4).sum() / (away**2).sum() ** 2 - 3
+    kurtosis = (k - 1) / ((k - 2) * (k - 3)) * ((k + 1) * moment + 6)
+    return float(min(most, max(FEWEST, 2 / (2 / (k - 1) + max(kurtosis, 0.0) / k))))
+
+
+def _influence(jackknife: Array) -> Array:
+    """Mean of the finite values less each, the largest of size 1; all 0 where they are alike but for rounding."""
     known = jackknife[np.isfinite(jackknife)]
     if known.size == 0:
-        return 0.0
+        return known
     away = known.mean() - known
     largest = np.abs(away).max()
-    if largest <= 1e-12 * np.abs(known).max():  # alike but for rounding
-        return 0.0
-    away = away / largest
-    return float((away**3).sum() / (6 * (away**2).sum() ** 1.5))
+    return away / largest if largest > 1e-12 * np.abs(known).max() else np.zeros_like(away)
 
 
 def bias(value: float, replicates: Array) -> float:
@@ -73,7 +98,13 @@ def corrected(reached: float, shift: float = 0.0, skew: float = 0.0) -> float:
 
 
 def replicate_interval(
-    value: float, replicates: Array, confidence: float, *, skew: float = 0.0, clusters: int = 0
+    value: float,
+    replicates: Array,
+    confidence: float,
+    *,
+    skew: float = 0.0,
+    clusters: int = 0,
+    freedom: float = 0.0,
 ) -> tuple[float, float]:
     """BCa interval at expanded levels from replicates (b), widened where needed to hold the value.
 
@@ -85,9 +116,10 @@ def replicate_interval(
         confidence: strictly between 0 and 1.
         skew: the acceleration.
         clusters: how many independent clusters the replicates were drawn from; less than 2: unknown, taken as many.
+        freedom: degrees of freedom of their variance; 0: one less than clusters.
     """
     ordered = np.sort(replicates)
-    away, shift = reach((1 - confidence) / 2, clusters), bias(value, replicates)
+    away, shift = reach((1 - confidence) / 2, clusters, freedom), bias(value, replicates)
     shifts = [(shift, skew)] if abs(shift) <= UNBIASED else [(shift, skew), (0.0, 0.0)]
     lows = [tail_quantile(ordered, corrected(-away, *by)) for by in shifts]
     highs = [tail_quantile(ordered, corrected(away, *by)) for by in shifts]
