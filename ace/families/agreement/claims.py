@@ -97,7 +97,7 @@ CLAIMS = (
         "Reflecting the axis inverts number.",
         PAPER,
         "AUC, and accuracy, under the flip, orthogonal projector",
-        Bound("<=", 0.5),
+        Bound("<", 0.5),
         "chance",
         "below chance in both: more prompts take the other number's verb than their own",
         controls=("the rest",),
