@@ -224,7 +224,7 @@ def _worse(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
         return _inward(new, new["estimate"]) < _inward(new, old["estimate"])
     if new["direction"] == "==":
         return bool(abs(new["estimate"] - new["bound"]) > abs(old["estimate"] - old["bound"]))
-    return bool((new["estimate"] > old["estimate"]) == (new["direction"] == "<="))
+    return bool((new["estimate"] > old["estimate"]) == (new["direction"] != ">="))
 
 
 def _inward(found: Mapping[str, Any], value: float) -> float:

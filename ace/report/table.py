@@ -47,6 +47,7 @@ def _control(result: Result) -> str:
         return "-"
     margin = {
         "<=": lambda value: -value,
+        "<": lambda value: -value,
         ">=": lambda value: value,
         "==": lambda value: -abs(value - bound),
         "in": lambda value: min(value - bound, result["bound_upper"] - value),
