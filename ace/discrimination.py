@@ -9,7 +9,7 @@ import numpy as np
 
 from ace.arrays import Array
 from ace.errors import InputError
-from ace.intervals import acceleration, binomial_limits, effective_limits, effective_trials, replicate_interval
+from ace.intervals import acceleration, binomial_limits, effective_limits, effective_trials, freedom
 from ace.stats import Estimate
 
 FEW = 3.0  # effective errors below which an AUC or accuracy is near its edge
@@ -101,8 +101,7 @@ class Discrimination:
         value, replicates, left_out = (_computed(label, quantity, part) for part in parts)
         if not (np.isfinite(value) and np.isfinite(replicates).all()):
             raise InputError(f"{label}: expected finite values, got NaN or infinity")
-        skew = acceleration(left_out)
-        smooth = Estimate(label, float(value), replicates, count=self.count, acceleration=skew, clusters=self.clusters)
+        smooth = self._resampled(label, float(value), replicates, left_out)
         edges = list(self._edges())
         if not edges:
             return smooth
@@ -122,12 +121,24 @@ class Discrimination:
 
         return replace(smooth, limits=limits)
 
+    def _resampled(self, label: str, value: float, replicates: Array, left_out: Array) -> Estimate:
+        return Estimate(
+            label,
+            value,
+            replicates,
+            count=self.count,
+            acceleration=acceleration(left_out),
+            clusters=self.clusters,
+            freedom=freedom(left_out),
+        )
+
     def _edges(self) -> Iterator[tuple[str, int]]:
         """Which AUC and accuracies have fewer effective errors, or effective hits, than replicates can show."""
         for name in ("auc", "accuracy"):
             values, drawn = getattr(self.values, name), getattr(self.replicates, name)
-            for row, (value, variance) in enumerate(zip(values, drawn.var(axis=1), strict=True)):
-                if min(value, 1 - value) * effective_trials(value, variance, self.count) < FEW:
+            for row, value in enumerate(values):
+                trials = effective_trials(value, drawn[row].var(), self.count)
+                if _alike(drawn[row]) or min(value, 1 - value) * trials < FEW:
                     yield name, row
 
     def _at_the_edge(self, name: str, row: int, confidence: float) -> tuple[float, float]:
@@ -140,14 +151,18 @@ class Discrimination:
         mirrored, and then takes its own share from an AUC.
         """
         value, drawn = getattr(self.values, name)[row], getattr(self.replicates, name)[row]
-        if np.abs(drawn - value).max() <= 1e-12:
+        if _alike(drawn):
             share = binomial_limits(0, self.trials, confidence)[1]
             return value * (1 - share), value * (1 - share) + share
         far = effective_limits(value, drawn.var(), self.count, confidence, self.clusters)
-        skew = acceleration(getattr(self.jackknife, name)[row])
-        near = replicate_interval(value, drawn, confidence, skew=skew, clusters=self.clusters)
+        near = self._resampled(name, value, drawn, getattr(self.jackknife, name)[row]).interval(confidence)
         below, above = ((value - far[end]) ** 2 - (value - near[end]) ** 2 for end in (0, 1))
         return value - float(np.sqrt(max(below, 0.0))), value + float(np.sqrt(max(above, 0.0)))
+
+
+def _alike(drawn: Array) -> bool:
+    """Whether replicates of a share differ by rounding alone."""
+    return bool(np.ptp(drawn) <= 1e-12)
 
 
 def _computed(label: str, quantity: Quantity, part: Quantities) -> Array:

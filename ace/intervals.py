@@ -3,7 +3,8 @@
 The bootstrap's own percentiles are off in three ways: by the skewness and bias of the estimate, which Efron's BCa
 levels correct (1987, Better bootstrap confidence intervals); by too narrow replicates, whose variance divides by the
 number of clusters instead of one less, and by a variance that is itself estimated, which Hesterberg's expanded levels
-correct (2015, What teachers should know about the bootstrap). Both only choose other quantiles of the same replicates.
+correct (2015, What teachers should know about the bootstrap), here with fewer degrees of freedom where clusters have
+heavy tails. All this only chooses other quantiles of the same replicates.
 """
 
 from __future__ import annotations
@@ -18,18 +19,22 @@ from ace.check import check_fraction
 from ace.errors import InputError
 
 NEAR, FAR = 5, 25  # order statistics through which tails beyond the first of them are drawn
+FEWEST = 5.0  # degrees of freedom; Student's quantiles of fewer reach farther than replicates can say
 UNBIASED = 0.5  # of a bias in standard errors that the correction is trusted with
-LARGEST_REACH = 38.0  # standard normal quantiles beyond this one are 0 or 1 in float64
+FARTHEST = 38.0  # a normal quantile; beyond, tails are 0 in float64
 
 
-def reach(tail: float, clusters: int = 0) -> float:
+def reach(tail: float, clusters: int = 0, freedom: float = 0.0) -> float:
     """Standard errors from the centre to the end of an interval that leaves `tail` outside on each side.
 
-    Normal, or with a number of independent clusters k >= 2 wider: sqrt(k / (k - 1)) times Student's t of k - 1.
+    Normal, or with a number of independent clusters k >= 2 wider: sqrt(k / (k - 1)) times Student's t.
+
+    Args:
+        freedom: degrees of freedom; 0: k - 1.
     """
     if clusters < 2:
         return float(-special.ndtri(tail))
-    return float(-math.sqrt(clusters / (clusters - 1)) * special.stdtrit(clusters - 1, tail))
+    return float(-math.sqrt(clusters / (clusters - 1)) * special.stdtrit(freedom or clusters - 1, tail))
 
 
 def acceleration(jackknife: Array) -> float:
@@ -37,15 +42,35 @@ def acceleration(jackknife: Array) -> float:
 
     Lies between -1/6 and 1/6 for any values; 0 where all are alike.
     """
+    away = _influence(jackknife)
+    return float((away**3).sum() / (6 * (away**2).sum() ** 1.5)) if away.any() else 0.0
+
+
+def freedom(jackknife: Array) -> float:
+    """Degrees of freedom of an estimate's variance, from its values (k) with each cluster left out.
+
+    The variance of a variance of k values is that of chi-square with 2 / (2 / (k - 1) + kurtosis / k) degrees of
+    freedom (Satterthwaite 1946, An approximate distribution of estimates of variance components), where the kurtosis is
+    the unbiased excess over that of normal values. At most k - 1, and 5 at least where there are as many.
+    """
+    away = _influence(jackknife)
+    k = away.size
+    most = max(k - 1.0, 1.0)
+    if k < 4 or not away.any():
+        return most
+    moment = k * (away**4).sum() / (away**2).sum() ** 2 - 3
+    kurtosis = (k - 1) / ((k - 2) * (k - 3)) * ((k + 1) * moment + 6)
+    return float(min(most, max(FEWEST, 2 / (2 / (k - 1) + max(kurtosis, 0.0) / k))))
+
+
+def _influence(jackknife: Array) -> Array:
+    """Mean of the finite values less each, the largest of size 1; all 0 where they are alike but for rounding."""
     known = jackknife[np.isfinite(jackknife)]
     if known.size == 0:
-        return 0.0
+        return known
     away = known.mean() - known
     largest = np.abs(away).max()
-    if largest <= 1e-12 * np.abs(known).max():  # alike but for rounding
-        return 0.0
-    away = away / largest
-    return float((away**3).sum() / (6 * (away**2).sum() ** 1.5))
+    return away / largest if largest > 1e-12 * np.abs(known).max() else np.zeros_like(away)
 
 
 def bias(value: float, replicates: Array) -> float:
@@ -61,19 +86,24 @@ def bias(value: float, replicates: Array) -> float:
 
 
 def corrected(reached: float, shift: float = 0.0, skew: float = 0.0) -> float:
-    """Level of the quantile of replicates at which an interval ends that would end at the normal quantile `reached`.
+    """Normal quantile of replicates at which an interval ends that would end at the normal quantile `reached`.
 
-    Efron's BCa: shift is the bias z0, skew the acceleration a; the level is Phi(z0 + (z0 + z) / (1 - a (z0 + z))).
+    Efron's BCa: shift is the bias z0, skew the acceleration a; z becomes z0 + (z0 + z) / (1 - a (z0 + z)).
     """
     moved = shift + reached
     curved = 1 - skew * moved
     # Where the curve turns over, which takes very few clusters, the interval has no end on that side.
-    scaled = moved / curved if curved > 0 else math.copysign(math.inf, moved)
-    return float(special.ndtr(min(max(shift + scaled, -LARGEST_REACH), LARGEST_REACH)))
+    return shift + moved / curved if curved > 0 else math.copysign(math.inf, moved)
 
 
 def replicate_interval(
-    value: float, replicates: Array, confidence: float, *, skew: float = 0.0, clusters: int = 0
+    value: float,
+    replicates: Array,
+    confidence: float,
+    *,
+    skew: float = 0.0,
+    clusters: int = 0,
+    freedom: float = 0.0,
 ) -> tuple[float, float]:
     """BCa interval at expanded levels from replicates (b), widened where needed to hold the value.
 
@@ -85,32 +115,33 @@ def replicate_interval(
         confidence: strictly between 0 and 1.
         skew: the acceleration.
         clusters: how many independent clusters the replicates were drawn from; less than 2: unknown, taken as many.
+        freedom: degrees of freedom of their variance; 0: one less than clusters.
     """
     ordered = np.sort(replicates)
-    away, shift = reach((1 - confidence) / 2, clusters), bias(value, replicates)
+    away, shift = reach((1 - confidence) / 2, clusters, freedom), bias(value, replicates)
     shifts = [(shift, skew)] if abs(shift) <= UNBIASED else [(shift, skew), (0.0, 0.0)]
     lows = [tail_quantile(ordered, corrected(-away, *by)) for by in shifts]
     highs = [tail_quantile(ordered, corrected(away, *by)) for by in shifts]
     return min(*lows, value), max(*highs, value)
 
 
-def tail_quantile(ordered: Array, level: float) -> float:
-    """Quantile of replicates (b) in rising order: the level (b + 1)-th, linearly between two of them.
+def tail_quantile(ordered: Array, score: float) -> float:
+    """Quantile of replicates (b) in rising order, at the level p whose normal quantile is `score`.
 
-    Replicates say little of a tail that fewer than five of them lie in: there the line, in normal quantiles, through
-    the 5th and the 25th from that end goes on, where it is farther out than the replicates themselves.
+    The p (b + 1)-th, linearly between two of them. Replicates say little of a tail that fewer than five of them lie in:
+    there the line, in normal quantiles, through the 5th and the 25th from that end goes on, where it is farther out
+    than the replicates themselves. It ends at 38, beyond which float64 has no normal tail.
     """
-    if level > 0.5:
-        return -tail_quantile(-ordered[::-1], 1 - level)
+    if score > 0:
+        return -tail_quantile(-ordered[::-1], -score)
     size = ordered.size
-    place = level * (size + 1)
+    place = special.ndtr(score) * (size + 1)
     inner = float(np.interp(place, np.arange(1, size + 1), ordered))
     if place >= NEAR or size < 2 * FAR - 1:
         return inner
     near, far = special.ndtri(NEAR / (size + 1)), special.ndtri(FAR / (size + 1))
     slope = (ordered[FAR - 1] - ordered[NEAR - 1]) / (far - near)
-    reached = max(special.ndtri(level), -LARGEST_REACH)
-    return min(inner, float(ordered[NEAR - 1] + slope * (reached - near)))
+    return min(inner, float(ordered[NEAR - 1] + slope * (max(score, -FARTHEST) - near)))
 
 
 def binomial_limits(hits: float, trials: float, confidence: float) -> tuple[float, float]:

@@ -8,6 +8,7 @@ be. Intervals at 1 - 2 alpha, which the test of equivalence is often given, leav
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -18,9 +19,9 @@ from scipy import stats
 from ace.arrays import Array, Ints
 from ace.check import check_count, check_fraction
 from ace.errors import InputError
-from ace.intervals import acceleration, binomial_limits, effective_limits, replicate_interval
+from ace.intervals import acceleration, binomial_limits, effective_limits, freedom, replicate_interval
 
-RESAMPLES = 1999
+RESAMPLES = 999
 WITHIN = 0.3  # correlation of trials within a cluster where they do not tell it themselves
 
 
@@ -36,6 +37,8 @@ class Estimate:
         count: samples behind the value.
         acceleration: a sixth of the skewness of the value's sampling distribution, from a jackknife.
         clusters: how many independent units were resampled, be they clusters or blocks of them; `count` if not given.
+        freedom: degrees of freedom of the replicates' variance, from a jackknife; 0: one less than clusters.
+        possible: ends of what the value can be at all, which no interval passes.
 
     Raises:
         InputError: replicates that are no vector of finite numbers.
@@ -48,6 +51,8 @@ class Estimate:
     count: int = 0
     acceleration: float = 0.0
     clusters: int = 0
+    freedom: float = 0.0
+    possible: tuple[float, float] = (-math.inf, math.inf)
 
     def __post_init__(self) -> None:
         drawn = self.replicates
@@ -67,9 +72,16 @@ class Estimate:
             return self.limits(confidence)
         if self.replicates is None:
             return self.value, self.value
-        return replicate_interval(
-            self.value, self.replicates, confidence, skew=self.acceleration, clusters=self.clusters
+        low, high = replicate_interval(
+            self.value,
+            self.replicates,
+            confidence,
+            skew=self.acceleration,
+            clusters=self.clusters,
+            freedom=self.freedom,
         )
+        least, most = self.possible
+        return min(max(low, least), self.value), max(min(high, most), self.value)
 
 
 def exact(label: str, value: float, count: int = 0) -> Estimate:
@@ -108,16 +120,17 @@ def clustered_proportion(label: str, hits: Ints, trials: Ints) -> Estimate:
     Raises:
         InputError: shapes differ, fewer than two clusters, a cluster without trials, or hits outside 0..trials.
     """
-    k, n = np.asarray(hits, dtype=np.float64), np.asarray(trials, dtype=np.float64)
-    if k.shape != n.shape or k.ndim != 1 or k.size < 2:
-        raise InputError(f"hits: expected (k) with trials (k), at least 2 clusters, got {k.shape} and {n.shape}")
-    if not (n >= 1).all():
-        raise InputError(f"trials: expected at least 1 in each cluster, got {n.min():g}")
-    if not ((k >= 0) & (k <= n)).all():
+    if hits.shape != trials.shape or hits.ndim != 1 or hits.size < 2:
+        raise InputError(
+            f"hits: expected (k) with trials (k), at least 2 clusters, got {hits.shape} and {trials.shape}"
+        )
+    if (trials < 1).any():
+        raise InputError(f"trials: expected at least 1 in each cluster, got {trials.min()}")
+    if ((hits < 0) | (hits > trials)).any():
         raise InputError("hits: expected counts between 0 and trials")
-    clusters, total = k.size, float(n.sum())
-    share = float(k.sum() / total)
-    squares = ((k - share * n) / total) ** 2
+    clusters, total = hits.size, int(trials.sum())
+    share = float(hits.sum() / total)
+    squares = ((hits - share * trials) / total) ** 2
     variance = float(squares.sum() + squares.max())
 
     def limits(confidence: float) -> tuple[float, float]:
@@ -126,7 +139,7 @@ def clustered_proportion(label: str, hits: Ints, trials: Ints) -> Estimate:
             return binomial_limits(share * independent, independent, confidence)
         return effective_limits(share, variance, total, confidence, clusters)
 
-    return Estimate(label, share, limits=limits, count=int(total), clusters=clusters)
+    return Estimate(label, share, limits=limits, count=total, clusters=clusters)
 
 
 def bootstrap(
@@ -134,6 +147,7 @@ def bootstrap(
     clusters: Array,
     statistic: Callable[[Array], float],
     *,
+    possible: tuple[float, float] = (-math.inf, math.inf),
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Estimate:
@@ -145,6 +159,7 @@ def bootstrap(
     Args:
         clusters: (n, ...) one entry a cluster, such as a sequence: a value, counts, or a moment matrix.
         statistic: called on a mean of clusters (...), gives a finite number.
+        possible: ends of what the statistic can be, such as 0 of a ratio of sizes: tails of replicates are drawn on.
 
     Raises:
         InputError: fewer than two clusters, no resamples, or a statistic that is not finite.
@@ -174,6 +189,8 @@ def bootstrap(
         count=len(values),
         acceleration=acceleration(left_out),
         clusters=len(blocks),
+        freedom=freedom(left_out),
+        possible=possible,
     )
 
 

@@ -11,7 +11,7 @@ from ace.errors import ClaimError
 from ace.study.measurement import Measure
 from ace.study.rest import LEVEL
 
-DIRECTIONS = ("<=", ">=", "==", "in")
+DIRECTIONS = ("<=", "<", ">=", "==", "in")
 KINDS = {"P": "the paper's own sentence, in its statistic and projector", "S": "strengthened, or ours"}
 SOURCES = ("paper", "theorem", "null", "chance", "oracle", "equivalence margin")
 
@@ -21,7 +21,8 @@ class Bound:
     """`direction` `offset + factor * reference`, the reference being measured on the same data.
 
     Attributes:
-        direction: "<=", ">=" or "==", or "in" for a bound with two ends: see `between`.
+        direction: "<=", "<", ">=" or "==", or "in" for a bound with two ends: see `between`. "<" is for what a value
+            may be by doing nothing, such as half of the answers that are all the same.
         offset: fixed part, in the claim's unit; the lower end of "in".
         reference: name of a measured number, such as the standard error of chance, or "".
         factor: what the reference is multiplied by.
@@ -67,10 +68,13 @@ class Bound:
             if threshold <= low and high <= self.upper:
                 return "inside"
             return "straddles" if low <= self.upper and high >= threshold else "outside"
-        worst, best = (high, low) if self.direction == "<=" else (low, high)
-        if self.margin(worst, threshold) >= 0:
+        worst, best = (low, high) if self.direction == ">=" else (high, low)
+        if self._within(self.margin(worst, threshold)):
             return "inside"
-        return "outside" if self.margin(best, threshold) < 0 else "straddles"
+        return "straddles" if self._within(self.margin(best, threshold)) else "outside"
+
+    def _within(self, margin: float) -> bool:
+        return margin > 0 if self.direction == "<" else margin >= 0
 
     def margin(self, value: float, threshold: float) -> float:
         """How far inside the bound a value lies; negative outside."""
@@ -78,7 +82,7 @@ class Bound:
             return -abs(value - threshold)
         if self.direction == "in":
             return min(value - threshold, self.upper - value)
-        return threshold - value if self.direction == "<=" else value - threshold
+        return value - threshold if self.direction == ">=" else threshold - value
 
     def __str__(self) -> str:
         if self.direction == "in":

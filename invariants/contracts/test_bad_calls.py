@@ -2012,6 +2012,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "intervals.effective_trials",
         "intervals.effective_limits",
         "intervals.acceleration",
+        "intervals.freedom",
         "intervals.bias",
         "intervals.corrected",
         "intervals.replicate_interval",

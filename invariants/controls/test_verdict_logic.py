@@ -91,6 +91,18 @@ def test_a_seed_that_is_outside_at_its_own_level_alone_is_named_as_the_open_one(
     assert "the interval straddles the bound in 1; about 2 times the samples" in verdict.reason
 
 
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [
+        (exact("0", 0.5), Status.FAILS),  # the same answer everywhere is right half of the time, by any edit
+        (spread("0", 0.4, 0.1), Status.HOLDS),
+        (Estimate("0", 0.45, replicates=np.array([0.4] * 8 + [0.5] * 8)), Status.UNDECIDED),
+    ],
+)
+def test_below_chance_is_not_at_chance(value: Estimate, status: Status) -> None:
+    assert judge(sentence("t.below", Bound("<", 0.5)), measurement(value), "subject").status is status
+
+
 def test_an_equality_holds_only_for_an_interval_that_is_the_bound_itself() -> None:
     equal = sentence("t.equal", Bound("==", 3.0))
     assert judge(equal, measurement(exact("0", 3.0)), "subject").status is Status.HOLDS

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from ace.auc import chance_halfwidth, discriminate, simple_auc
+from ace.auc import chance_halfwidth, cluster_sums, discriminate, estimate, separations, simple_auc
 from ace.errors import InputError
+from ace.stats import RESAMPLES
 
 Case = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -62,15 +66,104 @@ def test_scores_that_tell_nothing_lie_within_the_half_width() -> None:
     assert np.mean(np.abs(drawn - 0.5) <= chance_halfwidth(labels)) == pytest.approx(0.95, abs=0.015)
 
 
-@pytest.mark.parametrize(
-    ("scores", "labels", "clusters", "named"),
-    [
-        (np.zeros(4), np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1]), "scores"),
-        (np.full((1, 4), np.nan), np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1]), "scores"),
-        (np.zeros((1, 4)), np.array([1, 1, 1, 1]), np.array([0, 0, 1, 1]), "labels"),
-        (np.zeros((1, 4)), np.array([0, 1, 0, 1]), np.zeros(4, dtype=int), "labels"),
-    ],
-)
-def test_bad_calls_name_the_argument(scores: np.ndarray, labels: np.ndarray, clusters: np.ndarray, named: str) -> None:
-    with pytest.raises(InputError, match=named):
-        discriminate(scores, labels, clusters)
+ONE, TWO = np.zeros((1, 4)), np.ones((2, 4))
+BITS, PAIRS = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
+SHAPES = "scores: expected (m, n) with labels and clusters (n), got "
+BAD: list[tuple[Callable[[], object], str]] = [
+    (lambda: discriminate(ONE[0], BITS, PAIRS), SHAPES + "((4,), (4,), (4,))"),
+    (lambda: discriminate(ONE, BITS[:3], PAIRS[:3]), SHAPES + "((1, 4), (3,), (3,))"),
+    (lambda: discriminate(ONE, BITS, PAIRS[:3]), SHAPES + "((1, 4), (4,), (3,))"),
+    (lambda: discriminate(ONE + np.inf, BITS, PAIRS), "scores: expected finite values, got NaN or infinity"),
+    (lambda: discriminate(ONE, 0 * BITS, PAIRS), "labels: expected both classes and at least two clusters"),
+    (lambda: discriminate(ONE, 0 * BITS + 1, PAIRS), "labels: expected both classes and at least two clusters"),
+    (lambda: discriminate(ONE, BITS, 0 * PAIRS), "labels: expected both classes and at least two clusters"),
+    (lambda: discriminate(ONE, BITS, PAIRS, resamples=0), "resamples: expected an integer of at least 1, got 0"),
+    (
+        lambda: separations(ONE[0], BITS, BITS),
+        "scores: expected (m, n) with base and labels (n), got (4,), (4,), (4,)",
+    ),
+    (
+        lambda: separations(TWO, BITS[:3], BITS),
+        "scores: expected (m, n) with base and labels (n), got (2, 4), (3,), (4,)",
+    ),
+    (
+        lambda: separations(TWO, BITS, BITS[:3]),
+        "scores: expected (m, n) with base and labels (n), got (2, 4), (4,), (3,)",
+    ),
+    (
+        lambda: separations(TWO, BITS[:3], BITS[:3]),
+        "scores: expected (m, n) with base and labels (n), got (2, 4), (3,), (3,)",
+    ),
+    (lambda: separations(TWO, BITS, 0 * BITS), "labels: expected both classes"),
+    (lambda: separations(TWO, BITS, 0 * BITS + 1), "labels: expected both classes"),
+    (
+        lambda: separations(TWO, TWO[0], BITS),
+        "base: expected a mean contrast that differs between labels, got a difference of 0.0",
+    ),
+    (
+        lambda: separations(TWO, TWO[0] * np.nan, BITS),
+        "base: expected a mean contrast that differs between labels, got a difference of nan",
+    ),
+    (lambda: estimate("x", np.nan, TWO[0], 4), "x: expected finite values, got NaN or infinity"),
+    (lambda: estimate("x", 0.0, TWO[0] * np.nan, 4), "x: expected finite values, got NaN or infinity"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), BAD, ids=[message for _, message in BAD])
+def test_a_bad_call_says_what_was_expected_and_what_came(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        call()
+
+
+def test_an_estimate_of_given_replicates_keeps_what_it_is_given() -> None:
+    drawn = np.linspace(0, 1, 9)
+    made = estimate("x", 0.5, drawn, 4)
+    assert (made.label, made.value, made.count, made.clusters) == ("x", 0.5, 4, 4)
+    assert made.replicates is drawn
+
+
+@given(cases(), st.integers(1, 3))
+def test_sums_over_clusters_are_those_of_a_loop(case: Case, width: int) -> None:
+    scores, _, clusters = case
+    values = np.stack([scores[0] + k for k in range(width)], axis=1)
+    expected = [values[clusters == name].sum(axis=0) for name in np.unique(clusters)]
+    np.testing.assert_allclose(cluster_sums(values, 5 * clusters), expected)
+    np.testing.assert_allclose(cluster_sums(values[:, 0], clusters), np.array(expected)[:, 0])
+
+
+def test_the_half_width_is_that_of_mann_and_whitney() -> None:
+    # Their U has variance n1 n0 (n1 + n0 + 1) / 12, and the AUC is U / (n1 n0).
+    labels = np.array([1] * 5 + [0] * 8)
+    assert chance_halfwidth(labels) == pytest.approx(1.959964 * np.sqrt(5 * 8 * 14 / 12) / 40)
+    assert chance_halfwidth(labels, z=1.0) == pytest.approx(np.sqrt(5 * 8 * 14 / 12) / 40)
+
+
+def test_resamples_without_a_class_are_drawn_again() -> None:
+    # One noun has all prompts of label 1: a third of resamples of three lack it.
+    scores = np.array([[0.0, 2.0, 1.0, 5.0]])
+    drawn = discriminate(scores, np.array([0, 1, 0, 0]), np.array([0, 1, 1, 2]))
+    assert np.isfinite(drawn.auc_replicates).all()
+    assert len(drawn.auc_replicates[0]) == RESAMPLES
+    # Of the prompts of label 0 those with scores 0 and 1 lie below, the one with 5 above.
+    assert np.unique(drawn.auc_replicates.round(9)).tolist() == pytest.approx([1 / 3, 2 / 3, 1])
+    # All three clusters once in six of 27 draws, of which 19 have the noun.
+    assert np.mean(drawn.auc_replicates.round(3) == 0.667) == pytest.approx((6 + 3) / 19, abs=0.05)
+
+
+@pytest.mark.parametrize("clusters", [2, 30])
+def test_a_class_that_lies_in_one_cluster_is_in_every_resample(clusters: int) -> None:
+    places = np.arange(clusters)
+    drawn = discriminate(places[None].astype(np.float64), (places == 0).astype(np.int64), places)
+    assert (drawn.auc_replicates == 0).all()
+    assert np.isnan(drawn.jackknife.auc[0, 0])
+
+
+def test_resamples_follow_the_seed() -> None:
+    scores, labels, clusters = np.arange(24.0)[None] % 7, np.tile([0, 1], 12), np.repeat(np.arange(6), 4)
+    first, again, other, default = (
+        discriminate(scores, labels, clusters, **options).auc_replicates
+        for options in ({"seed": 0}, {"seed": 0}, {"seed": 1}, {})
+    )
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, default)
+    assert (first != other).any()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -11,12 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ace.arrays import Array
+from ace.arrays import Array, Ints
+from ace.errors import InputError
+from ace.intervals import acceleration, binomial_limits, effective_limits, freedom, replicate_interval
 from ace.stats import (
+    RESAMPLES,
     Estimate,
     binomial_p_values,
     bootstrap,
     bootstrap_mean,
+    clustered_proportion,
     exact,
     grouped,
     holm_intervals,
@@ -33,6 +39,13 @@ ROOT = 1e-9  # scipy finds Clopper-Pearson limits as roots or beta quantiles, fa
 def sample(seed: int, size: int) -> Array:
     """(size) normal values."""
     return np.asarray(gaussian(seed, size).numpy())
+
+
+def clustered(seed: int, clusters: int, each: int) -> tuple[Ints, Ints]:
+    """Hits and trials (clusters), up to `each` trials a cluster."""
+    rng = np.random.default_rng(seed)
+    trials = rng.integers(1, each + 1, clusters)
+    return rng.binomial(trials, rng.random()), trials
 
 
 # --- Proportions ------------------------------------------------------------------------------------------------------
@@ -91,6 +104,58 @@ def test_intervals_are_nested_in_the_confidence(count: tuple[int, int], seed: in
     for estimate in estimates:
         inner, outer = estimate.interval(low), estimate.interval(high)
         assert outer[0] - ROOT <= inner[0] <= inner[1] <= outer[1] + ROOT
+
+
+@given(seed=seeds, clusters=st.integers(2, 30), each=st.integers(1, 10), confidence=confidences)
+def test_a_clustered_proportion_has_as_many_trials_as_its_variance_tells(
+    seed: int, clusters: int, each: int, confidence: float
+) -> None:
+    hits, trials = clustered(seed, clusters, each)
+    share, total = hits.sum() / trials.sum(), trials.sum()
+    found = clustered_proportion("0", hits, trials)
+    assert found.value == pytest.approx(share)
+    assert (found.count, found.clusters) == (total, clusters)
+    # Slow twin: cluster by cluster, the farthest of them twice.
+    away = [(int(k) - share * int(n)) / total for k, n in zip(hits, trials, strict=True)]
+    variance = sum(one**2 for one in away) + max(one**2 for one in away)
+    if 0 < share < 1:
+        expected = effective_limits(share, variance, total, confidence, clusters)
+    else:
+        expected = binomial_limits(share * clusters, clusters, confidence)
+    assert found.interval(confidence) == pytest.approx(expected, abs=ROOT)
+    low, high = found.interval(confidence)
+    assert low <= share <= high
+    mirrored = clustered_proportion("0", trials - hits, trials)
+    assert mirrored.interval(confidence) == pytest.approx((1 - high, 1 - low), abs=1e-7)
+
+
+@given(seed=seeds, clusters=st.integers(3, 30), copies=st.integers(2, 4), confidence=confidences)
+def test_copies_of_the_trials_of_every_cluster_tell_nothing_new(
+    seed: int, clusters: int, copies: int, confidence: float
+) -> None:
+    hits, trials = clustered(seed, clusters, 3)
+    plain = clustered_proportion("0", hits, trials).interval(confidence)
+    more = clustered_proportion("0", copies * hits, copies * trials).interval(confidence)
+    # Narrower only where more trials were told from the variance than there had been.
+    assert more[0] >= plain[0] - ROOT
+    assert more[1] <= plain[1] + ROOT
+    again = clustered_proportion("0", 2 * copies * hits, 2 * copies * trials).interval(confidence)
+    if hits.sum() in (0, trials.sum()):
+        assert again == more == plain
+
+
+@given(clusters=st.integers(2, 40), each=st.integers(1, 10), confidence=confidences)
+def test_all_hits_count_each_cluster_as_one_trial(clusters: int, each: int, confidence: float) -> None:
+    trials = np.full(clusters, each)
+    tail = (1 - confidence) / 2
+    assert clustered_proportion("0", trials, trials).interval(confidence) == pytest.approx((tail ** (1 / clusters), 1))
+    none = clustered_proportion("0", 0 * trials, trials).interval(confidence)
+    assert none == pytest.approx((0, 1 - tail ** (1 / clusters)))
+
+
+def test_clusters_that_are_all_alike_have_every_trial() -> None:
+    hits, trials = np.array([1, 1, 1]), np.array([4, 4, 4])
+    assert clustered_proportion("0", hits, trials).interval() == pytest.approx(proportion("0", 3, 12).interval())
 
 
 # --- Nulls ------------------------------------------------------------------------------------------------------------
@@ -247,6 +312,63 @@ def test_the_bootstrap_over_counts_agrees_with_resampling_the_clusters(seed: int
     assert stats.ks_2samp(slow.bootstrap_distribution, fast.replicates).pvalue > 1e-9
 
 
+@given(seed=seeds, clusters=st.integers(3, 30), confidence=confidences)
+def test_the_bootstrap_leaves_out_each_cluster_once(seed: int, clusters: int, confidence: float) -> None:
+    values = sample(seed, 2 * clusters).reshape(clusters, 2)
+
+    def statistic(mean: Array) -> float:
+        return float(np.exp(mean[0]) + mean[1])
+
+    found = bootstrap("0", values, statistic, resamples=100)
+    left_out = np.array([statistic(np.delete(values, k, axis=0).mean(axis=0)) for k in range(clusters)])
+    assert found.acceleration == pytest.approx(acceleration(left_out), abs=1e-9)
+    assert found.freedom == pytest.approx(freedom(left_out), rel=1e-6)
+    assert (found.count, found.clusters) == (clusters, clusters)
+    assert found.replicates is not None
+    assert found.interval(confidence) == replicate_interval(
+        found.value,
+        found.replicates,
+        confidence,
+        skew=found.acceleration,
+        clusters=clusters,
+        freedom=found.freedom,
+    )
+
+
+def test_the_bootstrap_of_many_clusters_draws_blocks_of_them() -> None:
+    values = sample(0, 1001)
+    found = bootstrap_mean("0", values)
+    assert (found.count, found.clusters, len(found.replicates if found.replicates is not None else [])) == (
+        1001,
+        300,
+        RESAMPLES,
+    )
+    sums = [block.sum() for block in np.split(values, np.linspace(0, 1001, 301).astype(int)[1:-1])]
+    sizes = np.diff(np.linspace(0, 1001, 301).astype(int))
+    left_out = np.array([(values.sum() - one) / (1001 - size) for one, size in zip(sums, sizes, strict=True)])
+    assert found.acceleration == pytest.approx(acceleration(left_out), abs=1e-9)
+
+
+def test_replicates_suffice_for_the_first_of_twenty_levels() -> None:
+    # In each tail at 1 - .05 / 20, of so many replicates, lie two; what lies beyond the fifth is drawn on from there.
+    assert 0.05 / 20 / 2 * (RESAMPLES + 1) >= 2
+
+
+def test_an_estimate_made_elsewhere_has_as_many_clusters_as_samples() -> None:
+    drawn = sample(0, 99)
+    given, counted = Estimate("0", 0.0, drawn, count=9, clusters=5), Estimate("0", 0.0, drawn, count=9)
+    assert (given.clusters, counted.clusters, Estimate("0", 0.0, drawn).clusters) == (5, 9, 0)
+    assert (counted.acceleration, counted.freedom) == (0.0, 0.0)
+    assert counted.interval(0.9) == replicate_interval(0.0, drawn, 0.9, clusters=9)
+    assert Estimate("0", 0.0, drawn).interval(0.9) == replicate_interval(0.0, drawn, 0.9)
+    assert exact("0", 2.0, count=3) == Estimate("0", 2.0, count=3, clusters=3)
+
+
+def test_limits_take_the_place_of_replicates() -> None:
+    found = Estimate("0", 0.0, sample(0, 99), limits=lambda confidence: (-confidence, confidence))
+    assert found.interval(0.9) == (-0.9, 0.9)
+
+
 @given(constant=st.floats(-100, 100), clusters=st.integers(2, 400))
 def test_clusters_that_are_all_alike_have_no_sampling_error(constant: float, clusters: int) -> None:
     found = bootstrap_mean("0", np.full(clusters, constant))
@@ -272,3 +394,119 @@ def test_grouping_keeps_the_variance_of_the_mean_on_average(seed: int, clusters:
     blocks = np.array([grouped(row, groups) for row in many])
     # Var of a block mean is 1 / clusters; 400 groups of them estimate it to sqrt(2 / (400 groups)), taken ten times.
     assert blocks.var() * clusters == pytest.approx(1.0, abs=10 * math.sqrt(2 / (400 * groups)))
+
+
+def test_no_interval_passes_what_a_value_can_be() -> None:
+    clusters = np.array([0.0] * 18 + [1.0, 30.0])
+
+    def ratio(mean: np.ndarray) -> float:
+        return float(mean)
+
+    free = bootstrap("ratio", clusters, ratio)
+    kept = bootstrap("ratio", clusters, ratio, possible=(0.5, 2.0))
+    assert free.interval(0.999)[0] < 0.5
+    assert kept.interval(0.999) == (0.5, max(2.0, kept.value))
+
+
+# --- Bad calls --------------------------------------------------------------------------------------------------------
+
+PAIR = np.ones(2, dtype=np.int64)
+BAD: list[tuple[Callable[[], object], str]] = [
+    (
+        lambda: Estimate("x", 0.0, np.zeros((2, 2))),
+        "replicates: expected (b) finite numbers for 'x', got shape (2, 2) with 0 that are NaN or infinite",
+    ),
+    (
+        lambda: Estimate("x", 0.0, np.zeros(0)),
+        "replicates: expected (b) finite numbers for 'x', got shape (0,) with 0 that are NaN or infinite",
+    ),
+    (
+        lambda: Estimate("x", 0.0, np.array([0.0, math.nan, math.inf])),
+        "replicates: expected (b) finite numbers for 'x', got shape (3,) with 2 that are NaN or infinite",
+    ),
+    (lambda: exact("x", 0.0).interval(95), "confidence: expected a number strictly between 0 and 1, got 95"),
+    (lambda: exact("x", math.inf), "value: expected a finite number for 'x', got inf"),
+    (lambda: proportion("x", 0, 0), "trials: expected an integer of at least 1, got 0"),
+    (lambda: proportion("x", 4, 3), "hits: expected 0..3, got 4"),
+    (lambda: proportion("x", -1, 3), "hits: expected 0..3, got -1"),
+    (
+        lambda: clustered_proportion("x", PAIR[:1], PAIR[:1]),
+        "hits: expected (k) with trials (k), at least 2 clusters, got (1,) and (1,)",
+    ),
+    (
+        lambda: clustered_proportion("x", PAIR, PAIR[:1]),
+        "hits: expected (k) with trials (k), at least 2 clusters, got (2,) and (1,)",
+    ),
+    (
+        lambda: clustered_proportion("x", PAIR[:, None], PAIR[:, None]),
+        "hits: expected (k) with trials (k), at least 2 clusters, got (2, 1) and (2, 1)",
+    ),
+    (lambda: clustered_proportion("x", 0 * PAIR, 0 * PAIR), "trials: expected at least 1 in each cluster, got 0"),
+    (lambda: clustered_proportion("x", 2 * PAIR, PAIR), "hits: expected counts between 0 and trials"),
+    (lambda: clustered_proportion("x", -PAIR, PAIR), "hits: expected counts between 0 and trials"),
+    (lambda: bootstrap("x", np.ones(3), float, resamples=0), "resamples: expected an integer of at least 1, got 0"),
+    (lambda: bootstrap("x", np.ones(1), float), "clusters: expected at least 2, got shape (1,)"),
+    (lambda: bootstrap("x", np.array(1.0), float), "clusters: expected at least 2, got shape ()"),
+    (
+        lambda: bootstrap("x", np.array([1.0, math.nan]), float),
+        "x: expected a finite statistic on every resample, got NaN or infinity",
+    ),
+    (
+        lambda: bootstrap("x", np.array([1.0, 2.0, 3.0]), lambda mean: float(mean) if mean == 2 else math.inf),
+        "x: expected a finite statistic on every resample, got NaN or infinity",
+    ),
+    (
+        lambda: bootstrap("x", np.array([1.0, 2.0, 3.0]), lambda mean: math.nan if mean == 2 else float(mean)),
+        "x: expected a finite statistic on every resample, got NaN or infinity",
+    ),
+    (
+        # Drawn with this seed, no resample leaves out just the one.
+        lambda: bootstrap("x", np.arange(9.0), lambda m: float(m) if m != 4.5 else math.nan, resamples=1),
+        "x: expected a finite statistic on every resample, got NaN or infinity",
+    ),
+    (lambda: grouped(np.ones(3), 0), "groups: expected an integer of at least 1, got 0"),
+    (lambda: holm_intervals([], float), "estimates: expected at least one, got none"),
+    (lambda: quantile(np.ones(3), 99.9), "level: expected a number strictly between 0 and 1, got 99.9"),
+    (lambda: quantile(np.ones(0), 0.9), "values: expected at least one draw of the null, got none"),
+    (
+        lambda: quantile(np.array([1.0, math.nan, math.inf]), 0.9),
+        "values: expected finite draws, got NaN or infinity in 2 of 3",
+    ),
+    (
+        lambda: binomial_p_values(PAIR, PAIR[:1], np.ones(2)),
+        "hits: expected equal shapes, got (2,), (1,), (2,)",
+    ),
+    (
+        lambda: binomial_p_values(PAIR, PAIR, np.ones(1)),
+        "hits: expected equal shapes, got (2,), (2,), (1,)",
+    ),
+    (lambda: binomial_p_values(2 * PAIR, PAIR, np.ones(2)), "hits: expected counts between 0 and trials"),
+    (lambda: binomial_p_values(-PAIR, PAIR, np.ones(2)), "hits: expected counts between 0 and trials"),
+    (
+        lambda: binomial_p_values(PAIR, PAIR, np.array([0.5, 1.5])),
+        "chances: expected probabilities, got 0.5 to 1.5",
+    ),
+    (
+        lambda: binomial_p_values(PAIR, PAIR, np.array([-0.5, 0.5])),
+        "chances: expected probabilities, got -0.5 to 0.5",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), BAD, ids=[message for _, message in BAD])
+def test_a_bad_call_says_what_was_expected_and_what_came(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        call()
+
+
+def test_names_and_counts_come_through() -> None:
+    trials = np.array([4, 4])
+    assert proportion("p", 1, 4).label == "p"
+    assert (proportion("p", 1, 4).count, proportion("p", 1, 4).clusters) == (4, 4)
+    assert clustered_proportion("c", trials - 1, trials).label == "c"
+    assert bootstrap("b", sample(0, 5), float).label == bootstrap_mean("b", sample(0, 5)).label == "b"
+    assert exact("e", 1.0) == Estimate("e", 1.0, count=0)
+    default = holm_intervals([exact("h", 1.0)], float)[0]
+    assert (default.label, default.value, default.confidence) == ("h", 1.0, 0.95)
+    assert exact("e", 1.0).interval() == (1.0, 1.0)
+    assert proportion("p", 1, 4).interval() == proportion("p", 1, 4).interval(0.95)
