@@ -36,6 +36,11 @@ def trained_study(
     return memory.get(("trained study", recipe, untrained, site), make)
 
 
+def share_that_may_fail(study: TokenStudy) -> dict[str, float]:
+    """For details: how large the share of all models may still be that fail where all of these passed, at 95 %."""
+    return {"of all models, may fail at 95 %": 1 - 0.05 ** (1 / len(study))}
+
+
 def ensemble_subject(
     fixtures: Fixtures,
     recipe: str,

@@ -14,7 +14,7 @@ from ace.plugin import options
 from ace.study.subject import LazySubject
 from ace.study.subspaces import REST
 from ace.verify import Status, verify_claim
-from invariants.controls.planted import with_complements, with_permuted_seeds, with_random_axes, with_random_cores
+from invariants.controls.planted import with_permuted_seeds, with_random_axes, with_random_cores, with_the_rest
 from invariants.controls.planted_addition import fragile_at_the_branch, nothing_grows, quiet_cores
 
 FAULTS = {
@@ -32,7 +32,7 @@ FAULTS = {
         "modadd.necessity",
         "modadd.rotation",
     ),
-    with_complements: (
+    with_the_rest: (
         "markov.sufficiency",
         "markov.sufficiency_loss",
         "markov.necessity",

@@ -10,6 +10,7 @@ from torch import Tensor
 from ace.arrays import Array
 from ace.compare import affine_map
 from ace.families.core.ablation import relative
+from ace.families.core.alignment import coordinates
 from ace.stats import Estimate, bootstrap_mean
 from ace.study.tokens import TokenStudy
 from ace.tasks.base import Split
@@ -71,7 +72,12 @@ def _carried(source: Tensor, goal: Tensor, fresh: Tensor, seed: int | None) -> T
 
 
 def transplants(
-    donors: TokenStudy, hosts: TokenStudy, *, shuffled: bool = False, view: View = TokenStudy.coordinates
+    donors: TokenStudy,
+    hosts: TokenStudy,
+    *,
+    shuffled: bool = False,
+    view: View = coordinates,
+    projector: str = "orthogonal",
 ) -> tuple[Estimate, ...]:
     """Accuracy of each host on each other donor's core coordinates, minus its own, on the evaluation split.
 
@@ -80,6 +86,7 @@ def transplants(
     Args:
         shuffled: pairs the donor's rows with others of the host's.
         view: gives (n, s, k) what is carried over of a donor, on a split.
+        projector: that the host's coordinates are of.
 
     Raises:
         Inapplicable: more than a linear head follows a host's site.
@@ -93,6 +100,8 @@ def transplants(
         targets = hosts.batch(Split.EVALUATION).targets
         own = hosts.base(host)[0].mean(axis=1)
         goal = torch.from_numpy(hosts.coordinates(host, Split.SELECTION)).flatten(0, 1)
+        if projector != "orthogonal":
+            goal = core.coordinates(hosts.states(host, Split.SELECTION), projector).flatten(0, 1)
         for donor in range(len(donors)):
             if donor == host:
                 continue

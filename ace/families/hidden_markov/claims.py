@@ -18,8 +18,9 @@ CLAIMS = (
         "held-out R2 of the belief from the core minus that from the whole state",
         Bound(">=", -0.03),
         "oracle",
-        "within .03 of what the whole state carries; the current token and untrained cores must lie below",
-        controls=("current token", "untrained"),
+        "within .03 of what the whole state carries; the current token, untrained cores and the model's own next-token"
+        " probabilities must lie below",
+        controls=("current token", "untrained", "outputs"),
         measure=belief.belief,
     ),
     Claim(
@@ -29,8 +30,9 @@ CLAIMS = (
         "smallest held-out canonical correlation after token and position are regressed out",
         Bound(">=", 0.0, "larger of null and untrained"),
         "null",
-        "above the 99.9 % quantile over permuted sequences and above the upper end of every untrained pair",
-        controls=("permuted sequences", "untrained"),
+        "above the 99.9 % quantile over permuted sequences and above the upper end of every untrained pair; where the"
+        " models' outputs agree so as well, the sentence is about behaviour",
+        controls=("permuted sequences", "untrained", "outputs"),
         measure=belief.alignment,
     ),
     Claim(

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from ace.arrays import Array
 from ace.families.core.ablation import edited, relative
-from ace.families.core.alignment import coordinates
+from ace.families.core.alignment import coordinates, oblique
 from ace.families.core.size import require_cores, require_several
 from ace.families.core.transplant import transplanted
 from ace.families.hidden_markov.outside import Both, View, beyond, output_features, symbol_features
+from ace.families.trained import share_that_may_fail
 from ace.moments import Moments, moments, regression
 from ace.stats import Estimate, bootstrap
 from ace.study.controls import principal_core
@@ -68,6 +69,7 @@ def belief(subject: TokenSubject) -> Measurement:
         details={
             "dimensions": [study.core(k).dimension for k in study.members],
             "of the belief, left by outputs": shown,
+            **share_that_may_fail(study),
         },
         rest=tuple(rest),
         beside={name: tuple(shares[name]) for name in ("whole state", "PCA")},
@@ -152,7 +154,7 @@ def alignment(subject: TokenSubject) -> Measurement:
     return Measurement(
         tuple(shares["core"]),
         {name: tuple(shares[name]) for name in ("untrained", "outputs", "other sequences")},
-        details={"of the core, left by outputs and symbols": left_over},
+        details={"of the core, left by outputs and symbols": left_over, **share_that_may_fail(study)},
     )
 
 
@@ -165,9 +167,6 @@ def transplant(subject: TokenSubject) -> Measurement:
     """
     study, twins = require_cores(require_several(subject)), require_cores(subject.twins(), "untrained model")
 
-    def oblique(of: TokenStudy, index: int, split: Split) -> Array:
-        return of.core(index).coordinates(of.states(index, split), "oblique").numpy()
-
     def kept(index: int) -> Estimate:
         """What the host loses with its own core alone: no donor can be expected to do better."""
         return relative(str(index), study, index, edited(study, index, "keep", "orthogonal"), study.base_scores(index))
@@ -179,6 +178,7 @@ def transplant(subject: TokenSubject) -> Measurement:
             "untrained donor": transplanted(twins, study, coordinates, reach=1),
             "outputs": transplanted(study, study, output_features, reach=1),
         },
+        details=share_that_may_fail(study),
         beside={
             "oblique": transplanted(study, study, oblique, projector="oblique"),
             "own core kept": tuple(kept(k) for k in study.members),

@@ -36,17 +36,21 @@ def less_token_means(values: Array, inputs: Ints, vocabulary: int) -> Array:
     return left
 
 
+def output_parts(study: TokenStudy, index: int, split: Split) -> tuple[Array, Array]:
+    """(n, t, v - 1) each: centred logits and probabilities of one model; the last class is given by the others."""
+    parts = study.tail(index).outputs(study.inputs(split), study.states(index, split), study.batch(split).scored)
+    logits = torch.cat([part.double() for part in parts])
+    centred, chances = logits - logits.mean(dim=-1, keepdim=True), logits.softmax(dim=-1)
+    return centred[..., :-1].numpy(), chances[..., :-1].numpy()
+
+
 @remembered
 def output_features(study: TokenStudy, index: int, split: Split) -> Array:
     """(n, t, k) one model's outputs, for each current token apart.
 
     Centred logits and probabilities, with the squares and products of either.
     """
-    tail, batch = study.tail(index), study.batch(split)
-    parts = tail.outputs(study.inputs(split), study.states(index, split), batch.scored)
-    logits = torch.cat([part.double() for part in parts])
-    centred, chances = logits - logits.mean(dim=-1, keepdim=True), logits.softmax(dim=-1)
-    free = [part[..., :-1].numpy() for part in (centred, chances)]  # the last class is given by the others
+    batch, free = study.batch(split), output_parts(study, index, split)
     first, second = np.triu_indices(free[0].shape[-1])
     columns = np.concatenate([*free, *(part[..., first] * part[..., second] for part in free)], axis=-1)
     apart = columns[..., None] * np.eye(study.task.vocabulary)[batch.inputs][..., None, :]
