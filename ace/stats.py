@@ -80,8 +80,7 @@ class Estimate:
             clusters=self.clusters,
             freedom=self.freedom,
         )
-        least, most = self.possible
-        return min(max(low, least), self.value), max(min(high, most), self.value)
+        return min(max(low, self.possible[0]), self.value), max(min(high, self.possible[1]), self.value)
 
 
 def exact(label: str, value: float, count: int = 0) -> Estimate:

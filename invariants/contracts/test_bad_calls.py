@@ -1084,8 +1084,8 @@ def subject(task: base.Task) -> TokenSubject:
 
 
 ONE = (stats.exact("0", 1.0),)
-NECESSITY = find_claim("markov.necessity")
-CONTROLS = dict.fromkeys(NECESSITY.controls, ONE)
+DIVERGENCE = find_claim("markov.divergence")
+CONTROLS = dict.fromkeys(DIVERGENCE.controls, ONE)
 bad("study.claim.Bound: direction", lambda _: claims.Bound("!="), "direction | <=, <, >=, ==, in | '!='", ClaimError)
 bad(
     "families.family.find_claim: unknown",
@@ -1107,14 +1107,14 @@ bad(
 )
 bad(
     "verdict.judge: no control",
-    lambda _: judge(NECESSITY, Measurement(ONE, {}, {"s.e. of chance": 1}), "tiny"),
-    "markov.necessity | random, Haar",
+    lambda _: judge(DIVERGENCE, Measurement(ONE, {}, {"99.9% of Haar subspaces": 1}), "tiny"),
+    "markov.divergence | untrained",
     ClaimError,
 )
 bad(
     "verdict.judge: no reference",
-    lambda _: judge(NECESSITY, Measurement(ONE, CONTROLS), "tiny"),
-    "s.e. of chance | []",
+    lambda _: judge(DIVERGENCE, Measurement(ONE, CONTROLS), "tiny"),
+    "99.9% of Haar subspaces | []",
     ClaimError,
 )
 bad("study.measurement.Measurement: no estimate", lambda _: Measurement((), {}), "estimates | none")
@@ -1792,6 +1792,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "study.token_rest.rest_at",
         "study.token_rest.rest_performance",
         "study.prompt_rest.rest_at",
+        "study.prompt_rest.read_under",
         "study.prompt_rest.rest_of",
         "study.prompt_rest.few_rows",
         "study.prompt_rest.few_runs",
