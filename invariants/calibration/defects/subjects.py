@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,12 +15,14 @@ import ace
 from ace.core import Core
 from ace.extract import extract_core
 from ace.linalg import random_frames
+from ace.model.language import LanguageModel
 from ace.rank import RankRule
 from ace.study import prompt_rest
-from ace.study.prompt_seeds import PromptSubject
+from ace.study.prompt_seeds import PromptStudies, PromptSubject
 from ace.study.subspaces import Subspaces
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks import Split, circulant_chain
+from ace.tasks.prompt import Prompts
 from invariants.calibration.defects.edits import STRONG, strong
 from invariants.calibration.defects.record import by_claim, by_property, by_refusal
 from invariants.calibration.verdicts import covariance_axis, haar_axis
@@ -28,6 +30,7 @@ from invariants.contracts.exact import CLASSES, FEATURES, PLACES, Exact, Largest
 from invariants.controls.synthetic import (
     ATTRACTOR,
     FIRST_COMPONENT,
+    Source,
     Synthetic,
     World,
     replaced,
@@ -186,6 +189,32 @@ def overconfident(batch: ace.Batch) -> ace.Batch:
 def shifted(batch: ace.Batch) -> ace.Batch:
     """Targets one step too early."""
     return replace(batch, targets=batch.inputs)
+
+
+class Prompted(Source):
+    """A source of prompts, with one thing wrong."""
+
+    def __init__(self, change: Callable[[Prompts, Split], Prompts]) -> None:
+        self.change = change
+
+    def prompts(self, split: Split, count: int, seed: int = 0) -> Prompts:
+        return self.change(super().prompts(split, count, seed), split)
+
+
+def of_one_split(prompts: Prompts, split: Split) -> Prompts:
+    """The same texts for every split."""
+    return replace(prompts, texts=tuple(f"prompt {row}" for row in range(len(prompts))))
+
+
+def given_twice(prompts: Prompts, split: Split) -> Prompts:
+    """Every prompt once more, under another noun."""
+    groups = (*prompts.groups, *(f"another {group}" for group in prompts.groups))
+    return replace(prompts.take([*range(len(prompts))] * 2), groups=groups)
+
+
+def seeds_of(change: Callable[[Prompts, Split], Prompts]) -> PromptStudies:
+    """Studies of such prompts, with a model that is never asked for."""
+    return PromptStudies(lambda index: cast(LanguageModel, None), 1, Prompted(change))
 
 
 # --- cores of something else ------------------------------------------------------------------------------------------
@@ -411,6 +440,20 @@ DEFECTS = (
         "TokenStudy.coordinates",
         lambda: runs().trained.coordinates(0, Split.EXTRACTION),
         lambda: runs().trained.coordinates(0, Split.EVALUATION),
+    ),
+    by_refusal(
+        SPLIT,
+        "prompts that are in every split",
+        "PromptStudies",
+        partial(seeds_of, of_one_split),
+        partial(seeds_of, lambda prompts, split: prompts),
+    ),
+    by_refusal(
+        SPLIT,
+        "prompts given twice under different nouns",
+        "PromptStudies",
+        partial(seeds_of, given_twice),
+        partial(seeds_of, lambda prompts, split: prompts),
     ),
     by_claim(
         OUTPUT,
