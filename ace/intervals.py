@@ -21,7 +21,7 @@ from ace.errors import InputError
 NEAR, FAR = 5, 25  # order statistics through which tails beyond the first of them are drawn
 FEWEST = 5.0  # degrees of freedom; Student's quantiles of fewer reach farther than replicates can say
 UNBIASED = 0.5  # of a bias in standard errors that the correction is trusted with
-LARGEST_REACH = 38.0  # standard normal quantiles beyond this one are 0 or 1 in float64
+FARTHEST = 38.0  # a normal quantile; beyond, tails are 0 in float64
 
 
 def reach(tail: float, clusters: int = 0, freedom: float = 0.0) -> float:
@@ -86,15 +86,14 @@ def bias(value: float, replicates: Array) -> float:
 
 
 def corrected(reached: float, shift: float = 0.0, skew: float = 0.0) -> float:
-    """Level of the quantile of replicates at which an interval ends that would end at the normal quantile `reached`.
+    """Normal quantile of replicates at which an interval ends that would end at the normal quantile `reached`.
 
-    Efron's BCa: shift is the bias z0, skew the acceleration a; the level is Phi(z0 + (z0 + z) / (1 - a (z0 + z))).
+    Efron's BCa: shift is the bias z0, skew the acceleration a; z becomes z0 + (z0 + z) / (1 - a (z0 + z)).
     """
     moved = shift + reached
     curved = 1 - skew * moved
     # Where the curve turns over, which takes very few clusters, the interval has no end on that side.
-    scaled = moved / curved if curved > 0 else math.copysign(math.inf, moved)
-    return float(special.ndtr(min(max(shift + scaled, -LARGEST_REACH), LARGEST_REACH)))
+    return shift + moved / curved if curved > 0 else math.copysign(math.inf, moved)
 
 
 def replicate_interval(
@@ -126,23 +125,23 @@ def replicate_interval(
     return min(*lows, value), max(*highs, value)
 
 
-def tail_quantile(ordered: Array, level: float) -> float:
-    """Quantile of replicates (b) in rising order: the level (b + 1)-th, linearly between two of them.
+def tail_quantile(ordered: Array, score: float) -> float:
+    """Quantile of replicates (b) in rising order, at the level p whose normal quantile is `score`.
 
-    Replicates say little of a tail that fewer than five of them lie in: there the line, in normal quantiles, through
-    the 5th and the 25th from that end goes on, where it is farther out than the replicates themselves.
+    The p (b + 1)-th, linearly between two of them. Replicates say little of a tail that fewer than five of them lie in:
+    there the line, in normal quantiles, through the 5th and the 25th from that end goes on, where it is farther out
+    than the replicates themselves. It ends at 38, beyond which float64 has no normal tail.
     """
-    if level > 0.5:
-        return -tail_quantile(-ordered[::-1], 1 - level)
+    if score > 0:
+        return -tail_quantile(-ordered[::-1], -score)
     size = ordered.size
-    place = level * (size + 1)
+    place = special.ndtr(score) * (size + 1)
     inner = float(np.interp(place, np.arange(1, size + 1), ordered))
     if place >= NEAR or size < 2 * FAR - 1:
         return inner
     near, far = special.ndtri(NEAR / (size + 1)), special.ndtri(FAR / (size + 1))
     slope = (ordered[FAR - 1] - ordered[NEAR - 1]) / (far - near)
-    reached = max(special.ndtri(level), -LARGEST_REACH)
-    return min(inner, float(ordered[NEAR - 1] + slope * (reached - near)))
+    return min(inner, float(ordered[NEAR - 1] + slope * (max(score, -FARTHEST) - near)))
 
 
 def binomial_limits(hits: float, trials: float, confidence: float) -> tuple[float, float]:

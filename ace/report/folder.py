@@ -14,6 +14,7 @@ from typing import Any
 
 from ace.errors import ArtifactError
 from ace.files import read_json, sha256_of, write_atomic, write_json
+from ace.report.methods import methods
 from ace.report.record import write_document
 from ace.report.replication import replication
 from ace.report.table import markdown
@@ -23,10 +24,10 @@ SCHEMA = 1
 
 
 def write_report(folder: Path, document: Mapping[str, Any]) -> list[Path]:
-    """Write record, table, replication table and figures into a folder; return their paths.
+    """Write record, tables and figures into a folder; return their paths.
 
-    The replication table is written where sentences of the paper are among the results, figures where matplotlib is
-    installed.
+    The table of replications is written where sentences of the paper are among the results, that of alternatives where
+    methods are compared, figures where matplotlib is installed.
 
     Raises:
         ArtifactError: results that lack what a figure shows; record, table and other figures are written all the same.
@@ -35,9 +36,10 @@ def write_report(folder: Path, document: Mapping[str, Any]) -> list[Path]:
     write_document(record, document)
     write_atomic(table, markdown(document["results"]).encode())
     pages = [record, table]
-    if compared := replication(document["results"]):
-        pages.append(folder / "replication.md")
-        write_atomic(pages[-1], compared.encode())
+    for name, page in (("replication.md", replication), ("alternatives.md", methods)):
+        if text := page(document["results"]):
+            pages.append(folder / name)
+            write_atomic(pages[-1], text.encode())
     return [*pages, *_write_figures(folder, document)]
 
 

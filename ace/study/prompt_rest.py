@@ -18,7 +18,7 @@ from ace.study.rest import DRAWS, Rest, jackknife_error
 from ace.study.site_choice import Choice, rank_of
 from ace.study.subspaces import Subspaces, rest_subspaces
 from ace.tasks.base import Split
-from ace.tasks.prompt import Contrast
+from ace.tasks.prompt import Contrast, Prompts
 
 FEW = 24  # prompts on which a draw is judged first
 ROWS = 1536  # states pushed at a time
@@ -87,16 +87,24 @@ def few_rows(study: PromptStudy) -> Ints:
 def few_runs(study: PromptStudy, contrast: Contrast | None) -> Runs:
     """Those prompts, run once."""
     prompts = study.prompts(Split.EVALUATION).take(few_rows(study))
-    groups = encode_prompts(study.language, prompts.under(contrast) if contrast else prompts)
-    return groups, [PrefixRun(study.language, group) for group in groups]
+    if contrast is None:
+        groups = encode_prompts(study.language, prompts)
+        return groups, [PrefixRun(study.language, group) for group in groups]
+    return read_under(study, few_runs(study, None), prompts.under(contrast))
 
 
 def evaluation_runs(study: PromptStudy, contrast: Contrast | None = None) -> Runs:
-    """The evaluation prompts, run once; with another contrast, every time anew, for they are large."""
-    if contrast is None:
-        return study.encoded(Split.EVALUATION), study.runs(Split.EVALUATION)
-    groups = encode_prompts(study.language, study.prompts(Split.EVALUATION).under(contrast))
-    return groups, [PrefixRun(study.language, group) for group in groups]
+    """The evaluation prompts, run once, read by the study's own contrast or by another."""
+    own = study.encoded(Split.EVALUATION), study.runs(Split.EVALUATION)
+    return own if contrast is None else read_under(study, own, study.prompts(Split.EVALUATION).under(contrast))
+
+
+def read_under(study: PromptStudy, runs: Runs, prompts: Prompts) -> Runs:
+    """The same prompts with other continuations; where tokens allow, nothing is run again but rows of the head."""
+    groups = encode_prompts(study.language, prompts)
+    if len(groups) != len(runs[1]):
+        return groups, [PrefixRun(study.language, group) for group in groups]
+    return groups, [run.under(group) for run, group in zip(runs[1], groups, strict=True)]
 
 
 def own_contrasts(runs: Runs) -> Array:

@@ -60,8 +60,8 @@ class PromptStudies:
         return self._load(index)
 
     @remembered
-    def study(self, index: int, own_labels: bool = False, fewer: bool = False) -> PromptStudy:
-        """One seed on the prompts, or on fewer; under `own_labels` on fewer, labelled by its own contrast.
+    def study(self, index: int, own_labels: bool = False) -> PromptStudy:
+        """One seed on the prompts; under `own_labels` on fewer, labelled by its own contrast: see `PromptStudy`.
 
         Twins before training have more seeds than models that were trained: any number has one.
         """
@@ -70,7 +70,7 @@ class PromptStudies:
             self.source,
             own_labels=own_labels,
             extractor=self.extractor,
-            sizes=OTHER_SIZES if own_labels or fewer else SIZES,
+            sizes=OTHER_SIZES if own_labels else SIZES,
             memory=self.memory,
         )
 

@@ -24,7 +24,7 @@ from ace.study.site_choice import Choice, choose_site
 from ace.tasks.base import Split
 from ace.tasks.prompt import Contrast, Prompts, PromptTask
 
-SIZES = {Split.EXTRACTION: 400, Split.SELECTION: 200, Split.EVALUATION: 400}
+SIZES = {Split.EXTRACTION: 240, Split.SELECTION: 120, Split.EVALUATION: 240}
 OTHER_SIZES = {
     Split.EXTRACTION: 100,
     Split.SELECTION: 60,

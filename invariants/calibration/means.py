@@ -12,7 +12,7 @@ from ace.arrays import Array
 from ace.auc import cluster_sums
 from ace.moments import correlations, moments
 from ace.stats import Estimate, bootstrap, bootstrap_mean
-from invariants.calibration.coverage import COLUMNS, Asked, coverage
+from invariants.calibration.coverage import COLUMNS, PLAIN, Asked, coverage
 from invariants.calibration.samples import Generator, Prompts, hits, prompts, skewed
 from invariants.calibration.section import Entry, Section
 
@@ -94,7 +94,8 @@ def canonical(rng: Generator, second: float) -> Mapping[str, Estimate]:
     return {"smaller correlation": bootstrap("", pair.clusters, lambda moment: float(compute(moment).min()))}
 
 
-VERY = Asked(0.88, side=0.1, note="skewness 6 between clusters; 24 of them do not show it")
+VERY = Asked(0.9, side=0.08, note="24 values do not show a skewness of 6")
+SQUARES = Asked(0.91, side=0.07, note="squares of skewed contrasts have heavy tails, which 24 nouns show in part")
 FOLDED = Asked(0.88, side=0.1, note="the smaller of two that are equal is smaller than either: errs below alone")
 
 
@@ -119,8 +120,9 @@ def _entries() -> list[Entry]:
         "correlation .71 within labels": np.sqrt(0.5),
     }
     for k in CLUSTERS:
-        add(f"{k} clusters of 8", partial(fits, clusters=k), truths, cost=10)
-    add("300 sequences, .95 the other", partial(canonical, second=0.95), {"smaller correlation": 0.9}, cost=10)
+        asked = SQUARES if k == 24 else PLAIN
+        add(f"{k} clusters of 8", partial(fits, clusters=k), truths, asked, cost=10)
+    add("300 sequences, .95 the other", partial(canonical, second=0.95), {"smaller correlation": 0.9}, thorough=True)
     add(
         "300 sequences, .9 the other",
         partial(canonical, second=0.9),

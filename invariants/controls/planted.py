@@ -69,8 +69,8 @@ MODELS = 3
 
 
 def _smaller(study: TokenStudy, kind: type[TokenStudy] = TokenStudy) -> TokenStudy:
-    models = study.models[:MODELS]
-    return kind(models, study.task, rank=study.rank, extractor=study.extractor, sizes=SMALL)
+    models, sites = study.models[:MODELS], [site.path for site in study.sites[:MODELS]]
+    return kind(models, study.task, sites=sites, rank=study.rank, extractor=study.extractor, sizes=SMALL)
 
 
 def _planted(subject: TokenSubject, name: str, study: TokenStudy) -> TokenSubject:
@@ -94,14 +94,14 @@ def with_random_cores(subject: TokenSubject) -> TokenSubject:
     return _with_cores(subject, "random cores", change)
 
 
-def with_complements(subject: TokenSubject) -> TokenSubject:
-    """Keep and remove swapped: every core replaced by its orthogonal complement."""
+def with_the_rest(subject: TokenSubject) -> TokenSubject:
+    """Every core replaced by a subspace of its rank that is orthogonal to it: all that the task needs is outside."""
 
     def change(core: Core, index: int) -> Core:
         full = torch.linalg.qr(core.basis, mode="complete").Q
-        return core.with_basis(full[:, core.dimension :])
+        return core.with_basis(full[:, core.dimension : 2 * core.dimension])
 
-    return _with_cores(subject, "complements", change)
+    return _with_cores(subject, "the rest", change)
 
 
 class Permuted(TokenStudy):

@@ -62,12 +62,6 @@ def without_weight_decay_they_stay(subject: TokenSubject) -> TokenSubject:
     return copied(subject, (history.branch, ""), (history.last, "reset"))
 
 
-def without_weight_decay_they_forget(subject: TokenSubject) -> TokenSubject:
-    """The arm without weight decay ends as memorised models, whose energy is in every mode."""
-    history = subject.training()
-    return copied(subject, (history.epochs[1], ""), (history.last, "free"))
-
-
 def nothing_grows(subject: TokenSubject) -> TokenSubject:
     """With weight decay all along models end as they were at their first checkpoint after grokking."""
     history = subject.training()
@@ -157,18 +151,36 @@ def quiet_cores(subject: TokenSubject) -> TokenSubject:
 
 
 class Turning(TokenStudy):
-    """Models whose core coordinates turn exactly with the answer, by two frequencies."""
+    """Models whose core coordinates turn exactly with the answer."""
+
+    turns: tuple[int, ...] = (1, 3)
 
     def coordinates(self, index: int, split: Split) -> Array:
-        """(n, 1, 4) cosines and sines of the answer's angles."""
+        """(n, 1, 2 f) cosines and sines of the answer's angles, by each frequency."""
         angles = 2 * np.pi * self.batch(split).targets / self.task.vocabulary
-        waves = [wave(turn * angles) for turn in (1, 3) for wave in (np.cos, np.sin)]
+        waves = [wave(turn * angles) for turn in self.turns for wave in (np.cos, np.sin)]
         return np.stack(waves, axis=-1)
 
 
-def turning(study: TokenStudy) -> Turning:
-    """A study of the same models that turns."""
-    return Turning(study.models, study.task, rank=study.rank, extractor=study.extractor)
+def turning(study: TokenStudy, turns: tuple[int, ...] = Turning.turns) -> Turning:
+    """A study of the same models that turns by these frequencies."""
+    circle = Turning(study.models, study.task, rank=study.rank, extractor=study.extractor)
+    circle.turns = turns
+    return circle
+
+
+class Spreading(RunHistory):
+    """A training whose arm without weight decay ends with as much energy in each of twenty modes."""
+
+    def study(self, epochs: int | tuple[int, ...], arm: str | None = None) -> TokenStudy:
+        """The models, turning at the end of that arm."""
+        models = super().study(epochs, arm)
+        return turning(models, tuple(range(1, 21))) if (epochs, arm) == (self.last, "free") else models
+
+
+def without_weight_decay_modes_spread(subject: TokenSubject) -> TokenSubject:
+    """The arm without weight decay ends with energy in twenty modes."""
+    return grokking_subject("planted", Spreading(subject.training().ensemble))
 
 
 def turning_when_memorised(subject: TokenSubject) -> TokenSubject:

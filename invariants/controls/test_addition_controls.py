@@ -37,7 +37,7 @@ CASES: dict[tuple[str, str], Plant] = {
     ("modadd.redundancy", growth.NO_DECAY): planted.fragile_at_the_branch,
     ("modadd.modes", "random class means"): planted.of_full_rank,
     ("modadd.modes", "memorised"): planted.of_full_rank,
-    ("modadd.mode_growth", growth.NO_DECAY): planted.without_weight_decay_they_forget,
+    ("modadd.mode_growth", growth.NO_DECAY): planted.without_weight_decay_modes_spread,
     ("modadd.universality", "outputs"): planted.copies_of_one,
     ("modadd.universality", "memorised donor"): planted.copies_of_one,
 }

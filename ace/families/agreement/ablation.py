@@ -15,11 +15,10 @@ from ace.families.agreement.controls import (
     REMOVE,
     chosen_ablation,
     edited_details,
-    other_studies,
     separation,
 )
 from ace.model.intervene import Intervention
-from ace.stats import Estimate, exact
+from ace.stats import Estimate
 from ace.study.measurement import Measurement, measures
 from ace.study.prompt_rest import rest_of
 from ace.study.prompt_seeds import PromptStudies, PromptSubject
@@ -113,21 +112,8 @@ def mirror(subject: PromptSubject) -> Measurement:
         details=edited_details(models, OBLIQUE),
         site=models.sites(OBLIQUE),
         rest=_rest(models, "flip", OBLIQUE),
-        beside={
-            ORTHOGONAL: separation(models, FLIP, OBLIQUE, ORTHOGONAL),
-            "arbitrary contrasts": _others(models),
-        },
+        beside={ORTHOGONAL: separation(models, FLIP, OBLIQUE, ORTHOGONAL)},
     )
-
-
-def _others(models: PromptStudies) -> tuple[Estimate, ...]:
-    """The median, over arbitrary contrasts of the same model with cores of their own, of the same at the same site."""
-    estimates = []
-    for k, study in enumerate(models.studies):
-        choice = study.choice(OBLIQUE)
-        values = [chosen_ablation(other, choice).separation[FLIP] for other in other_studies(study)]
-        estimates.append(exact(str(k), float(np.median(values)), count=len(values)))
-    return tuple(estimates)
 
 
 @measures("untrained, own labels")

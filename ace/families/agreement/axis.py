@@ -15,7 +15,7 @@ from ace.study.site_choice import sufficient_at_site
 from ace.tasks.base import Split
 
 NULL = Null(quantile=0.99, draws=99)
-TWINS = 5  # untrained twins of each model: one alone may tell plurals by their spelling, by luck
+TWINS = 3  # untrained ones at least: one alone may tell plurals by their spelling, by luck
 
 
 @measures("untrained")
@@ -29,7 +29,7 @@ def behaviour(subject: PromptSubject) -> Measurement:
     twins = subject.twins()
     return Measurement(
         tuple(agrees(str(k), study) for k, study in enumerate(models.studies)),
-        {"untrained": tuple(agrees(str(k), twins.study(k, fewer=True)) for k in range(max(TWINS, len(models))))},
+        {"untrained": tuple(agrees(str(k), twins.study(k)) for k in range(max(TWINS, len(models))))},
         details={
             "accuracy": [float(study.behaviour.accuracy[0]) for study in models.studies],
             "prompts": len(models.studies[0].prompts(Split.EVALUATION)),

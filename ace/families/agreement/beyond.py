@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -12,13 +13,12 @@ from ace.arrays import Array, Ints
 from ace.auc import cluster_sums, simple_auc
 from ace.errors import Inapplicable
 from ace.families.agreement.ablation import OBLIQUE, ORTHOGONAL
-from ace.model.continuation import encode_prompts, scattered
+from ace.model.continuation import scattered
 from ace.model.intervene import Intervention
-from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
 from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement, measures
-from ace.study.prompt_rest import rest_at, rest_of
+from ace.study.prompt_rest import evaluation_runs, rest_at, rest_of
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.prompts import BEHAVES, PromptStudy
 from ace.study.rest import Rest
@@ -36,7 +36,12 @@ def attractor(subject: PromptSubject) -> Measurement:
 
     def estimates(site_of: Callable[[PromptStudy], Site], kind: str = ORTHOGONAL) -> tuple[Estimate, ...]:
         return tuple(
-            bootstrap(str(k), _moments(study, _coordinate(study, site_of(study), kind)), _head_over_attractor)
+            bootstrap(
+                str(k),
+                _moments(study, _coordinate(study, site_of(study), kind)),
+                _head_over_attractor,
+                possible=(0.0, math.inf),
+            )
             for k, study in enumerate(models.studies)
         )
 
@@ -123,10 +128,9 @@ def _transferred(study: PromptStudy, contrast: Contrast) -> Array:
     """(3, n) another contrast of the evaluation prompts, clean and with the copula's core flipped by each projector."""
     site, core = study.choice().site, study.core(study.choice().site, rank_of(study.choice()))
     turns = [Intervention(core, "flip", projector=projector) for projector in (ORTHOGONAL, OBLIQUE)]
-    groups = encode_prompts(study.language, study.prompts(Split.EVALUATION).under(contrast))
+    groups, runs = evaluation_runs(study, contrast)
     parts = []
-    for group in groups:
-        run = PrefixRun(study.language, group)
+    for run in runs:
         flipped = run.push(site, torch.stack([turn.apply(run.states(site)) for turn in turns]))
         parts.append(torch.cat([run.base[None], flipped]))
     return scattered(groups, iter(parts), axis=1).double().numpy()

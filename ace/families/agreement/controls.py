@@ -1,4 +1,4 @@
-"""What several claims about agreement share: edits of the axis on the evaluation split, and arbitrary contrasts."""
+"""What several claims about agreement share: edits of the axis on the evaluation split."""
 
 from __future__ import annotations
 
@@ -10,41 +10,12 @@ from ace.model.sites import Site
 from ace.stats import Estimate
 from ace.study.memory import remembered
 from ace.study.prompt_seeds import PromptStudies
-from ace.study.prompts import OTHER_SIZES, PromptStudy
+from ace.study.prompts import PromptStudy
 from ace.study.site_choice import Choice, rank_of
 from ace.tasks.base import Split
-from ace.tasks.fragment.words import vocabulary
-from ace.tasks.prompt import Contrast
 
-OTHERS = 3  # arbitrary contrasts
 ROWS = ("base", "keep", "remove", "flip")
 BASE, KEEP, REMOVE, FLIP = range(4)
-
-
-@remembered
-def other_studies(study: PromptStudy) -> tuple[PromptStudy, ...]:
-    """The same model under arbitrary contrasts, each prompt labelled by whether its contrast is above the median.
-
-    What an axis does for agreement it may do for the contrast of any four words: these studies tell.
-    """
-    text = study.prompts(Split.EVALUATION).texts[0]
-    order = np.random.default_rng(0).permutation([word for word in vocabulary() if word.isalpha()])
-    start, *wholes = study.language.encode_all([text, *(f"{text} {word}" for word in order)])
-    single = [whole[:-1] == start for whole in wholes]
-    words = [f" {word}" for word, fits in zip(order, single, strict=True) if fits][: 4 * OTHERS]
-    contrasts = [Contrast(tuple(words[k : k + 2]), tuple(words[k + 2 : k + 4])) for k in range(0, len(words) - 3, 4)]
-    return tuple(
-        PromptStudy(
-            study.language,
-            study.source,
-            contrast=contrast,
-            own_labels=True,
-            extractor=study.extractor,
-            sizes=OTHER_SIZES,
-            memory=study.memory,
-        )
-        for contrast in contrasts
-    )
 
 
 @remembered

@@ -13,7 +13,6 @@ from torch import Tensor
 from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
 from ace.errors import Inapplicable
-from ace.model.continuation import encode_prompts
 from ace.model.generate import continue_text
 from ace.model.steer import Steering, core_component, first_tokens
 from ace.stats import Estimate, bootstrap, clustered_proportion
@@ -28,9 +27,9 @@ from ace.tasks.fragment.judge import judge
 from ace.tasks.fragment.words import COPULAS
 from ace.tasks.prompt import Prompts
 
-TEXTS = 256  # of all seeds together, and half as many of each seed at least
+TEXTS = 256  # of each model, of up to two; of more, half as many
 DRAWN = 8  # times as many prompts, to have that many of few lengths
-RANDOM_TEXTS = 64  # each along a draw of the rest of its own
+RANDOM_TEXTS = 32  # each along a draw of the rest of its own
 ENOUGH = 8  # copulas
 TOKENS = 50  # as published
 AGREES, TURNED = 0.9, 0.1
@@ -78,7 +77,7 @@ def generation(subject: PromptSubject) -> Measurement:
     estimates: list[Estimate] = []
     controls: list[Estimate] = []
     details = []
-    count = max(TEXTS // 2, -(-TEXTS // len(models)))
+    count = TEXTS if len(models) <= 2 else TEXTS // 2
     for k, study in enumerate(models.studies):
         texts = {kind: _texts(study, kind, count if kind != RANDOM else RANDOM_TEXTS) for kind in KINDS}
         judged = {kind: _judged(study, written) for kind, written in texts.items()}
@@ -178,14 +177,18 @@ def _prompts(study: PromptStudy, count: int) -> tuple[Prompts, list[Tensor]]:
     drawn from its source.
     """
     prompts = study.source.prompts(Split.EVALUATION, DRAWN * count)
-    rows, groups, left = [], [], count
-    for group in sorted(encode_prompts(study.language, prompts), key=lambda group: -len(group.rows)):
-        ids = torch.cat([group.prefix, group.tails[:, 0, :1]], dim=1)[:left]
-        if len(ids):
-            rows.append(group.rows[: len(ids)].numpy())
-            groups.append(ids)
-        left -= len(ids)
-    return prompts.take(np.concatenate(rows)), groups
+    by_length: dict[int, list[int]] = {}
+    encoded = study.language.encode_all(prompts.texts)
+    for row, ids in enumerate(encoded):
+        by_length.setdefault(len(ids), []).append(row)
+    rows: list[int] = []
+    groups = []
+    for group in sorted(by_length.values(), key=lambda group: -len(group)):
+        taken = group[: count - len(rows)]
+        if taken:
+            rows += taken
+            groups.append(torch.tensor([encoded[row] for row in taken]))
+    return prompts.take(rows), groups
 
 
 def _steering(study: PromptStudy, kind: str, first: int, size: int, count: int) -> Steering:

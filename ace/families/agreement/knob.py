@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -74,7 +75,7 @@ def _r2(label: str, study: PromptStudy, before: Tensor, after: Tensor, *, within
         unexplained = left_squares - left**2 / count if within else left_squares
         return float(1 - unexplained.sum() / (squares - total**2 / count).sum())
 
-    return bootstrap(label, sums, explained)
+    return bootstrap(label, sums, explained, possible=(-math.inf, 1.0))
 
 
 def _classes(study: PromptStudy, split: Split, *, within: bool) -> Array:

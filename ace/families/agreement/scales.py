@@ -115,7 +115,7 @@ def _coordinates(subject: Subject[Scales], *, untrained: bool = False) -> _Coord
     if not untrained:
         values = [np.stack([_coordinate(study) for study in scale.trained.studies]) for scale in each]
         return _Coordinates(tuple(scale.name for scale in each), tuple(values), prompts.labels, prompts.clusters)
-    twins = [[scale.twins().study(k, own_labels=True) for k in range(len(scale.trained))] for scale in each]
+    twins = [[scale.twins().study(0, own_labels=True)] for scale in each]
     fewer = twins[0][0].prompts(Split.EVALUATION)
     values = [np.stack([_coordinate(study) for study in studies]) for studies in twins]
     return _Coordinates(tuple(scale.name for scale in each), tuple(values), fewer.labels, fewer.clusters)
@@ -200,4 +200,8 @@ def _correlation(
 
     sums = cluster_sums(by_class, of.clusters)
     plain: Callable[[Array], float] = correlation
-    return bootstrap(label, sums, plain) if resampled else Estimate(label, plain(sums.mean(axis=0)))
+    return (
+        bootstrap(label, sums, plain, possible=(-1 / ceiling, 1 / ceiling))
+        if resampled
+        else Estimate(label, plain(sums.mean(axis=0)))
+    )

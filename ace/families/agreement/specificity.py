@@ -62,6 +62,11 @@ class Words:
     groups: Sequence[Encoded]
     runs: Sequence[PrefixRun]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the runs take: they are kept while memory allows."""
+        return sum(run.nbytes for run in self.runs)
+
     def matched(self) -> Ints:
         """Places of the words within the caliper, or of the nearest."""
         order = np.argsort(self.distance, kind="stable")

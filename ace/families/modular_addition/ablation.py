@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from ace.alternatives.methods import own_readers
 from ace.arrays import Array
 from ace.core import Core
 from ace.families.core.likeness import outputs
@@ -15,7 +16,8 @@ from ace.families.modular_addition.means import class_means
 from ace.families.modular_addition.the_rest import rest_hits, rest_of
 from ace.rotation import leading_modes, mode_energy
 from ace.stats import Estimate, bootstrap_mean, proportion
-from ace.study.controls import edited, principal_core
+from ace.study.alternatives import alternative_cores
+from ace.study.controls import edited
 from ace.study.measurement import Measurement, measures
 from ace.study.subspaces import REST
 from ace.study.tokens import TokenStudy, TokenSubject
@@ -100,14 +102,21 @@ def each(study: TokenStudy, value: Callable[[TokenStudy, int, Core], Estimate]) 
 
 
 def _beside(study: TokenStudy, late: TokenStudy, value: Callable[..., Estimate]) -> dict[str, tuple[Estimate, ...]]:
-    """The same by the oblique projector, at the end of training, and with alternatives in the core's place."""
+    """The same by the oblique projector, at the end of training, and with every alternative in the core's place."""
     oblique = partial(value, projector="oblique")
-    return {
+    ways = {
         "oblique": each(study, oblique),
         "at the end": each(late, value),
         "at the end, oblique": each(late, oblique),
-        "PCA": tuple(value(study, k, principal_core(study, k)) for k in study.members),
     }
+    cores = {k: alternative_cores(study, k) for k in study.members}
+    for name in dict.fromkeys(name for found in cores.values() for name in found):
+        ways[name] = tuple(value(study, k, found[name]) for k, found in cores.items() if name in found)
+        if not all(own_readers(found[name]) for found in cores.values() if name in found):
+            ways[f"{name}, oblique"] = tuple(
+                oblique(study, k, found[name]) for k, found in cores.items() if name in found
+            )
+    return ways
 
 
 @measures("outputs", "memorised donor")
