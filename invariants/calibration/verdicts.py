@@ -291,7 +291,7 @@ SECTION = Section(
                 f"core, spread {name} of the largest other",
                 replace(PLAIN, stretch=share * LARGEST),
                 FOUND if share >= ENOUGH else ANYTHING,
-                thorough=name in ("1/2", "1", "2"),
+                thorough=True,
             )
             for name, share in SPREADS.items()
         ),

@@ -46,6 +46,8 @@ from ace.moments import moments
 from ace.report import record
 from ace.spectrum import FactorSpectrum
 from ace.study import claim as claims
+from ace.study import prompts
+from ace.study.checks import require_different_prompts
 from ace.study.language_subjects import language_subject
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import Memory
@@ -1768,6 +1770,40 @@ bad(
     "study.prompt_seeds.PromptStudies: no prompts",
     lambda _: PromptStudies(lambda index: gpt2(), 1, mess3()),  # type: ignore[arg-type]
     "source | PromptTask | HiddenMarkov",
+)
+
+
+class OwnPrompts(agreement.AgreementTask):
+    """A source of prompts of one's own, that may mistake its splits or its groups."""
+
+    def __init__(self, *, one_split: bool = False, one_each: bool = False) -> None:
+        super().__init__()
+        object.__setattr__(self, "mistakes", (one_split, one_each))
+
+    def prompts(self, split: Split, count: int, seed: int = 0) -> prompt.Prompts:
+        one_split, one_each = self.mistakes  # type: ignore[attr-defined]
+        given = super().prompts(Split.EXTRACTION if one_split else split, count, seed)
+        twice = given.take([*range(count), *range(count)])
+        groups = tuple(f"{row}" for row in range(2 * count))
+        return replace(twice, groups=groups, split=split) if one_each else replace(given, split=split)
+
+
+bad(
+    "study.checks.require_different_prompts: one split for all",
+    lambda _: require_different_prompts(OwnPrompts(one_split=True), prompts.SIZES),
+    "split | prompts of selection that are not in extraction | in both",
+    SplitError,
+)
+bad(
+    "study.checks.require_different_prompts: a prompt in two groups",
+    lambda _: require_different_prompts(OwnPrompts(one_each=True), prompts.SIZES),
+    "groups | one for each text",
+)
+bad(
+    "study.prompt_seeds.PromptStudies: one split for all",
+    lambda _: PromptStudies(lambda index: gpt2(), 1, OwnPrompts(one_split=True)),
+    "split | in both",
+    SplitError,
 )
 bad(
     "study.language_subjects.language_subject: no language model",

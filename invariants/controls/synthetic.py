@@ -54,7 +54,7 @@ class Source(PromptTask):
         rows = EACH * NOUNS[split]
         numbers = np.arange(rows)
         return Prompts(
-            tuple(f"prompt {number}" for number in numbers),
+            tuple(f"{split} prompt {number}" for number in numbers),
             numbers % 2,
             self.names,
             tuple(f"{split} {number // EACH}" for number in numbers),
