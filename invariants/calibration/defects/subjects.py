@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import ace
 from ace.core import Core
 from ace.extract import extract_core
-from ace.linalg import random_frames
+from ace.linalg import random_frames, weighted_frames
 from ace.model.language import LanguageModel
 from ace.rank import RankRule
 from ace.study import prompt_rest
@@ -336,9 +336,8 @@ def with_twin(shape_seed: int, *, trained: bool) -> PromptSubject:
 
 def holding_the_core(core: Core, states: Tensor, draws: int, **more: Any) -> Subspaces:
     """The rest drawn by the states' covariance and not made orthogonal to the core."""
-    drawn = ace.study.subspaces.random_subspaces(
-        core, ace.study.subspaces.COVARIANCE, draws, seed=more["seed"], states=lambda: states
-    )
+    generator = torch.Generator().manual_seed(more["seed"])
+    drawn = weighted_frames(states.double() - core.mean, core.dimension, draws, generator)
     return Subspaces(drawn, drawn.mT)
 
 
