@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from ace.model.sites import Site, find_sites, module_site
     from ace.rank import Energy, Fixed, Full, Gap, Null, RankRule
     from ace.stats import Estimate
-    from ace.study.claim import Bound, Claim
+    from ace.study.claim import Bound, Claim, Replication
     from ace.study.language_subjects import language_subject
     from ace.study.measurement import Measure, Measurement, measures
     from ace.study.memory import Memory
     from ace.study.prompt_seeds import PromptStudies
+    from ace.study.rest import RankTest, Rest
     from ace.study.run_history import RunHistory
     from ace.study.subject import LazySubject, Subject
     from ace.study.tokens import TokenStudy
@@ -64,6 +65,9 @@ __all__ = [
     "PromptTask",
     "Prompts",
     "RankRule",
+    "RankTest",
+    "Replication",
+    "Rest",
     "RunHistory",
     "Site",
     "Split",
@@ -107,10 +111,11 @@ _HOMES = {
     "model.observe": ("sensitivities_at", "states_at"),
     "model.sites": ("Site", "find_sites", "module_site"),
     "stats": ("Estimate",),
-    "study.claim": ("Bound", "Claim"),
+    "study.claim": ("Bound", "Claim", "Replication"),
     "study.measurement": ("Measure", "Measurement", "measures"),
     "study.memory": ("Memory",),
     "study.prompt_seeds": ("PromptStudies",),
+    "study.rest": ("RankTest", "Rest"),
     "study.run_history": ("RunHistory",),
     "study.subject": ("LazySubject", "Subject"),
     "study.tokens": ("TokenStudy",),

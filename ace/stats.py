@@ -8,6 +8,7 @@ be. Intervals at 1 - 2 alpha, which the test of equivalence is often given, leav
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -20,7 +21,8 @@ from ace.check import check_count, check_fraction
 from ace.errors import InputError
 from ace.intervals import acceleration, binomial_limits, effective_limits, freedom, replicate_interval
 
-RESAMPLES = 1999
+RESAMPLES = 999
+WITHIN = 0.3  # correlation of trials within a cluster where they do not tell it themselves
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Estimate:
         acceleration: a sixth of the skewness of the value's sampling distribution, from a jackknife.
         clusters: how many independent units were resampled, be they clusters or blocks of them; `count` if not given.
         freedom: degrees of freedom of the replicates' variance, from a jackknife; 0: one less than clusters.
+        possible: ends of what the value can be at all, which no interval passes.
 
     Raises:
         InputError: replicates that are no vector of finite numbers.
@@ -49,6 +52,7 @@ class Estimate:
     acceleration: float = 0.0
     clusters: int = 0
     freedom: float = 0.0
+    possible: tuple[float, float] = (-math.inf, math.inf)
 
     def __post_init__(self) -> None:
         drawn = self.replicates
@@ -68,7 +72,7 @@ class Estimate:
             return self.limits(confidence)
         if self.replicates is None:
             return self.value, self.value
-        return replicate_interval(
+        low, high = replicate_interval(
             self.value,
             self.replicates,
             confidence,
@@ -76,6 +80,7 @@ class Estimate:
             clusters=self.clusters,
             freedom=self.freedom,
         )
+        return min(max(low, self.possible[0]), self.value), max(min(high, self.possible[1]), self.value)
 
 
 def exact(label: str, value: float, count: int = 0) -> Estimate:
@@ -108,8 +113,8 @@ def clustered_proportion(label: str, hits: Ints, trials: Ints) -> Estimate:
     proportions with small expected number of positive counts): as many independent trials as would have the variance
     that is found between clusters, fewer for a variance known from few clusters, and never more than there are. The
     cluster that is farthest from the proportion counts twice: where few clusters have any hits, their variance is found
-    too small most of the time. All hits or none show no variance: each cluster then counts as one trial, as if its
-    trials were copies of one another.
+    too small most of the time. All hits or none show no variance: trials of one cluster are then taken to correlate by
+    .3. Taken as copies of one another, a perfect share would be known far worse than one with a single miss.
 
     Raises:
         InputError: shapes differ, fewer than two clusters, a cluster without trials, or hits outside 0..trials.
@@ -129,7 +134,8 @@ def clustered_proportion(label: str, hits: Ints, trials: Ints) -> Estimate:
 
     def limits(confidence: float) -> tuple[float, float]:
         if share in (0.0, 1.0):
-            return binomial_limits(share * clusters, clusters, confidence)
+            independent = total / (1 + (total / clusters - 1) * WITHIN)
+            return binomial_limits(share * independent, independent, confidence)
         return effective_limits(share, variance, total, confidence, clusters)
 
     return Estimate(label, share, limits=limits, count=total, clusters=clusters)
@@ -140,6 +146,7 @@ def bootstrap(
     clusters: Array,
     statistic: Callable[[Array], float],
     *,
+    possible: tuple[float, float] = (-math.inf, math.inf),
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Estimate:
@@ -151,6 +158,7 @@ def bootstrap(
     Args:
         clusters: (n, ...) one entry a cluster, such as a sequence: a value, counts, or a moment matrix.
         statistic: called on a mean of clusters (...), gives a finite number.
+        possible: ends of what the statistic can be, such as 0 of a ratio of sizes: tails of replicates are drawn on.
 
     Raises:
         InputError: fewer than two clusters, no resamples, or a statistic that is not finite.
@@ -181,6 +189,7 @@ def bootstrap(
         acceleration=acceleration(left_out),
         clusters=len(blocks),
         freedom=freedom(left_out),
+        possible=possible,
     )
 
 

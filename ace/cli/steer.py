@@ -65,8 +65,8 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
         return 0
     study = PromptStudy(language, source)
     study.require_behaviour(language.name)
-    site = study.top.site if chosen.site is None else language.anatomy.site(chosen.site)
-    core = study.core(site, rank_of(study.top) if chosen.site is None else 1)
+    site = study.choice().site if chosen.site is None else language.anatomy.site(chosen.site)
+    core = study.core(site, rank_of(study.choice()) if chosen.site is None else 1)
     contrast = source.contrast or study.prompts(Split.EXTRACTION).contrasts[0]
     steering = Steering(site, core_component(core), *first_tokens(language, chosen.prompt, contrast))
     sys.stdout.write(

@@ -82,7 +82,20 @@ class LanguageModel:
         encoded = self.tokenizer(list(texts), verbose=False)["input_ids"]  # too long a text is refused below
         # Some tokenizers end every text; a prompt goes on.
         trimmed = [ids[:-1] if len(ids) > 1 and ids[-1] == end and end is not None else ids for ids in encoded]
-        return [self._checked("prompt", text, ids) for text, ids in zip(texts, trimmed, strict=True)]
+        size = self.model.get_input_embeddings().num_embeddings  # type: ignore[operator]
+        limit = getattr(getattr(self.model, "config", None), "max_position_embeddings", None)
+        for text, ids in zip(texts, trimmed, strict=True):
+            if not ids:
+                raise InputError(f"prompt: expected a text of at least one token, got {text!r}")
+            if max(ids) >= size:
+                raise InputError(
+                    f"prompt: token {max(ids)} of {text!r} is outside the model's {size}: another tokenizer?"
+                )
+            if isinstance(limit, int) and len(ids) > limit:
+                raise InputError(
+                    f"prompt: expected at most the model's {limit} tokens, got {len(ids)} of {text[:40]!r}"
+                )
+        return trimmed
 
     def decode(self, ids: Tensor | list[int]) -> str:
         """Text of token ids (t): without special tokens, and with a space where one stood between two texts."""
@@ -93,17 +106,6 @@ class LanguageModel:
             else:
                 parts[-1].append(token)
         return " ".join(self.tokenizer.decode(part) for part in parts if part)
-
-    def _checked(self, kind: str, text: str, ids: list[int]) -> list[int]:
-        size = self.model.get_input_embeddings().num_embeddings  # type: ignore[operator]
-        if not ids:
-            raise InputError(f"{kind}: expected a text of at least one token, got {text!r}")
-        if max(ids) >= size:
-            raise InputError(f"{kind}: token {max(ids)} of {text!r} is outside the model's {size}: another tokenizer?")
-        limit = getattr(getattr(self.model, "config", None), "max_position_embeddings", None)
-        if isinstance(limit, int) and len(ids) > limit:
-            raise InputError(f"{kind}: expected at most the model's {limit} tokens, got {len(ids)} of {text[:40]!r}")
-        return ids
 
 
 def wrap_model(model: nn.Module, tokenizer: Any, name: str = "") -> LanguageModel:

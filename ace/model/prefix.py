@@ -7,6 +7,7 @@ Cost of one mode at site l: (L - l) blocks at one position, instead of L blocks 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -112,13 +113,31 @@ class PrefixRun:
         n, q, s = self._encoded.tails.shape
         return self._states[site.index].view(n, q, s, -1)[:, 0, 0]
 
-    def push(self, site: Site, edited: Tensor) -> Tensor:
+    def under(self, encoded: Encoded) -> PrefixRun:
+        """A run of other continuations; where prompts and tails are those of this one, only their head's rows are run.
+
+        Gradients are not taken again.
+        """
+        parts = ((encoded.prefix, self._encoded.prefix), (encoded.tails, self._encoded.tails))
+        if not all(torch.equal(ours, theirs) for ours, theirs in parts):
+            return PrefixRun(self._language, encoded)
+        other = copy.copy(self)
+        other._encoded, other._tokens, other.gradients = encoded, encoded.tokens, {}
+        top = self._language.anatomy.sites[-1]
+        other.base = other.push(top, other.states(top)[None])[0]
+        return other
+
+    def push(self, site: Site, edited: Tensor, *, gradients: bool = False) -> Tensor:
         """(m, n) float32 contrasts after the states at a site and the scored position are replaced by (m, n, d).
+
+        Args:
+            gradients: whether they can be differentiated with respect to the edited states.
 
         Raises:
             InputError: edited states of another shape.
         """
-        return self._encoded.contrast(self.push_logits(site, edited), self._tokens).cpu()
+        with torch.set_grad_enabled(gradients):
+            return self._encoded.contrast(self._pushed(site, edited), self._tokens).cpu()
 
     @torch.no_grad()
     def push_all(self, edited: Mapping[int, Tensor], *, rows: int = ROWS) -> dict[int, Tensor]:
@@ -186,6 +205,9 @@ class PrefixRun:
         Raises:
             InputError: edited states of another shape.
         """
+        return self._pushed(site, edited)
+
+    def _pushed(self, site: Site, edited: Tensor) -> Tensor:
         replacement = self._replaced(site, edited)
         language = self._language
         with (

@@ -14,7 +14,9 @@ from typing import Any
 
 from ace.errors import ArtifactError
 from ace.files import read_json, sha256_of, write_atomic, write_json
+from ace.report.methods import methods
 from ace.report.record import write_document
+from ace.report.replication import replication
 from ace.report.table import markdown
 
 MANIFEST = "figures.json"
@@ -22,7 +24,10 @@ SCHEMA = 1
 
 
 def write_report(folder: Path, document: Mapping[str, Any]) -> list[Path]:
-    """Write `results.json`, `verdicts.md` and, where matplotlib is installed, the figures; return their paths.
+    """Write record, tables and figures into a folder; return their paths.
+
+    The table of replications is written where sentences of the paper are among the results, that of alternatives where
+    methods are compared, figures where matplotlib is installed.
 
     Raises:
         ArtifactError: results that lack what a figure shows; record, table and other figures are written all the same.
@@ -30,7 +35,12 @@ def write_report(folder: Path, document: Mapping[str, Any]) -> list[Path]:
     record, table = folder / "results.json", folder / "verdicts.md"
     write_document(record, document)
     write_atomic(table, markdown(document["results"]).encode())
-    return [record, table, *_write_figures(folder, document)]
+    pages = [record, table]
+    for name, page in (("replication.md", replication), ("alternatives.md", methods)):
+        if text := page(document["results"]):
+            pages.append(folder / name)
+            write_atomic(pages[-1], text.encode())
+    return [*pages, *_write_figures(folder, document)]
 
 
 def _write_figures(folder: Path, document: Mapping[str, Any]) -> list[Path]:

@@ -17,6 +17,7 @@ from ace.errors import ArtifactError
 from ace.files import read_json, write_json
 
 if TYPE_CHECKING:
+    from ace.study.rest import RankTest
     from ace.verify import Verdict
 
 SCHEMA = 1
@@ -35,6 +36,7 @@ def result(verdict: Verdict, documented: str = "") -> dict[str, Any]:
     claim = verdict.claim
     entries = {
         "claim": claim.id,
+        "kind": claim.kind,
         "subject": verdict.subject,
         "site": verdict.site,
         "statement": claim.statement,
@@ -47,16 +49,17 @@ def result(verdict: Verdict, documented: str = "") -> dict[str, Any]:
         "low": verdict.low,
         "high": verdict.high,
         "bound": verdict.threshold,
+        "bound_upper": claim.bound.upper if claim.bound.direction == "in" else None,
         "bound_rule": str(claim.bound),
         "bound_source": claim.bound_source,
         "rationale": claim.rationale,
         "direction": claim.bound.direction,
         "controls": {name: control.value for name, control in verdict.controls.items()},
         "control_values": {name: control.values for name, control in verdict.controls.items()},
-        "control_places": {
-            name: control.place if control.required else f"reported, {control.place}"
-            for name, control in verdict.controls.items()
-        },
+        "control_places": {name: control.place for name, control in verdict.controls.items()},
+        "rest": [_ranked(test) for test in verdict.rest],
+        "beside": dict(verdict.beside),
+        "replication": _replicated(verdict),
         "verdict": verdict.status.value,
         "reason": verdict.reason,
         "documented": documented,
@@ -66,6 +69,34 @@ def result(verdict: Verdict, documented: str = "") -> dict[str, Any]:
     }
     plain: dict[str, Any] = _plain(entries)
     return plain
+
+
+def _ranked(test: RankTest) -> dict[str, Any]:
+    """How one seed's core ranks among the rest."""
+    return {
+        "control": test.control,
+        "seed": test.label,
+        "as good": test.as_good,
+        "draws": test.draws,
+        "p": test.p_value if test.settled else None,
+        "nearest": test.nearest,
+        "median": test.median,
+        "judged on few rows": test.dismissed,
+    }
+
+
+def _replicated(verdict: Verdict) -> dict[str, Any] | None:
+    """A sentence of the paper three times: the paper's figure, the published protocol's on this subject, and ours."""
+    replication = verdict.claim.replication
+    if replication is None:
+        return None
+    protocol = verdict.replication
+    return {
+        "paper": replication.paper,
+        "protocol": protocol if isinstance(protocol, str) else list(protocol),
+        "ours": [seed.value for seed in verdict.seeds],
+        "differs": replication.differs,
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -186,6 +217,13 @@ def _change(new: Mapping[str, Any], old: Mapping[str, Any]) -> Change | None:
 
 
 def _worse(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+    if new["direction"] == "in":
+        return _inward(new, new["estimate"]) < _inward(new, old["estimate"])
     if new["direction"] == "==":
         return bool(abs(new["estimate"] - new["bound"]) > abs(old["estimate"] - old["bound"]))
-    return bool((new["estimate"] > old["estimate"]) == (new["direction"] == "<="))
+    return bool((new["estimate"] > old["estimate"]) == (new["direction"] != ">="))
+
+
+def _inward(found: Mapping[str, Any], value: float) -> float:
+    """How far inside a bound with two ends a value lies."""
+    return float(min(value - found["bound"], found["bound_upper"] - value))

@@ -28,20 +28,31 @@ def rows(results: Iterable[Result]) -> list[list[str]]:
             cells.append([result["claim"], result["subject"], "-", "-", "-", verdict])
             continue
         value = f"{number(result['estimate'])} [{number(result['low'])}, {number(result['high'])}]"
-        bound = f"{result['direction']} {number(result['bound'])}"
-        cells.append([result["claim"], result["subject"], value, bound, _control(result), verdict])
+        cells.append([result["claim"], result["subject"], value, bound_text(result), _control(result), verdict])
     return cells
 
 
+def bound_text(result: Result) -> str:
+    """What the value is held against."""
+    if result["direction"] == "in":
+        return f"in [{number(result['bound'])}, {number(result['bound_upper'])}]"
+    return f"{result['direction']} {number(result['bound'])}"
+
+
 def _control(result: Result) -> str:
-    """The required control whose value speaks most for the claim: the one to beat."""
-    places, bound = result["control_places"], result["bound"]
-    required = {name: value for name, value in result["controls"].items() if not places[name].startswith("reported")}
-    if not required:
+    """The control whose value speaks most for the claim: the one to beat."""
+    controls, bound = result["controls"], result["bound"]
+    if not controls:
         return "-"
-    margin = {"<=": lambda value: -value, ">=": lambda value: value, "==": lambda value: -abs(value - bound)}
-    nearest = max(required, key=lambda name: margin[result["direction"]](required[name]))
-    return f"{nearest}: {number(required[nearest])}"
+    margin = {
+        "<=": lambda value: -value,
+        "<": lambda value: -value,
+        ">=": lambda value: value,
+        "==": lambda value: -abs(value - bound),
+        "in": lambda value: min(value - bound, result["bound_upper"] - value),
+    }
+    nearest = max(controls, key=lambda name: margin[result["direction"]](controls[name]))
+    return f"{nearest}: {number(controls[nearest])}"
 
 
 def terminal(results: Sequence[Result]) -> list[str]:
@@ -118,7 +129,25 @@ def explain(result: Result) -> str:
         *each,
         "  controls:",
         *controls,
+        *_ranks(result),
+        *_beside(result),
         *(f"  {line}" for line in unfinished([result])),
         f"  rerun: {result['command']}",
     ]
     return "\n".join(lines)
+
+
+def _ranks(result: Result) -> list[str]:
+    """How each seed's core ranks among the rest."""
+    return [
+        f"    {test['control']}, seed {test['seed']}: {test['as good']} of {test['draws']} draws as good"
+        + (f", p {number(test['p'])}" if test["p"] is not None else "; more were not needed")
+        for test in result.get("rest", ())
+    ]
+
+
+def _beside(result: Result) -> list[str]:
+    """The same quantity got in other ways, which the verdict does not hang on."""
+    ways = result.get("beside", {})
+    values = {way: ", ".join(number(value) for value, _, _ in each) for way, each in ways.items()}
+    return ["  beside:", *(f"    {way}: {text}" for way, text in values.items())] if ways else []

@@ -8,6 +8,7 @@ from typing import Any
 
 from ace.errors import ClaimError, InputError
 from ace.stats import Estimate
+from ace.study.rest import Rest
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,9 @@ class Measurement:
         references: measured numbers that a bound refers to.
         details: what a reader wants to see beside it; plain values only.
         site: where it was measured, where that is not the subject's own site.
+        rest: draws of the rest in each seed's core's place, where the rest is a control.
+        beside: name -> the same quantity got in another way: the other projector, an alternative to the core, a model
+            that no verdict hangs on.
     """
 
     estimates: tuple[Estimate, ...]
@@ -27,12 +31,23 @@ class Measurement:
     references: Mapping[str, float] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     site: str = ""
+    rest: tuple[Rest, ...] = ()
+    beside: Mapping[str, tuple[Estimate, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        groups: Mapping[str, Sequence[Estimate]] = {"estimates": self.estimates, **self.controls}
+        groups: Mapping[str, Sequence[Estimate]] = {"estimates": self.estimates, **self.controls, **self.beside}
         for name, group in groups.items():
             if not group:
                 raise InputError(f"{name}: expected at least one estimate, got none")
+        labels = {estimate.label for estimate in self.estimates}
+        unknown = sorted({part for rest in self.rest for part in rest.parts} - labels)
+        if unknown:
+            raise InputError(f"rest: expected parts among the estimates {sorted(labels)}, got {unknown}")
+
+    @property
+    def brings(self) -> frozenset[str]:
+        """Names of the controls that it has, those that are drawn among them."""
+        return frozenset(self.controls) | {rest.control for rest in self.rest}
 
 
 @dataclass(frozen=True)
@@ -55,10 +70,10 @@ class Measure:
             Inapplicable: the subject lacks what the claim speaks about.
         """
         measured = self.compute(subject)
-        if set(measured.controls) != set(self.controls):
+        if measured.brings != set(self.controls):
             raise ClaimError(
                 f"{self.compute.__module__}.{self.compute.__name__}: expected the controls {sorted(self.controls)},"
-                f" got {sorted(measured.controls)}"
+                f" got {sorted(measured.brings)}"
             )
         return measured
 

@@ -24,7 +24,7 @@ from ace.study.site_choice import Choice, choose_site
 from ace.tasks.base import Split
 from ace.tasks.prompt import Contrast, Prompts, PromptTask
 
-SIZES = {Split.EXTRACTION: 400, Split.SELECTION: 200, Split.EVALUATION: 400}
+SIZES = {Split.EXTRACTION: 240, Split.SELECTION: 120, Split.EVALUATION: 240}
 OTHER_SIZES = {
     Split.EXTRACTION: 100,
     Split.SELECTION: 60,
@@ -180,17 +180,16 @@ class PromptStudy:
                 f" {BEHAVES}"
             )
 
-    @property
     @remembered
-    def top(self) -> Choice:
-        """The choice among all sites below the final norm; at the norm itself any contrast has such an axis."""
-        return choose_site(self, self.sites[-2].depth)
+    def choice(self, projector: str = "orthogonal", *, deep: bool = False) -> Choice:
+        """The site and rank of a projector, by the selection split, among sites below the final norm.
 
-    @property
-    @remembered
-    def deep(self) -> Choice:
-        """The choice among sites in the lower 80 % of depth."""
-        return choose_site(self, DEEP)
+        At the norm itself any contrast has such an axis.
+
+        Args:
+            deep: only sites in the lower 80 % of depth.
+        """
+        return choose_site(self, projector, DEEP if deep else self.sites[-2].depth)
 
 
 def plain(values: Tensor) -> Array:

@@ -98,6 +98,7 @@ class RunHistory:
             raise Inapplicable(f"the training of {self.ensemble.recipe.name} has no arms to be compared")
         return self.course.branch
 
+    @remembered
     def accuracy(self, kind: str, index: int, arm: str | None = None) -> list[tuple[int, float]]:
         """(epoch, accuracy) of one model along an arm, the first by default; kind is train or test.
 
@@ -117,6 +118,7 @@ class RunHistory:
         """First epoch of the curve at which accuracy reaches .99, or None for "not reached"."""
         return next((epoch for epoch, value in self.accuracy(kind, index) if value >= LEARNT), None)
 
+    @remembered
     def stages(self, index: int) -> Stages:
         """The epochs at which one model memorised and generalised, and the checkpoints before and after that.
 
@@ -159,7 +161,8 @@ class RunHistory:
 
     @remembered
     def _study(self, epochs: tuple[int, ...], arm: str) -> TokenStudy:
-        models = [self.ensemble.models(epoch, arm or None)[index] for index, epoch in enumerate(epochs)]
+        at = {epoch: self.ensemble.models(epoch, arm or None) for epoch in set(epochs)}
+        models = [at[epoch][index] for index, epoch in enumerate(epochs)]
         return TokenStudy(models, self.task, rank=self._rank, extractor=self.extractor, memory=self.memory)
 
     def arm_at(self, epoch: int, arm: str | None) -> str:

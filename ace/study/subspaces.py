@@ -2,42 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ace.check import check_choice, check_count
-from ace.core import Core
-from ace.errors import InputError
-from ace.linalg import random_frames, weighted_frames
+from ace.core import PROJECTORS, Core
+from ace.errors import Inapplicable, InputError
+from ace.linalg import weighted_frames
 
-HAAR, COVARIANCE, REST = "random, Haar", "random, covariance", "the rest"
-KINDS = (HAAR, COVARIANCE)  # beside which claims are verified today
+REST = "the rest"
+ROUNDING = 1e-6  # of the states' largest spread: what is below is no direction that they vary in
 
 
-def random_subspaces(
-    core: Core, kind: str, draws: int, *, seed: int, states: Callable[[], Tensor] | None = None
-) -> Tensor:
-    """(draws, d, r) random orthonormal bases of the core's rank at the core's site, float64.
+@dataclass(frozen=True, eq=False)
+class Subspaces:
+    """Subspaces with their projectors, one a draw: the component of h - m is directions @ readers @ (h - m).
+
+    Attributes:
+        directions: (draws, d, r) float64. readers: (draws, r, d), readers @ directions = identity (r, r).
+    """
+
+    directions: Tensor
+    readers: Tensor
+
+    def __len__(self) -> int:
+        return len(self.directions)
+
+    def take(self, draws: Tensor) -> Subspaces:
+        """Those of some draws (g), in that order."""
+        return Subspaces(self.directions[draws], self.readers[draws])
+
+    def edited(self, states: Tensor, mean: Tensor, mode: str | float) -> Tensor:
+        """(draws, n, d) states (n, d) under keep, remove, flip or a strength of each subspace about a mean (d)."""
+        centre = mean.to(states)
+        component = (states - centre) @ self.readers.to(states).mT @ self.directions.to(states).mT
+        if mode == "keep":
+            return component.add_(centre)
+        gain = mode if isinstance(mode, float) else {"remove": 0.0, "flip": -1.0}[mode]
+        return component.mul_(gain - 1.0).add_(states)
+
+
+def rest_subspaces(core: Core, states: Tensor, draws: int, *, seed: int, projector: str = "orthogonal") -> Subspaces:
+    """The rest: random subspaces of the core's rank, drawn as the states vary and made orthogonal to the core.
+
+    For the orthogonal projector: Gaussian combinations of the states, less their part in the core, made orthonormal.
+    For the oblique one: orthonormal combinations of the *whitened* states that the core's readers do not read. Their
+    readers are dual to them in the states' covariance, so that a state's part in the subspace and what is left of it
+    are uncorrelated. That is coordinate-free: under h -> G h the same draws come out as G directions.
 
     Args:
-        kind: "random, Haar": every direction alike. "random, covariance": as the states vary, which contains the core
-            wherever the core is what varies most. "the rest": as the states vary outside the core, orthogonal to it.
-        seed: of the draws; the same seed gives the same bases.
-        states: gives (n, d) extraction states; not called for "random, Haar".
+        states: (n, d) extraction states.
+        seed: of the draws; the same seed gives the same subspaces.
 
     Raises:
-        InputError: another kind, no draws, or no states where the kind needs them.
+        InputError: states of another width, another projector, or no draws.
+        Inapplicable: outside the core states vary in fewer directions than the core has.
     """
-    check_choice("kind", kind, (HAAR, COVARIANCE, REST))
+    check_choice("projector", projector, PROJECTORS)
     check_count("draws", draws)
+    centred = states.double().cpu()
+    if centred.ndim != 2 or centred.shape[1] != core.width:
+        raise InputError(f"states: expected shape (n, {core.width}), got {tuple(centred.shape)}")
+    centred = centred - core.mean
     generator = torch.Generator().manual_seed(seed)
-    if kind == HAAR:
-        return random_frames(core.width, core.dimension, draws, generator)
-    if states is None:
-        raise InputError(f"states: expected with every kind but {HAAR!r}, got none with {kind!r}")
-    centred = states().double().cpu() - core.mean
-    if kind == COVARIANCE:
-        return weighted_frames(centred, core.dimension, draws, generator)
-    return weighted_frames(centred - centred @ core.basis @ core.basis.T, core.dimension, draws, generator)
+    if projector == "orthogonal":
+        outside = centred - centred @ core.basis @ core.basis.T
+        _require_directions(core, torch.linalg.svdvals(torch.linalg.qr(outside, mode="r").R), centred)
+        bases = weighted_frames(outside, core.dimension, draws, generator)
+        return Subspaces(bases, bases.mT)
+    _, spread, axes = torch.linalg.svd(torch.linalg.qr(centred, mode="r").R, full_matrices=False)
+    varied = int((spread > ROUNDING * spread[0]).sum()) if len(spread) else 0
+    colour, white = axes[:varied].T * spread[:varied], axes[:varied] / spread[:varied, None]  # (d, k), (k, d)
+    read = torch.linalg.qr((core.readers @ colour).T).Q  # (k, r) what the core's readers read of whitened states
+    if varied < 2 * core.dimension:
+        raise _too_few(core, varied - core.dimension)
+    mixed = torch.randn(draws, varied, core.dimension, generator=generator, dtype=torch.float64)
+    unread = torch.linalg.qr(mixed - read @ (read.T @ mixed)).Q
+    return Subspaces(colour @ unread, unread.mT @ white)
+
+
+def _require_directions(core: Core, outside: Tensor, centred: Tensor) -> None:
+    varied = int((outside > ROUNDING * float(centred.norm())).sum())
+    if varied < core.dimension:
+        raise _too_few(core, varied)
+
+
+def _too_few(core: Core, varied: int) -> Inapplicable:
+    return Inapplicable(
+        f"the core takes {core.dimension} of {core.width} dimensions and states vary in {max(varied, 0)} others, too"
+        " few for random subspaces of its size"
+    )

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from ace.errors import InputError, RecipeError
 from ace.tasks.base import Batch, Split, Task
 from ace.tasks.hidden_markov import HiddenMarkov, mess3
+from ace.tasks.hidden_permutation import HiddenPermutation, hidden_permutation
 from ace.tasks.markov import MarkovChain, circulant_chain, low_rank_chain
 from ace.tasks.modular_addition import ModularAddition
 from ace.tasks.prompt import Contrast, Prompts, PromptTask
 
 BUILDERS: dict[str, Callable[..., Task]] = {
     "circulant": circulant_chain,
+    "hidden_permutation": hidden_permutation,
     "low_rank": low_rank_chain,
     "mess3": mess3,
     "modular_addition": ModularAddition,
@@ -22,6 +24,7 @@ __all__ = [
     "Batch",
     "Contrast",
     "HiddenMarkov",
+    "HiddenPermutation",
     "MarkovChain",
     "ModularAddition",
     "PromptTask",
@@ -30,6 +33,7 @@ __all__ = [
     "Task",
     "build_task",
     "circulant_chain",
+    "hidden_permutation",
     "low_rank_chain",
     "mess3",
 ]

@@ -112,8 +112,11 @@ class AgreementTask(PromptTask):
 
     @cached_property
     def _nouns(self) -> dict[Split, Ints]:
+        # Half of them to evaluate: prompts about one noun are no independent samples.
         order = np.random.default_rng(0).permutation(len(NOUNS))
-        return {split: order[place :: len(HELD_OUT)] for place, split in enumerate(HELD_OUT)}
+        quarter = len(NOUNS) // 4
+        parts = np.split(order, [quarter, 2 * quarter])
+        return dict(zip((Split.EXTRACTION, Split.SELECTION, Split.EVALUATION), parts, strict=True))
 
 
 _WORDS = {

@@ -56,6 +56,10 @@ class HiddenMarkov(Task):
         predictive = self.beliefs(inputs) @ self.transition @ self.emission
         return Batch(inputs, symbols[:, 1:], predictive, split)
 
+    def latent(self, inputs: Ints) -> Array:
+        """(n, t, k) the part of the belief that no symbol shows: here all of it."""
+        return self.beliefs(inputs)
+
     def beliefs(self, inputs: Ints) -> Array:
         """(n, t, s) the Bayes filter: distribution over the hidden state after each symbol of `inputs` (n, t).
 

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from ace.arrays import Array
 from ace.extract import extract_core, extract_stream, head_sensitivities
-from ace.families.modular_addition.scans import addition_of, scan_checkpoint
+from ace.families.modular_addition.scans import addition_of, held_out, scan_ranks
 from ace.model.continuation import Encoded
 from ace.model.generate import TOP_K, continue_text
-from ace.model.intervene import Intervention, rank_scan
+from ace.model.intervene import Intervention, RankScan, rank_scan
 from ace.model.language import LanguageModel, wrap_model
 from ace.model.observe import states_at
 from ace.model.prefix import PrefixRun
@@ -26,6 +26,7 @@ from ace.model.steer import Steering, core_component
 from ace.rank import Fixed, Full
 from ace.stats import bootstrap
 from ace.study.run_history import RunHistory
+from ace.study.tokens import TokenStudy
 from ace.training.recipe import Recipe
 from ace.training.trainer import EnsembleTrainer
 from ace.training.transformer import Architecture, SmallTransformer, initialise
@@ -125,7 +126,12 @@ def checkpoint() -> Ways:
     store = Store(FIXTURES, default_cache(), progress=False)
     history = RunHistory(store.ensemble(recipes(FIXTURES)["modadd-paper"]))
     model, task = history.study(history.branch).expect_model(0, SmallTransformer), addition_of(history)
-    works = (partial(scan_checkpoint, model, task), partial(naive.checkpoint_by_evaluation, model, task))
+
+    def scans() -> list[RankScan]:
+        pairs = held_out(TokenStudy([model], task), 0)
+        return [scan_ranks(pairs, chain) for chain in ("core", "random")]
+
+    works = (scans, partial(naive.checkpoint_by_evaluation, model, task))
     return dict(zip(SCAN_WAYS, works, strict=True))
 
 

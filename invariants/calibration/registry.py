@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from invariants.calibration import equivalence, means, proportions, separations
+from invariants.calibration import defects, equivalence, means, proportions, ranks, separations, verdicts
 from invariants.calibration.section import Section
 
-SECTIONS: tuple[Section, ...] = (means.SECTION, proportions.SECTION, separations.SECTION, equivalence.SECTION)
+SECTIONS: tuple[Section, ...] = (
+    means.SECTION,
+    proportions.SECTION,
+    separations.SECTION,
+    equivalence.SECTION,
+    verdicts.SECTION,
+    ranks.SECTION,
+    defects.SECTION,
+)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 import ace
 from ace import auc as discrimination
 from ace import check, compare, core_arrays, core_file, dynamics, files, intervals, linalg, rank, rotation, stats
+from ace.alternatives import classes, directions, evidence, probe
 from ace.core import Core
 from ace.errors import (
     AceError,
@@ -45,12 +46,15 @@ from ace.moments import moments
 from ace.report import record
 from ace.spectrum import FactorSpectrum
 from ace.study import claim as claims
+from ace.study import prompts
+from ace.study.checks import require_different_prompts
 from ace.study.language_subjects import language_subject
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import Memory
 from ace.study.prompt_seeds import PromptStudies
+from ace.study.rest import Rest, rank_test
 from ace.study.run_history import RunHistory
-from ace.study.subspaces import random_subspaces
+from ace.study.subspaces import rest_subspaces
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.suite.parametrize import parametrize_with_claims, require_different_names
 from ace.tasks import (
@@ -62,6 +66,7 @@ from ace.tasks import (
     base,
     build_task,
     circulant_chain,
+    hidden_permutation,
     low_rank_chain,
     mess3,
     prompt,
@@ -78,7 +83,8 @@ from ace.training.language.recipe import LanguageRecipe, read_language_recipe
 from ace.training.recipe import POSITIVE, check_in_range, parse_recipe, read_entries, read_recipe
 from ace.training.train import train
 from ace.training.transformer import Architecture, SmallTransformer
-from ace.verify import judge, verify_claim
+from ace.verdict import judge
+from ace.verify import verify_claim
 from ace.zoo import named
 from ace.zoo.fixtures import StoredFixtures
 from ace.zoo.obtain import Store
@@ -176,6 +182,89 @@ bad("linalg.whitener: not square", lambda _: linalg.whitener(gaussian(0, 2, 3)),
 bad("linalg.whitener: NaN", lambda _: linalg.whitener(holed(3, 3)), "moment | finite | row(s): 1")
 bad("linalg.random_frames: rank", lambda _: linalg.random_frames(3, 4, 1, GENERATOR), "rank | 3 | 4")
 bad("linalg.random_frames: no draws", lambda _: linalg.random_frames(3, 2, 0, GENERATOR), "draws | 1 | 0")
+
+# --- ace.alternatives -------------------------------------------------------------------------------------------------
+STATES, LABELS, READ = gaussian(0, 6, 4), np.arange(6) % 2, gaussian(1, 3, 4)
+EVIDENCE = evidence.Evidence(STATES, READ, LABELS)
+
+bad("alternatives.evidence.Evidence: one state", lambda _: evidence.Evidence(STATES[:1], READ), "states | 2 rows | 1")
+bad("alternatives.evidence.Evidence: widths", lambda _: evidence.Evidence(STATES, READ[:, :3]), "sensitivities | 4 | 3")
+bad(
+    "alternatives.evidence.Evidence: fewer labels",
+    lambda _: evidence.Evidence(STATES, READ, LABELS[:5]),
+    "labels | (6,) | (5,)",
+)
+bad(
+    "alternatives.evidence.Evidence: labels that are no integers",
+    lambda _: evidence.Evidence(STATES, READ, cast(Any, LABELS / 2)),
+    "labels | integers | float64",
+)
+bad(
+    "alternatives.evidence.Evidence: one class",
+    lambda _: evidence.Evidence(STATES, READ, 0 * LABELS),
+    "labels | two classes | [0]",
+)
+bad(
+    "alternatives.evidence.Evidence: a mean of another width",
+    lambda _: evidence.Evidence(STATES, READ, LABELS, gaussian(0, 3)),
+    "mean | (4,) | (3,)",
+)
+bad("alternatives.evidence.Evidence.separable: no rank", lambda _: EVIDENCE.separable(0), "rank | at least 1 | 0")
+bad(
+    "alternatives.evidence.Evidence.core_of_directions: dependent",
+    lambda _: EVIDENCE.core_of_directions(READ[:1].T.expand(4, 2), "given"),
+    "directions | independent | column 1",
+)
+bad(
+    "alternatives.evidence.Evidence.core_of_readers: where nothing varies",
+    lambda _: evidence.Evidence(STATES * torch.tensor([1.0, 1, 1, 0]), READ).core_of_readers(torch.eye(4)[3:], "given"),
+    "readers | vary along | given",
+)
+bad(
+    "alternatives.evidence.Evidence.core_of_both: dependent",
+    lambda _: EVIDENCE.core_of_both(READ[:1].T.expand(4, 2), READ[:2], "given"),
+    "directions | independent | column 1",
+)
+bad(
+    "alternatives.evidence.Evidence.core_of_both: not dual",
+    lambda _: EVIDENCE.core_of_both(READ[:2].T, READ[1:], "given"),
+    "readers | identity",
+)
+bad("alternatives.evidence.leading_rows: no rank", lambda _: evidence.leading_rows(READ, 0), "rank | at least 1 | 0")
+bad("alternatives.evidence.leading_rows: zeros", lambda _: evidence.leading_rows(0 * READ, 1), "evidence | zeros")
+for find in (
+    classes.mean_difference,
+    classes.least_squares_erasure,
+    classes.linear_discriminants,
+    probe.logistic_probe,
+):
+    stem = f"{find.__module__.removeprefix('ace.')}.{find.__name__}"
+    bad(f"{stem}: no rank", lambda _, find=find: find(EVIDENCE, 0), "rank | at least 1 | 0")  # type: ignore[misc]
+    bad(
+        f"{stem}: no labels",
+        lambda _, find=find: find(evidence.Evidence(STATES, READ), 1),  # type: ignore[misc]
+        "labels | class of each state | none",
+    )
+bad(
+    "alternatives.classes.linear_discriminants: shrinkage",
+    lambda _: classes.linear_discriminants(EVIDENCE, 1, shrinkage=1.5),
+    "shrinkage | 0..1 | 1.5",
+)
+bad(
+    "alternatives.probe.logistic_probe: strength",
+    lambda _: probe.logistic_probe(EVIDENCE, 1, strength=0.0),
+    "strength | 0",
+)
+bad(
+    "alternatives.directions.principal_components: a fraction",
+    lambda _: directions.principal_components(EVIDENCE, cast(Any, 1.5)),
+    "rank | integer | 1.5",
+)
+bad(
+    "alternatives.directions.gradients_alone: zeros",
+    lambda _: directions.gradients_alone(evidence.Evidence(STATES, 0 * READ), 1),
+    "evidence | zeros",
+)
 
 # --- ace.stats --------------------------------------------------------------------------------------------------------
 COUNTS = np.array([[1, 2]])
@@ -639,6 +728,14 @@ bad(
     lambda _: replace(PROCESS, emission=SILENT).beliefs(np.array([[0, 0, 1]])),
     "inputs | impossible symbol at 2",
 )
+bad(
+    "tasks.hidden_permutation.HiddenPermutation.latent: symbol",
+    lambda _: hidden_permutation().latent(np.full((1, 2), 3)),
+    "inputs | 0..2",
+)
+bad("tasks.hidden_markov.HiddenMarkov.latent: symbol", lambda _: PROCESS.latent(IDS.numpy()), "inputs | 0..1")
+bad("tasks.hidden_permutation.hidden_permutation: symbols", lambda _: hidden_permutation(1), "symbols | at least 2 | 1")
+bad("tasks.hidden_permutation.hidden_permutation: hit", lambda _: hidden_permutation(hit=1.0), "hit | 0 and 1 | 1.0")
 bad("tasks.hidden_markov.mess3: stay", lambda _: mess3(stay=1.0), "stay | between 0 and 1 | 1.0")
 bad("tasks.markov.MarkovChain: length", lambda _: MarkovChain("chain", CHAIN, 1), "length | 2 | 1")
 bad("tasks.markov.MarkovChain.draw: none", lambda _: circulant_chain().draw(Split.TRAINING, 0), "sequences | 0")
@@ -989,9 +1086,9 @@ def subject(task: base.Task) -> TokenSubject:
 
 
 ONE = (stats.exact("0", 1.0),)
-NECESSITY = find_claim("markov.necessity")
-CONTROLS = dict.fromkeys((*NECESSITY.controls, *NECESSITY.reported), ONE)
-bad("study.claim.Bound: direction", lambda _: claims.Bound("<"), "direction | <=, >=, == | '<'", ClaimError)
+DIVERGENCE = find_claim("markov.divergence")
+CONTROLS = dict.fromkeys(DIVERGENCE.controls, ONE)
+bad("study.claim.Bound: direction", lambda _: claims.Bound("!="), "direction | <=, <, >=, ==, in | '!='", ClaimError)
 bad(
     "families.family.find_claim: unknown",
     lambda _: find_claim("markov.spin"),
@@ -1011,15 +1108,15 @@ bad(
     ClaimError,
 )
 bad(
-    "verify.judge: no control",
-    lambda _: judge(NECESSITY, Measurement(ONE, {}, {"s.e. of chance": 1}), "tiny"),
-    "markov.necessity | random, Haar",
+    "verdict.judge: no control",
+    lambda _: judge(DIVERGENCE, Measurement(ONE, {}, {"99.9% of Haar subspaces": 1}), "tiny"),
+    "markov.divergence | untrained",
     ClaimError,
 )
 bad(
-    "verify.judge: no reference",
-    lambda _: judge(NECESSITY, Measurement(ONE, CONTROLS), "tiny"),
-    "s.e. of chance | []",
+    "verdict.judge: no reference",
+    lambda _: judge(DIVERGENCE, Measurement(ONE, CONTROLS), "tiny"),
+    "99.9% of Haar subspaces | []",
     ClaimError,
 )
 bad("study.measurement.Measurement: no estimate", lambda _: Measurement((), {}), "estimates | none")
@@ -1180,15 +1277,16 @@ bad(
     ClaimError,
 )
 bad(
-    "study.subspaces.random_subspaces: kind",
-    lambda _: random_subspaces(builders.core(), "some", 3, seed=0),
-    "kind | random, Haar | 'some'",
+    "study.subspaces.rest_subspaces: width",
+    lambda _: rest_subspaces(builders.core(), torch.zeros(9, 2), 3, seed=0),
+    "states | (n, | (9, 2)",
 )
 bad(
-    "study.subspaces.random_subspaces: no states",
-    lambda _: random_subspaces(builders.core(), "the rest", 3, seed=0),
-    "random, Haar | 'the rest'",
+    "study.rest.rank_test: draws",
+    lambda _: rank_test(Rest("0", ("0",), lambda numbers: np.zeros((len(numbers), 1))), float, [0.0], draws=98),
+    "at least 99 | 0.01 | 98",
 )
+bad("study.claim.Bound.between: ends", lambda _: ace.Bound.between(1.0, 0.5), "upper | 1 | 0.5", ClaimError)
 bad(
     "families.core.subjects.runs_subject: no name",
     lambda _: runs_subject(" ", [builders.model()], mess3(length=8)),
@@ -1622,11 +1720,15 @@ def third_model(made: Callable[[LanguageRecipe, int], object]) -> Callable[[Path
 
 
 for name, made in (
-    ("untrained_model", language_training.untrained_model),
     ("train_language_model", language_training.train_language_model),
     ("LanguageTrainer", language_training.LanguageTrainer),
 ):
     bad(f"training.language.trainer.{name}: index", third_model(made), "index | 0..1 | 2")
+bad(
+    "training.language.trainer.untrained_model: index",
+    lambda _: language_training.untrained_model(TINY_LANGUAGE, -1),
+    "index | -1",
+)
 bad(
     "training.language.trainer.LanguageTrainer.restore: no file",
     lambda f: language_training.LanguageTrainer(TINY_LANGUAGE, 0).restore(f / "none.json"),
@@ -1669,6 +1771,40 @@ bad(
     lambda _: PromptStudies(lambda index: gpt2(), 1, mess3()),  # type: ignore[arg-type]
     "source | PromptTask | HiddenMarkov",
 )
+
+
+class OwnPrompts(agreement.AgreementTask):
+    """A source of prompts of one's own, that may mistake its splits or its groups."""
+
+    def __init__(self, *, one_split: bool = False, one_each: bool = False) -> None:
+        super().__init__()
+        object.__setattr__(self, "mistakes", (one_split, one_each))
+
+    def prompts(self, split: Split, count: int, seed: int = 0) -> prompt.Prompts:
+        one_split, one_each = self.mistakes  # type: ignore[attr-defined]
+        given = super().prompts(Split.EXTRACTION if one_split else split, count, seed)
+        twice = given.take([*range(count), *range(count)])
+        groups = tuple(f"{row}" for row in range(2 * count))
+        return replace(twice, groups=groups, split=split) if one_each else replace(given, split=split)
+
+
+bad(
+    "study.checks.require_different_prompts: one split for all",
+    lambda _: require_different_prompts(OwnPrompts(one_split=True), prompts.SIZES),
+    "split | prompts of selection that are not in extraction | in both",
+    SplitError,
+)
+bad(
+    "study.checks.require_different_prompts: a prompt in two groups",
+    lambda _: require_different_prompts(OwnPrompts(one_each=True), prompts.SIZES),
+    "groups | one for each text",
+)
+bad(
+    "study.prompt_seeds.PromptStudies: one split for all",
+    lambda _: PromptStudies(lambda index: gpt2(), 1, OwnPrompts(one_split=True)),
+    "split | in both",
+    SplitError,
+)
 bad(
     "study.language_subjects.language_subject: no language model",
     lambda _: language_subject("gpt2", gpt2().model, TASK),  # type: ignore[arg-type]
@@ -1688,6 +1824,23 @@ def test_a_bad_call_raises_the_named_error_that_tells_what_came(row: BadCall, tm
 # Names that take arguments but leave nothing to get wrong on their own, by reason.
 NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
     "takes what the library itself made and checked": (
+        "study.rest.allowed",
+        "study.token_rest.rest_at",
+        "study.token_rest.rest_performance",
+        "study.prompt_rest.rest_at",
+        "study.prompt_rest.read_under",
+        "study.prompt_rest.rest_of",
+        "study.prompt_rest.few_rows",
+        "study.prompt_rest.few_runs",
+        "study.prompt_rest.evaluation_runs",
+        "study.prompt_rest.own_contrasts",
+        "study.prompt_rest.pushed_subspaces",
+        "study.prompt_seeds.PromptStudies.sites",
+        "study.prompts.PromptStudy.choice",
+        "study.site_choice.swept_contrasts",
+        "study.rest.jackknife_error",
+        "study.subspaces.Subspaces.take",
+        "study.subspaces.Subspaces.edited",
         "moments.covariance",
         "moments.regression",
         "moments.explained",
@@ -1776,6 +1929,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "model.steer.Steering.among",
         "model.steer.steered_logits",
         "model.prefix.PrefixRun.states",
+        "model.prefix.PrefixRun.under",
         "tasks.verb_forms.told_number",
         "training.language.corpus.Corpus",
         "training.language.corpus.Corpus.batch",
@@ -1877,6 +2031,12 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "study.subject.LazySubject.command",
     ),
     "takes what a study holds, or numbers of its own": (
+        "alternatives.methods.onto_readers",
+        "alternatives.methods.own_readers",
+        "study.alternatives.alternative_cores",
+        "study.alternatives.found_cores",
+        "study.alternatives.prompt_alternatives",
+        "study.interchange.searched_core",
         "intervals.reach",
         "intervals.effective_trials",
         "intervals.effective_limits",
@@ -1886,10 +2046,6 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "intervals.corrected",
         "intervals.replicate_interval",
         "intervals.tail_quantile",
-        "study.controls.random_bases",
-        "study.controls.random_accuracy",
-        "study.controls.random_loss",
-        "study.controls.random_controls",
         "study.controls.edited",
         "study.controls.principal_core",
         "study.memory.Memory.get",

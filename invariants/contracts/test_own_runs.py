@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 
 import ace
+from ace.arrays import Array
 from ace.errors import InputError, SiteError, SplitError
 from ace.families.core import ablation, likeness
 from ace.study.replicates import resampled_cores
+from ace.study.rest import DISMISSED, Rest
 from invariants.contracts.exact import CLASSES, FEATURES, PLACES, Bent, Exact, First, Largest, Untrained
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_runs"
@@ -249,16 +251,27 @@ def test_a_core_of_no_dimensions_is_inapplicable() -> None:
 
 
 # --- statistics -------------------------------------------------------------------------------------------------------
-def test_where_the_model_has_to_be_run_the_rest_is_scored_on_fewer_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ablation, "SEQUENCES", 50)
+def test_where_the_model_has_to_be_run_a_draw_that_misses_by_far_is_run_on_few_sequences() -> None:
     run: list[int] = []
-    straight, bent = exact(1), exact(1, kind=Bent, untrained=None, sites="bend")
+    bent = exact(1, kind=Bent, untrained=None, sites="bend")
     bent.trained.models[0].register_forward_pre_hook(lambda module, given: run.append(len(given[0])))
-    found = {subject: ablation.rest_scores(subject.trained, 0, "keep") for subject in (straight, bent)}
     assert bent.trained.tail(0).head is None
-    assert sum(run) < 50 * ablation.DRAWS + 2000  # extraction and the core come first
-    assert float(np.abs(found[straight] - found[bent]).max()) < 0.15  # on fewer sequences, and no others
-    assert statuses(bent, ALONE) == dict.fromkeys(ALONE, "HOLDS")
+    verdict = ace.verify_claim("core.sufficiency", bent)
+    assert verdict.status == "HOLDS"
+    assert [(test.as_good, test.draws, test.dismissed) for test in verdict.rest] == [(0, 199, 199)]
+    assert sum(run) < 199 * 2 * ablation.SEQUENCES  # extraction and the core come first
+
+
+def test_few_sequences_say_of_a_draw_what_all_do() -> None:
+    bent = exact(1, kind=Bent, untrained=None, sites="bend")
+
+    def lost(scores: Array, own: Array, chance: Array) -> list[float]:
+        return [float((scores - own).mean() / (own - chance).mean())]
+
+    rest = ablation.rest_of(bent.trained, 0, "keep", ("0",), lost)
+    assert rest.few is not None
+    few, errors = rest.few(range(50))
+    assert float((np.abs(few - rest.values(range(50))) / errors).max()) < DISMISSED
 
 
 @pytest.mark.parametrize(("left", "place"), [(-3.0, "outside"), (0.5, "inside"), (1.0, "outside")])
@@ -266,9 +279,10 @@ def test_the_rest_is_at_chance_only_near_it_and_not_anywhere_below(
     monkeypatch: pytest.MonkeyPatch, left: float, place: str
 ) -> None:
     subject = exact(1)
-    chance = float(subject.trained.chance.mean())
-    drawn = np.full(199, chance if place == "inside" else left)
-    monkeypatch.setattr(ablation, "rest_scores", lambda *_: drawn)
+    above = left - float(subject.trained.chance.mean())
+    drawn = 0.0 if place == "inside" else above
+    rest = Rest("0", ("0, above", "0, below"), lambda numbers: np.tile([drawn, -drawn], (len(numbers), 1)))
+    monkeypatch.setattr(ablation, "rest_of", lambda *_: rest)
     verdict = ace.verify_claim("core.necessity", subject)
     assert verdict.controls["the rest"].place == place
 

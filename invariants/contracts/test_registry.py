@@ -25,6 +25,7 @@ from ace.suite.parametrize import claims_of
 from ace.suite.subjects import Asked, asked_subjects
 from ace.verify import Status, verify_claim
 from fixtures import __file__ as fixtures_file
+from invariants.controls.test_claims_fail import FAULTS
 
 LINES = 300  # of a module
 FIXTURES = Path(fixtures_file).parent
@@ -112,9 +113,7 @@ def claim(**changes: Any) -> Claim:
     ("changes", "named"),
     [
         ({"controls": ("absent",)}, "t.one: expected controls out of control, each once, got absent"),
-        ({"reported": ("absent",)}, "got absent"),
         ({"controls": ("control", "control")}, "each once, got control, control"),
-        ({"reported": ("control",)}, "each once, got control, control"),
     ],
 )
 def test_a_claim_is_refused_when_it_is_defined_where_its_measure_lacks_a_control(
@@ -220,7 +219,7 @@ def test_a_claim_says_what_it_claims_where_it_comes_from_and_whom_it_is_about(id
         assert getattr(sentence, name).strip(), name
     assert sentence.statement.endswith(".")
     assert sentence.bound.direction in DIRECTIONS
-    assert sentence.controls
+    assert sentence.controls or any(identifier in planted for planted in FAULTS.values())
     assert sentence.measure.compute.__doc__
     about = {subject.about for subject in asked_subjects(Asked(fixtures=FIXTURES))}
     assert sentence.about in about | {"runs"}  # of anyone's own training runs the project has none

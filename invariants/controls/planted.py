@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ace.arrays import Array
-from ace.core import Core
+from ace.core import PROJECTORS, Core
 from ace.extract import extract_core
 from ace.linalg import random_frames
 from ace.rank import RankRule
@@ -69,8 +69,8 @@ MODELS = 3
 
 
 def _smaller(study: TokenStudy, kind: type[TokenStudy] = TokenStudy) -> TokenStudy:
-    models = study.models[:MODELS]
-    return kind(models, study.task, rank=study.rank, extractor=study.extractor, sizes=SMALL)
+    models, sites = study.models[:MODELS], [site.path for site in study.sites[:MODELS]]
+    return kind(models, study.task, sites=sites, rank=study.rank, extractor=study.extractor, sizes=SMALL)
 
 
 def _planted(subject: TokenSubject, name: str, study: TokenStudy) -> TokenSubject:
@@ -94,14 +94,14 @@ def with_random_cores(subject: TokenSubject) -> TokenSubject:
     return _with_cores(subject, "random cores", change)
 
 
-def with_complements(subject: TokenSubject) -> TokenSubject:
-    """Keep and remove swapped: every core replaced by its orthogonal complement."""
+def with_the_rest(subject: TokenSubject) -> TokenSubject:
+    """Every core replaced by a subspace of its rank that is orthogonal to it: all that the task needs is outside."""
 
     def change(core: Core, index: int) -> Core:
         full = torch.linalg.qr(core.basis, mode="complete").Q
-        return core.with_basis(full[:, core.dimension :])
+        return core.with_basis(full[:, core.dimension : 2 * core.dimension])
 
-    return _with_cores(subject, "complements", change)
+    return _with_cores(subject, "the rest", change)
 
 
 class Permuted(TokenStudy):
@@ -119,12 +119,15 @@ def with_permuted_seeds(subject: TokenSubject) -> TokenSubject:
 
 
 def with_random_axes(subject: PromptSubject) -> PromptSubject:
-    """Every axis of number replaced by a random one at the same site."""
+    """Every axis of number replaced by a random one, at every site that is chosen with the true one."""
     models, memory = subject.trained, Memory()
     planted = PromptStudies(models.language, len(models), models.source, extractor=models.extractor, memory=memory)
     for index, study in enumerate(planted.studies):
-        site = study.top.site  # chosen with the true core: the fault is in the axis, not in the place
-        core = study.core(site, rank_of(study.top))
-        generator = torch.Generator().manual_seed(index)
-        study.replace_core(site, core.with_basis(random_frames(core.width, core.dimension, 1, generator)[0]))
+        # The choice stays that of the true core: the fault is in the axis, not in the place.
+        choices = [study.choice(projector, deep=deep) for projector in PROJECTORS for deep in (False, True)]
+        for choice in [study.choice(), *choices]:
+            core = study.core(choice.site, rank_of(choice))
+            generator = torch.Generator().manual_seed(index)
+            frame = random_frames(core.width, core.dimension, 1, generator)[0]
+            study.replace_core(choice.site, core.with_basis(frame))
     return replace(subject, name="random axes", trained=planted, memory=memory)

@@ -12,11 +12,14 @@ import pytest
 from ace.families.family import find_claim, registry
 from ace.plugin import options
 from ace.study.subject import LazySubject
+from ace.study.subspaces import REST
 from ace.verify import Status, verify_claim
-from invariants.controls.planted import with_complements, with_permuted_seeds, with_random_axes, with_random_cores
+from invariants.controls.planted import with_permuted_seeds, with_random_axes, with_random_cores, with_the_rest
+from invariants.controls.planted_addition import fragile_at_the_branch, nothing_grows, quiet_cores
 
 FAULTS = {
     with_random_cores: (
+        "hidden_markov.inner_transplant",
         "markov.sufficiency",
         "markov.sufficiency_loss",
         "markov.necessity",
@@ -29,22 +32,33 @@ FAULTS = {
         "modadd.necessity",
         "modadd.rotation",
     ),
-    with_complements: (
+    with_the_rest: (
         "markov.sufficiency",
         "markov.sufficiency_loss",
         "markov.necessity",
-        "modadd.sufficiency",
-        "modadd.necessity",
     ),
+    quiet_cores: ("modadd.sufficiency", "modadd.necessity"),
+    fragile_at_the_branch: ("modadd.no_inflation",),
+    nothing_grows: ("modadd.inflation", "modadd.redundancy"),
     with_random_axes: (
+        "agreement.advantage",
         "agreement.necessity",
         "agreement.flip",
         "agreement.dose",
         "agreement.transfer",
         "agreement.generation",
     ),
-    with_permuted_seeds: ("markov.alignment", "markov.transplant", "modadd.universality"),
+    with_permuted_seeds: (
+        "hidden_markov.inner_belief",
+        "hidden_markov.inner_alignment",
+        "hidden_markov.inner_transplant",
+        "markov.alignment",
+        "markov.transplant",
+        "modadd.universality",
+    ),
 }
+# On the smallest subject their one control straddles the bound: a planted fault shows that they can fail.
+STRADDLING = ("modadd.no_inflation", "modadd.redundancy")
 CASES = [pytest.param(fault, claim, id=f"{fault.__name__}-{claim}") for fault, ids in FAULTS.items() for claim in ids]
 
 
@@ -52,11 +66,13 @@ SMALLEST = {
     "markov": "markov-{scale}",
     "low_rank": "low-rank",
     "hidden_markov": "hidden-markov",
+    "hidden_markov_inner": "hidden-markov-deep-2",
     "modadd": "modadd-{scale}",
     "agreement": "agreement-small",
     "agreement_family": "agreement-family",
 }
-CLAIMS = [claim.id for claim in registry().values() if claim.about in SMALLEST]  # those of the project's own subjects
+# Those of the project's own subjects; one without controls has a planted fault, see `test_registry`.
+CLAIMS = [claim.id for claim in registry().values() if claim.about in SMALLEST and claim.controls]
 
 
 def subject_of(request: pytest.FixtureRequest, claim: str) -> LazySubject:
@@ -71,11 +87,21 @@ def faulty(fault: Callable[[Any], Any], subject: LazySubject) -> Any:
     return fault(subject.subject())
 
 
-@pytest.mark.parametrize("claim", CLAIMS)
+def test_what_straddles_its_control_fails_on_a_planted_fault() -> None:
+    assert set(STRADDLING) <= {claim for ids in FAULTS.values() for claim in ids}
+
+
+@pytest.mark.parametrize("claim", [claim for claim in CLAIMS if claim not in STRADDLING])
 def test_each_claim_is_outside_its_bound_on_one_of_its_controls(claim: str, request: pytest.FixtureRequest) -> None:
     verdict = verify_claim(claim, subject_of(request, claim))
-    required = {name: control.place for name, control in verdict.controls.items() if control.required}
-    assert "outside" in required.values(), f"{claim} fails on none of its controls: {required}"
+    required = verdict.controls
+    # A core that fails may well rank among the rest; the best draw of it must then be outside the bound itself.
+    outside = [
+        control.place == "outside"
+        or (name == REST and verdict.claim.bound.margin(control.value, verdict.threshold) < 0)
+        for name, control in required.items()
+    ]
+    assert any(outside), f"{claim} fails on none of its controls: {required}"
 
 
 @pytest.mark.slow

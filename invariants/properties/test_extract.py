@@ -61,6 +61,16 @@ def test_spans_are_nested_in_the_rank(extractor: Extractor, system: Planted) -> 
         assert distance(larger.projector() @ smaller.basis, smaller.basis) <= tolerance
 
 
+@given(system=planted_systems, data=st.data())
+def test_the_leading_columns_of_a_core_span_the_smaller_core(
+    extractor: Extractor, system: Planted, data: st.DataObject
+) -> None:
+    # Every rank of a scan is the leading columns of one core: in another order they would be of no rank.
+    rank = data.draw(st.integers(1, system.rank))
+    whole = extractor(system.states, system.sensitivities, rank=Fixed(system.rank))
+    assert span_error(whole.truncated(rank), system.basis(rank)) <= system.tolerance(rank)
+
+
 @given(system=planted_systems)
 def test_basis_and_directions_span_the_same(extractor: Extractor, system: Planted) -> None:
     core = extractor(system.states, system.sensitivities, rank=Fixed(system.rank))

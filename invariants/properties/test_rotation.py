@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ace import rotation
@@ -48,6 +48,21 @@ def test_leave_one_out_in_closed_form_equals_refitting_without_each_edge(seed: i
     np.testing.assert_allclose(rotation.held_out_r2(means, rank, orders), wanted, rtol=1e-6, atol=1e-6)
     natural = plainly_held_out_r2(means[:, :rank], np.arange(modulus))
     assert float(rotation.held_out_r2(means, rank)) == pytest.approx(natural, rel=1e-6, abs=1e-6)
+
+
+@given(seed=seeds, modulus=moduli, smallest=st.floats(-8, 0))
+def test_directions_below_the_tolerance_carry_no_step_and_all_others_do(
+    seed: int, modulus: int, smallest: float
+) -> None:
+    sets = noise(seed, 3, modulus, 4)
+    frame, _, axes = np.linalg.svd(sets - sets.mean(axis=-2, keepdims=True), full_matrices=False)
+    sizes = np.array([1.0, 0.7, 0.3, 10**smallest])
+    assume(abs(smallest + 3) > 0.01)  # on the tolerance itself rounding decides
+    sets = (frame * sizes) @ axes
+    operators = rotation.shift_operator(sets)
+    for means, operator in zip(sets, operators, strict=True):
+        wanted = np.linalg.pinv(means, rcond=rotation.TOLERANCE) @ np.roll(means, -1, axis=0)
+        np.testing.assert_allclose(operator, wanted.T, rtol=1e-7, atol=1e-7 * np.abs(wanted).max())
 
 
 @given(seed=seeds, modulus=moduli)

@@ -8,13 +8,16 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
+from ace.alternatives.evidence import Evidence
+from ace.alternatives.methods import ALTERNATIVES
 from ace.compare import affine_map
 from ace.families.core.transplant import transplants
 from ace.model.intervene import Intervention
-from ace.study import controls
+from ace.study import alternatives
 from ace.study.memory import Memory, remembered
-from ace.study.subspaces import KINDS
+from ace.study.token_rest import rest_at, rest_performance
 from ace.study.tokens import TokenStudy
 from ace.tasks import MarkovChain, Split
 from ace.training.transformer import Architecture, SmallTransformer, initialise
@@ -35,14 +38,18 @@ def study() -> TokenStudy:
 
 
 @pytest.mark.parametrize("mode", ["keep", "remove"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_random_subspaces_perform_as_each_does_by_itself(study: TokenStudy, kind: str, mode: str) -> None:
-    bases = controls.random_bases(study, 0, kind)[:7]
-    plain = [study.performance(0, Intervention(study.core(0).with_basis(basis), mode).apply) for basis in bases]
-    hits, losses = (np.array([found[part].mean() for found in plain]) for part in (0, 1))
-    assert controls.random_accuracy(study, 0, kind, mode)[:7] == pytest.approx(hits, abs=1e-9)
-    assert controls.random_loss(study, 0, kind, mode)[:7] == pytest.approx(losses, rel=1e-5)
+def test_the_rest_performs_as_each_of_its_subspaces_does_by_itself(study: TokenStudy, mode: str) -> None:
+    plain = [study.performance(0, Intervention(study.core(0).with_basis(basis), mode).apply) for basis in drawn(study)]
+    found = rest_performance(study, 0, mode, tuple(range(7)))
+    hits, losses = (np.array([each[part].mean() for each in plain]) for part in (0, 1))
+    assert found[:, 0] == pytest.approx(hits, abs=1e-9)
+    assert found[:, 1] == pytest.approx(losses, rel=1e-5)
     assert np.ptp(hits) > 0  # subspaces differ, so that the agreement says something
+
+
+def drawn(study: TokenStudy) -> Tensor:
+    """(7, d, r) bases of the first draws of the rest."""
+    return rest_at(study, 0).directions[:7]
 
 
 def test_a_transplant_in_coordinates_is_one_of_whole_states(study: TokenStudy) -> None:
@@ -54,6 +61,34 @@ def test_a_transplant_in_coordinates_is_one_of_whole_states(study: TokenStudy) -
     wanted = float(hits.mean() - study.base(0)[0].mean())
     found = {estimate.label: estimate.value for estimate in transplants(study, study)}
     assert found["1>0"] == pytest.approx(wanted, abs=1e-9)
+
+
+def test_alternatives_stand_in_the_place_of_a_models_core(study: TokenStudy) -> None:
+    found = alternatives.alternative_cores(study, 0)
+    assert list(found) == list(ALTERNATIVES)
+    assert {core.dimension for core in found.values()} == {study.core(0).dimension}
+    assert all(torch.equal(core.mean, study.core(0).mean) for core in found.values())
+    assert alternatives.alternative_cores(study, 0) is found
+    targets = study.batch(Split.EXTRACTION).targets.reshape(-1)
+    states = study.states(0, Split.EXTRACTION).flatten(0, 1).double()
+    means = torch.stack([states[torch.from_numpy(targets == k)].mean(dim=0) for k in range(4)])
+    span = torch.linalg.qr((means[1:] - means[0]).T).Q
+    assert study.core(0).dimension == 3  # as many as four class means span
+    outside = found["mean difference"].basis - span @ span.T @ found["mean difference"].basis
+    assert float(outside.abs().max()) < 1e-9
+
+
+def test_methods_with_labels_see_a_sample_of_many_states(study: TokenStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alternatives, "ROWS", 50)
+    found = alternatives.alternative_cores(study, 1)
+    samples = {name: core.samples for name, core in found.items()}
+    assert samples == {name: 50 if ALTERNATIVES[name].labelled else 60 * 11 for name in ALTERNATIVES}
+
+
+def test_methods_with_labels_are_left_out_where_there_are_no_classes() -> None:
+    states = torch.randn(20, 5, generator=torch.Generator().manual_seed(0))
+    evidence = Evidence(states, torch.eye(5))
+    assert list(alternatives.found_cores(2, dict.fromkeys(ALTERNATIVES, evidence))) == ["PCA", "gradients alone"]
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,13 @@ from ace.errors import AceError, Inapplicable, InputError, InterventionError, Si
 from ace.extract import extract_core, head_sensitivities
 from ace.families.core.transplant import transplants
 from ace.families.markov.likeness import divergence
-from ace.families.modular_addition.as_published import published_sizes
-from ace.families.modular_addition.scans import scan_checkpoint
+from ace.families.modular_addition.scans import held_out, scan_ranks
 from ace.model import tail as tails
 from ace.model.intervene import Intervention
 from ace.model.sites import module_site
 from ace.model.tail import Tail, find_tail
 from ace.rank import Energy, Fixed
-from ace.study import controls
+from ace.study.token_rest import rest_at, rest_performance
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks import ModularAddition, Split, circulant_chain
 from ace.tasks.base import HELD_OUT, Batch, Task
@@ -261,8 +260,8 @@ def test_a_state_that_the_model_changes_in_place_is_read_before_it_does() -> Non
 def test_controls_of_a_model_in_any_precision_are_what_each_subspace_does_by_itself(dtype: torch.dtype) -> None:
     study = study_of(Model(linear()).to(dtype))
     tolerance = 0.05 if dtype is torch.bfloat16 else 1e-5  # nats; logits of the twin are rounded to the model's
-    drawn = controls.random_loss(study, 0, "random, Haar", "remove")[:5]
-    for basis, loss in zip(controls.random_bases(study, 0, "random, Haar")[:5], drawn, strict=True):
+    found = rest_performance(study, 0, "remove", tuple(range(5)))[:, 1]
+    for basis, loss in zip(rest_at(study, 0).directions[:5], found, strict=True):
         edit = Intervention(study.core(0).with_basis(basis), "remove").apply
         assert study.performance(0, edit)[1].mean() == pytest.approx(loss, abs=tolerance)
 
@@ -476,11 +475,10 @@ NAMED = r"model \d: more than a linear head follows site 2 \(input of norm\)"
     "ask",
     [
         lambda study: study.head(1),
-        lambda study: controls.random_accuracy(study, 0, "random, Haar", "keep"),
-        lambda study: controls.random_loss(study, 0, "random, covariance", "remove"),
+        lambda study: rest_performance(study, 0, "keep", (0,)),
         lambda study: transplants(study, study),
     ],
-    ids=["head", "random accuracy", "random loss", "transplants"],
+    ids=["head", "the rest", "transplants"],
 )
 def test_what_needs_a_linear_head_is_inapplicable_elsewhere(ask: Callable[[TokenStudy], object]) -> None:
     with pytest.raises(Inapplicable, match=NAMED):
@@ -490,11 +488,9 @@ def test_what_needs_a_linear_head_is_inapplicable_elsewhere(ask: Callable[[Token
 def test_scans_of_every_rank_are_inapplicable_to_models_with_a_final_norm() -> None:
     task = ModularAddition(7, 0.4)
     plain, normed_model = (transformers(kind, 7, 2, 1)[0] for kind in (SmallTransformer, Normed))
-    assert scan_checkpoint(plain, task).core.count == 7 * 7 - task.size(Split.TRAINING)
+    assert scan_ranks(held_out(TokenStudy([plain], task), 0)).count == 7 * 7 - task.size(Split.TRAINING)
     with pytest.raises(Inapplicable, match=NAMED):
-        scan_checkpoint(normed_model, task, seed=1)
-    with pytest.raises(Inapplicable, match=r"more than a linear head follows site 2 \(input of norm\)"):
-        published_sizes(normed_model, task)
+        held_out(TokenStudy([normed_model], task), 0)
 
 
 def test_a_claim_that_needs_a_linear_head_is_inapplicable_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

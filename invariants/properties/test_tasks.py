@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations, product
+from itertools import combinations, permutations, product
 
 import numpy as np
 import pytest
@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from ace.arrays import Array
 from ace.dynamics import match_spectra
 from ace.errors import InputError, SplitError
-from ace.tasks import HiddenMarkov, MarkovChain, Split, Task, build_task, circulant_chain, low_rank_chain, mess3
+from ace.tasks import (
+    HiddenMarkov,
+    MarkovChain,
+    Split,
+    Task,
+    build_task,
+    circulant_chain,
+    hidden_permutation,
+    low_rank_chain,
+    mess3,
+)
 from ace.tasks.base import check_transition, require_disjoint, sample_chain, stationary
 from invariants.properties.strategies import distance, hoeffding, predicted, rounding, seeds
 
@@ -20,10 +30,12 @@ TASKS: dict[str, Task] = {
     "circulant": circulant_chain(length=6),
     "low_rank": low_rank_chain(length=6),
     "mess3": mess3(length=6),
+    "hidden_permutation": hidden_permutation(length=6),
 }
 every_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 probabilities = st.floats(0.05, 0.95)
 DRAWS = 2000
+MANY = 10_000  # an oracle that is surer than it should be, .9 where .75 is right, is told from these
 
 
 def random_chain(seed: int, states: int) -> Array:
@@ -107,15 +119,15 @@ def test_no_calibrated_change_of_the_oracle_lowers_its_expected_loss(
 @given(seed=seeds)
 def test_oracle_scores_have_their_own_expectations(task: Task, seed: int) -> None:
     # The oracle is calibrated: the targets it is scored on are draws from what it predicts.
-    batch = task.draw(Split.EVALUATION, 1000, seed)
+    batch = task.draw(Split.EVALUATION, MANY, seed)
     predictive = predicted(batch)[:, -1]  # one position a sequence, so that all are independent
     hits, expected = batch.oracle_hits[:, -1], predictive.max(axis=-1)
-    assert float((hits - expected).mean()) == pytest.approx(0.0, abs=hoeffding(1000, spread=2.0))
+    assert float((hits - expected).mean()) == pytest.approx(0.0, abs=hoeffding(MANY, spread=2.0))
     losses = batch.oracle_loss[:, -1]
     entropy = -(predictive * np.log(np.where(predictive > 0, predictive, 1.0))).sum(axis=-1)
     # -log p of a drawn outcome is not bounded by 1, but neither exceeds -log of the smallest probability drawn.
     largest = float(-np.log(predictive[predictive > 0].min()))
-    assert float((losses - entropy).mean()) == pytest.approx(0.0, abs=hoeffding(1000, spread=2 * largest))
+    assert float((losses - entropy).mean()) == pytest.approx(0.0, abs=hoeffding(MANY, spread=2 * largest))
 
 
 @every_task
@@ -282,6 +294,29 @@ def test_mess3_is_symmetric_under_relabelling(stay: float, own: float, seed: int
     order = np.random.default_rng(seed + 1).permutation(3)
     # Renaming symbols renames hidden states in the same way: belief in state s becomes belief in order[s].
     assert distance(process.beliefs(order[symbols])[..., order], process.beliefs(symbols)) <= rounding(100)
+
+
+@given(stay=probabilities, hit=probabilities, symbols=st.lists(st.integers(0, 2), min_size=1, max_size=3))
+def test_the_belief_over_permutations_equals_enumeration_of_them(stay: float, hit: float, symbols: list[int]) -> None:
+    # By the definition alone: every path of rules, each step led by its rule with `hit`, else by any other symbol.
+    rules = list(permutations(range(3)))
+    weight = dict.fromkeys(rules, 0.0)
+    for path in product(rules, repeat=len(symbols)):
+        joint = 1.0
+        for old, new, before, after in zip(path, path[1:], symbols, symbols[1:], strict=False):
+            joint *= stay if old == new else (1 - stay) / 5
+            joint *= hit if new[before] == after else (1 - hit) / 2
+        weight[path[-1]] += joint
+    expected = np.array([weight[rule] for rule in rules]) / sum(weight.values())
+    latent = hidden_permutation(3, stay, hit, len(symbols) + 1).latent(np.array([symbols]))
+    assert distance(latent[0, -1], expected) <= rounding(1000)
+
+
+@given(stay=probabilities, hit=probabilities, seed=seeds)
+def test_one_symbol_says_nothing_of_a_hidden_permutation(stay: float, hit: float, seed: int) -> None:
+    process = hidden_permutation(3, stay, hit, 5)
+    inputs = process.draw(Split.EVALUATION, 4, seed).inputs
+    assert distance(process.latent(inputs)[:, 0], np.full((4, 6), 1 / 6)) <= rounding(100)
 
 
 @given(stay=probabilities, states=st.integers(2, 5), length=st.integers(2, 9))

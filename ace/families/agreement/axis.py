@@ -4,44 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import torch
-
-from ace.auc import estimate
-from ace.families.agreement.ablation import seed_estimates
-from ace.families.agreement.controls import (
-    other_studies,
-)
-from ace.linalg import random_frames
-from ace.stats import exact, quantile
-from ace.study.controls import LEVEL
+from ace.core import Core
+from ace.extract import extract_core
+from ace.rank import Null
+from ace.stats import Estimate, exact
 from ace.study.measurement import Measurement, measures
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.prompts import PromptStudy
 from ace.study.site_choice import sufficient_at_site
 from ace.tasks.base import Split
 
-TURNS = 200
+NULL = Null(quantile=0.99, draws=99)
+TWINS = 3  # untrained ones at least: one alone may tell plurals by their spelling, by luck
 
 
 @measures("untrained")
 def behaviour(subject: PromptSubject) -> Measurement:
     """AUC of the contrast for the head's number."""
     models = subject.trained
-    twins = [subject.twins().study(k) for k in range(len(models))]
+
+    def agrees(label: str, study: PromptStudy) -> Estimate:
+        return study.behaviour.estimate(label, lambda part: part.auc[0])
+
+    twins = subject.twins()
     return Measurement(
-        seed_estimates(models, lambda study: (float(study.behaviour.auc[0]), study.behaviour.auc_replicates[0])),
-        {
-            "untrained": tuple(
-                estimate(
-                    str(k),
-                    float(twin.behaviour.auc[0]),
-                    twin.behaviour.auc_replicates[0],
-                    len(twin.labels(Split.EVALUATION)),
-                )
-                for k, twin in enumerate(twins)
-            )
-        },
+        tuple(agrees(str(k), study) for k, study in enumerate(models.studies)),
+        {"untrained": tuple(agrees(str(k), twins.study(k)) for k in range(max(TWINS, len(models))))},
         details={
             "accuracy": [float(study.behaviour.accuracy[0]) for study in models.studies],
             "prompts": len(models.studies[0].prompts(Split.EVALUATION)),
@@ -50,44 +38,37 @@ def behaviour(subject: PromptSubject) -> Measurement:
     )
 
 
-@measures("untrained, own labels", "arbitrary contrasts")
+@measures("untrained, own labels")
 def one_dimension(subject: PromptSubject) -> Measurement:
-    """1 where one dimension suffices and the relative gap after it exceeds the null's, else 0."""
+    """The larger of r_suf and of how many sigma exceed the null's; 1 where both say that one dimension is all."""
     models = subject.trained
 
-    def indicator(study: PromptStudy, index: int) -> tuple[float, dict[str, Any]]:
+    def dimensions(study: PromptStudy, index: int) -> dict[str, Any]:
         site = study.sites[index]
-        rank = sufficient_at_site(study, Split.EVALUATION, site).value
-        if rank != 1:
-            return 0.0, {"r_suf": rank}
-        gap, null = _gap(study, site.index)
-        return float(gap > null), {"r_suf": rank, "gap": gap, "null gap": null}
+        core = _above_null(study, index)
+        suffices = sufficient_at_site(study, Split.EVALUATION, site).value
+        return {
+            "r_suf": suffices,
+            "above the null": core.dimension,
+            "sigma": core.sigma[:8].tolist() if core.balanced else [],
+            "null sigma": core.rank.evidence.get("null sigma"),
+        }
 
-    places = [study.top.site.index for study in models.studies]
-    seeds = [indicator(study, place) for study, place in zip(models.studies, places, strict=True)]
-    twins = [indicator(subject.twins().study(k, own_labels=True), place) for k, place in enumerate(places)]
-    others = [
-        float(np.median([indicator(other, place)[0] for other in other_studies(study)]))
-        for study, place in zip(models.studies, places, strict=True)
-    ]
+    def larger(label: str, found: dict[str, Any]) -> Estimate:
+        # A rank that suffices may lie beyond those looked at: then it is no one dimension either.
+        return exact(label, max(found["r_suf"] or len(models.studies[0].sites) + 8, found["above the null"]))
+
+    places = [study.choice().site.index for study in models.studies]
+    seeds = [dimensions(study, place) for study, place in zip(models.studies, places, strict=True)]
+    twins = [dimensions(subject.twins().study(k, own_labels=True), place) for k, place in enumerate(places)]
     return Measurement(
-        tuple(exact(str(k), value) for k, (value, _) in enumerate(seeds)),
-        {
-            "untrained, own labels": tuple(exact(str(k), value) for k, (value, _) in enumerate(twins)),
-            "arbitrary contrasts": tuple(exact(str(k), value) for k, value in enumerate(others)),
-        },
-        details={"seeds": [details for _, details in seeds], "untrained": [details for _, details in twins]},
+        tuple(larger(str(k), found) for k, found in enumerate(seeds)),
+        {"untrained, own labels": tuple(larger(str(k), found) for k, found in enumerate(twins))},
+        details={"seeds": seeds, "untrained": twins},
     )
 
 
-def _gap(study: PromptStudy, site: int) -> tuple[float, float]:
-    """1 - sigma_2 / sigma_1, and its 99.9 % quantile when sensitivities are turned at random against the states."""
-    states, gradients = (by_site[site].double() for by_site in study.observed)
-    reach = torch.linalg.qr(states - states.mean(dim=0), mode="r").R
-    read = torch.linalg.qr(gradients, mode="r").R
-    generator = torch.Generator().manual_seed(site)
-    turns = random_frames(states.shape[1], states.shape[1], TURNS, generator)
-    products = torch.stack([reach @ read.T, *(reach @ turn @ read.T for turn in turns)])
-    sigma = torch.linalg.svdvals(products)[:, :2]
-    gaps = (1 - sigma[:, 1] / sigma[:, 0]).numpy()
-    return float(gaps[0]), quantile(gaps[1:], LEVEL)
+def _above_null(study: PromptStudy, site: int) -> Core:
+    """The core of as many dimensions as sigma exceed their null; of one where none does."""
+    states, gradients = (by_site[site] for by_site in study.observed)
+    return extract_core(states, gradients, rank=NULL)

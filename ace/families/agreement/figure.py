@@ -14,25 +14,27 @@ CLAIMS = (
     "agreement.sufficiency",
     "agreement.necessity",
     "agreement.flip",
+    "agreement.mirror",
     "agreement.depth",
     "agreement.knob",
     "agreement.dose",
     "agreement.generation",
 )
 FAMILY_CLAIMS = ("agreement.scales",)
-MODES = (("base", INK, "-", "o"), ("keep", CORE, "--", "s"), ("remove", CONTROL, ":", "v"), ("flip", TRUE, "-", "^"))
+MODES = (("keep", CORE, "s"), ("remove", CONTROL, "v"), ("flip", TRUE, "^"))
+PROJECTORS = (("oblique", "-", 1.4, 4), ("orthogonal", ":", 1.0, 0))
 NUMBERS = (("singular", CORE), ("plural", CONTROL))
 LINE = 64
 
 
 def agreement_figure(results: Results, subject: str) -> Figure:
-    """AUC by depth for each seed, contrast against core coordinate, dose curves, and text clean and flipped."""
+    """Separation by depth for each seed, contrast against core coordinate, dose, and text clean and flipped."""
     seeds = len(results["agreement.depth"]["details"]["by depth"])
     figure = Figure(figsize=(11, 11.5), layout="constrained")
     depths, knobs, texts = np.ravel(np.asarray(figure.subfigures(3, 1, height_ratios=[1, 1, 1.05])))
     for index, axis in enumerate(np.atleast_1d(depths.subplots(1, seeds, sharey=True))):
         _depth(axis, results["agreement.depth"], index)
-    depths.suptitle(_headline(results, "Does one axis keep, lose and invert agreement?", CLAIMS[:4]), **_HEADLINE)
+    depths.suptitle(_headline(results, "Does one axis keep, lose and invert agreement?", CLAIMS[:5]), **_HEADLINE)
     left, right = knobs.subplots(1, 2)
     _knob(left, results["agreement.knob"], 0)
     _dose(right, results["agreement.dose"])
@@ -49,21 +51,29 @@ def _headline(results: Results, question: str, claims: tuple[str, ...]) -> str:
 
 
 def _depth(axis: Axes, result: Result, seed: int) -> None:
-    """AUC of the four modes over depth, and where random subspaces lie at the chosen site."""
+    """Separation under the three edits over depth, by both projectors, and where the selection split chose to edit."""
     curves = result["details"]["by depth"][seed]
-    chosen = curves["depth"][curves["chosen"]]
-    for mode, color, line, marker in MODES:
-        axis.plot(curves["depth"], curves[mode], color=color, ls=line, marker=marker, ms=4, lw=1.2, label=mode)
-    for shift, (mode, color, _, _) in zip((-0.012, 0.0, 0.012), MODES[1:], strict=True):
-        low, high = curves["null"][mode]
-        axis.plot([chosen + shift] * 2, [low, high], color=color, lw=4, alpha=0.3, solid_capstyle="butt")
-    axis.plot([], [], color=GREY, lw=4, alpha=0.5, label="99.9 % of random axes (Haar)")
-    axis.axvline(chosen, color=GREY, lw=0.8, ls=":", label="chosen site")
-    axis.axhline(0.5, color=GREY, lw=0.6)
-    axis.set(xlabel="relative depth of the site", ylim=(-0.05, 1.05))
+    for projector, line, thickness, size in PROJECTORS:
+        for mode, color, marker in MODES:
+            label = f"{mode}, {projector}"
+            axis.plot(
+                curves["depth"],
+                curves[projector][mode],
+                color=color,
+                ls=line,
+                marker=marker,
+                ms=size,
+                lw=thickness,
+                label=label,
+            )
+    for level in (-1.0, 0.0, 1.0):
+        axis.axhline(level, color=GREY, lw=0.6)
+    for place, line in (("chosen", "--"), ("chosen below the top", ":")):
+        axis.axvline(curves["depth"][curves["oblique"][place]], color=GREY, lw=0.8, ls=line, label=place)
+    axis.set(xlabel="relative depth of the site", ylim=(-1.6, 1.9))
     if seed == 0:
-        axis.set_ylabel("AUC for the head's number")
-        axis.legend(loc="best", handlelength=2.2)
+        axis.set_ylabel("separation: 1 untouched, 0 gone, -1 mirrored")
+        axis.legend(loc="upper left", handlelength=2.2, ncols=2, fontsize=6)
     axis.set_title(f"seed {seed}", color=INK)
 
 
@@ -87,9 +97,8 @@ def _dose(axis: Axes, result: Result) -> None:
     for seed, curve in enumerate(result["details"]["curves"]):
         for name, color in NUMBERS:
             line = ("-", "--", ":", "-.")[seed % 4]
-            axis.plot(
-                strengths, curve[name], color=color, ls=line, marker="o", ms=3, lw=1.1, label=f"{name}, seed {seed}"
-            )
+            label = name if seed == 0 else None
+            axis.plot(strengths, curve[name], color=color, ls=line, marker="o", ms=3, lw=1.1, label=label)
     axis.axhline(0, color=GREY, lw=0.6)
     axis.axvline(0, color=GREY, lw=0.6, ls=":")
     axis.set(xlabel="strength: 1 clean, 0 removed, -1 flipped", ylabel="mean contrast, nats")

@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.stats import norm
 from torch import Tensor
 
 from ace.arrays import Array, Ints
+from ace.auc import cluster_sums
 from ace.errors import Inapplicable
-from ace.linalg import random_frames
 from ace.model.generate import continue_text
 from ace.model.steer import Steering, core_component, first_tokens
-from ace.stats import Estimate, bootstrap
+from ace.stats import Estimate, bootstrap, clustered_proportion
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
+from ace.study.prompt_rest import rest_at
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.prompts import PromptStudy
 from ace.study.site_choice import rank_of
 from ace.tasks.base import Split
 from ace.tasks.fragment.judge import judge
 from ace.tasks.fragment.words import COPULAS
+from ace.tasks.prompt import Prompts
 
-TEXTS = 64
-RANDOM_TEXTS = 32  # each along a random subspace of its own
+TEXTS = 256  # of each model, of up to two; of more, half as many
+DRAWN = 8  # times as many prompts, to have that many of few lengths
+RANDOM_TEXTS = 32  # each along a draw of the rest of its own
 ENOUGH = 8  # copulas
 TOKENS = 50  # as published
 AGREES, TURNED = 0.9, 0.1
 MOVED = 0.1  # largest change of the share of plural subjects: the flip should change verbs and not their subjects
-TINY = 1e-12  # for resamples in which no copula was drawn
+TINY = 1e-12  # for resamples in which no subject was drawn
 SHOWN = 4
+KINDS = CLEAN, FLIPPED, RANDOM = "clean", "flipped", "along the rest"
 FORMS = {form: number for pair in COPULAS.values() for number, form in enumerate(pair)}
+
+
+COUNTED = ("agreeing", "copulas", "plural", "subjects", "parsed", "sentences")
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,7 @@ class Judged:
         agreeing, copulas: (n) how many of a text's copulas agree with their subject, and how many there are.
         plural, subjects: (n) how many of its subjects are plural, and how many there are.
         parsed, sentences: (n) how many sentences the grammar has, and how many there are.
+        clusters: (n) by the head noun of their prompts.
     """
 
     agreeing: Array
@@ -51,6 +60,7 @@ class Judged:
     subjects: Array
     parsed: Array
     sentences: Array
+    clusters: Ints
 
     @property
     def share(self) -> float:
@@ -58,76 +68,139 @@ class Judged:
         return float(self.agreeing.sum() / self.copulas.sum())
 
 
-@measures("random, Haar")
+@measures("the rest, each text along a draw")
 def generation(subject: PromptSubject) -> Measurement:
-    """The largest excess: of clean copulas that do not agree, flipped ones that do, and subjects whose number moves."""
+    """Excesses: of clean copulas that do not agree, flipped ones that do, and subjects whose number moves."""
     models = subject.trained
     if len(models.studies[0].prompts(Split.EVALUATION).contrasts) > 1:
         raise Inapplicable("each prompt has continuations of its own, so no one contrast steers all text")
-    estimates, controls, details = [], [], []
+    estimates: list[Estimate] = []
+    controls: list[Estimate] = []
+    details = []
+    count = TEXTS if len(models) <= 2 else TEXTS // 2
     for k, study in enumerate(models.studies):
-        texts = {kind: _texts(study, kind) for kind in ("clean", "flipped", "random")}
-        judged = {kind: _judged(study, kind, written) for kind, written in texts.items()}
+        texts = {kind: _texts(study, kind, count if kind != RANDOM else RANDOM_TEXTS) for kind in KINDS}
+        judged = {kind: _judged(study, written) for kind, written in texts.items()}
         for kind, result in judged.items():
             if result.copulas.sum() < ENOUGH:
                 raise Inapplicable(f"seed {k}: {int(result.copulas.sum())} copulas in {kind} text, too few to judge")
-        estimates.append(_inverted(str(k), judged["clean"], judged["flipped"]))
-        few = Judged(*(getattr(judged["clean"], name)[: len(texts["random"])] for name in Judged.__dataclass_fields__))
-        controls.append(_inverted(str(k), few, judged["random"]))
+        parts = _excesses(str(k), judged[CLEAN], judged[FLIPPED])
+        estimates += parts
+        controls.append(_excesses(str(k), judged[RANDOM], judged[RANDOM])[1])  # the flipped share alone
         details.append(
             {
                 "share": {kind: result.share for kind, result in judged.items()},
                 "copulas": {kind: int(result.copulas.sum()) for kind, result in judged.items()},
                 "plural subjects": {kind: _over(result.plural, result.subjects) for kind, result in judged.items()},
                 "parsed": {kind: _over(result.parsed, result.sentences) for kind, result in judged.items()},
+                "power, where subjects do not move": _power(parts[2], len(models) * len(parts)),
                 "texts": {kind: list(written[:SHOWN]) for kind, written in texts.items()},
             }
         )
-    return Measurement(tuple(estimates), {"random, Haar": tuple(controls)}, details={"seeds": details})
+    return Measurement(
+        tuple(estimates), {"the rest, each text along a draw": tuple(controls)}, details={"seeds": details}
+    )
 
 
 def _over(part: Array, whole: Array) -> float | None:
     return float(part.sum() / whole.sum()) if whole.sum() else None
 
 
-def _inverted(label: str, clean: Judged, flipped: Judged) -> Estimate:
-    """The quantity, bootstrapped over texts: the same prompts are drawn clean and flipped."""
-    columns = np.stack(
-        [[text.agreeing, text.copulas, text.plural, text.subjects] for text in (clean, flipped)], axis=-1
-    )  # (4, n, 2)
+def _excesses(label: str, clean: Judged, flipped: Judged) -> list[Estimate]:
+    """The parts of the quantity, each at most 0 where it is as it should be, bootstrapped over head nouns.
 
-    def worst(mean: Array) -> float:
-        agreeing, copulas, plural, subjects = np.maximum(mean, [[0.0], [TINY], [0.0], [TINY]])
-        shares, numbers = agreeing / copulas, plural / subjects
-        return float(max(AGREES - shares[0], shares[1] - TURNED, abs(numbers[1] - numbers[0]) - MOVED))
+    The same prompts are continued clean and flipped.
+    """
+    shares = [_share(text) for text in (clean, flipped)]
+    columns = np.stack([[text.plural, text.subjects] for text in (clean, flipped)], axis=-1)  # (2, n, 2)
 
-    return bootstrap(label, columns.transpose(1, 0, 2), worst)
+    def moved(mean: Array) -> float:
+        plural, subjects = np.maximum(mean, [[0.0], [TINY]])
+        numbers = plural / subjects
+        return float(numbers[1] - numbers[0])
+
+    sums = cluster_sums(columns.transpose(1, 0, 2), clean.clusters)
+    return [
+        _affine(f"{label}, clean", shares[0], -1.0, AGREES),
+        _affine(f"{label}, flipped", shares[1], 1.0, -TURNED),
+        bootstrap(f"{label}, subjects up", sums, lambda mean: moved(mean) - MOVED),
+        bootstrap(f"{label}, subjects down", sums, lambda mean: -moved(mean) - MOVED),
+    ]
+
+
+def _share(judged: Judged) -> Estimate:
+    """Share of copulas that agree, with head nouns as clusters."""
+    agreeing, copulas = (
+        cluster_sums(part, judged.clusters).astype(np.int64) for part in (judged.agreeing, judged.copulas)
+    )
+    told = copulas > 0
+    return clustered_proportion("share", agreeing[told], copulas[told])
+
+
+def _affine(label: str, estimate: Estimate, factor: float, offset: float) -> Estimate:
+    """factor * value + offset, and its interval."""
+
+    def limits(confidence: float) -> tuple[float, float]:
+        low, high = sorted(factor * end + offset for end in estimate.interval(confidence))
+        return low, high
+
+    return replace(
+        estimate, label=label, value=factor * estimate.value + offset, replicates=None, limits=limits, acceleration=0.0
+    )
+
+
+def _power(part: Estimate, comparisons: int) -> float | None:
+    """Chance that both parts about subjects come out inside where their number does not move, at the level judged."""
+    if part.replicates is None:
+        return None
+    error = float(part.replicates.std())
+    return float(max(0.0, 2 * norm.cdf(MOVED / error + norm.ppf(0.025 / comparisons)) - 1)) if error > 0 else 1.0
 
 
 @remembered
-def _texts(study: PromptStudy, kind: str) -> tuple[str, ...]:
-    """Evaluation prompts of one length continued by `TOKENS` tokens, clean, flipped, or flipped along random axes."""
-    prompts, ids = _prompts(study, kind)
-    steering = None if kind == "clean" else _steering(study, prompts, kind)
-    tokens = continue_text(study.language, ids, TOKENS, torch.Generator().manual_seed(0), steering)
-    return tuple(study.language.decode(row.tolist()) for row in tokens)
+def _texts(study: PromptStudy, kind: str, count: int) -> tuple[str, ...]:
+    """Prompts continued by `TOKENS` tokens, clean, flipped, or each along a draw of the rest of its own."""
+    generator = torch.Generator().manual_seed(0)
+    texts: list[str] = []
+    for ids in _prompts(study, count)[1]:
+        steering = None if kind == CLEAN else _steering(study, kind, len(texts), len(ids), count)
+        tokens = continue_text(study.language, ids, TOKENS, generator, steering)
+        texts += [study.language.decode(row.tolist()) for row in tokens]
+    return tuple(texts)
 
 
-def _prompts(study: PromptStudy, kind: str) -> tuple[Ints, Tensor]:
-    """Rows of the evaluation split, the largest group of one length, and their token ids (n, t)."""
-    group = max(study.encoded(Split.EVALUATION), key=lambda encoded_group: len(encoded_group.rows))
-    rows = group.rows[: RANDOM_TEXTS if kind == "random" else TEXTS]
-    return rows.numpy(), torch.cat([group.prefix, group.tails[:, 0, :1]], dim=1)[: len(rows)]
+@remembered
+def _prompts(study: PromptStudy, count: int) -> tuple[Prompts, list[Tensor]]:
+    """So many prompts to be continued, and their token ids (n, t), one array a length.
+
+    Those of few lengths run together; the evaluation split's own prompts are too few of one length, so that more are
+    drawn from its source.
+    """
+    prompts = study.source.prompts(Split.EVALUATION, DRAWN * count)
+    by_length: dict[int, list[int]] = {}
+    encoded = study.language.encode_all(prompts.texts)
+    for row, ids in enumerate(encoded):
+        by_length.setdefault(len(ids), []).append(row)
+    rows: list[int] = []
+    groups = []
+    for group in sorted(by_length.values(), key=lambda group: -len(group)):
+        taken = group[: count - len(rows)]
+        if taken:
+            rows += taken
+            groups.append(torch.tensor([encoded[row] for row in taken]))
+    return prompts.take(rows), groups
 
 
-def _steering(study: PromptStudy, rows: Ints, kind: str) -> Steering:
-    site, core = study.top.site, study.core(study.top.site, rank_of(study.top))
-    prompts = study.prompts(Split.EVALUATION)
-    contrast = prompts.contrasts[0]
-    tokens = first_tokens(study.language, prompts.texts[int(rows[0])], contrast)
-    if kind == "flipped":
-        return Steering(site, core_component(core), *tokens)
-    axes = random_frames(core.width, core.dimension, len(rows), torch.Generator().manual_seed(1))
+def _steering(study: PromptStudy, kind: str, first: int, size: int, count: int) -> Steering:
+    """Flipping the core, or draws of the rest, one for each of `size` texts from the `first` of `count` on."""
+    choice = study.choice()
+    rank = rank_of(choice)
+    core = study.core(choice.site, rank)
+    prompts = _prompts(study, count)[0]
+    tokens = first_tokens(study.language, prompts.texts[0], prompts.contrasts[0])
+    if kind == FLIPPED:
+        return Steering(choice.site, core_component(core), *tokens)
+    axes = rest_at(study, choice.site, rank, choice.projector).directions[first : first + size]
 
     def component(states: Tensor) -> Tensor:
         """Every row has a random subspace of its own."""
@@ -135,16 +208,18 @@ def _steering(study: PromptStudy, rows: Ints, kind: str) -> Steering:
         inner = torch.einsum("nd,ndr->nr", states - core.mean.to(states), own)
         return torch.einsum("nr,ndr->nd", inner, own)
 
-    return Steering(site, component, *tokens)
+    return Steering(choice.site, component, *tokens)
 
 
-def _judged(study: PromptStudy, kind: str, texts: Sequence[str]) -> Judged:
-    rows, _ = _prompts(study, kind)
-    prompts = study.prompts(Split.EVALUATION).take(rows)
+def _judged(study: PromptStudy, texts: Sequence[str]) -> Judged:
+    prompts = _prompts(study, len(texts))[0]
     if study.source.fragment:
-        return _columns([_by_grammar(text) for text in texts])
-    pairs = zip(texts, prompts.texts, prompts.labels, strict=True)
-    return _columns([_first_copula(text[len(prompt) :], int(label)) for text, prompt, label in pairs])
+        columns = [_by_grammar(text) for text in texts]
+    else:
+        pairs = zip(texts, prompts.texts, prompts.labels, strict=True)
+        columns = [_first_copula(text[len(prompt) :], int(label)) for text, prompt, label in pairs]
+    counts = dict(zip(COUNTED, np.array(columns, dtype=np.float64).T, strict=True))
+    return Judged(**counts, clusters=prompts.clusters)
 
 
 def _by_grammar(text: str) -> list[int]:
@@ -166,7 +241,3 @@ def _first_copula(continuation: str, label: int) -> list[int]:
     sentence = continuation.split(".")[0].replace(",", " ").split()
     numbers = [FORMS[word] for word in sentence if word in FORMS][:1]
     return [sum(number == label for number in numbers), len(numbers), label, 1, len(numbers), 1]
-
-
-def _columns(rows: Sequence[Sequence[int]]) -> Judged:
-    return Judged(*np.array(rows, dtype=np.float64).T)

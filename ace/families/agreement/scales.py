@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
+import torch
+from scipy.stats import rankdata
 
 from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
+from ace.rank import Fixed
 from ace.stats import Estimate, bootstrap
 from ace.study.language_subjects import Scales
 from ace.study.measurement import Measurement, measures
@@ -14,70 +21,147 @@ from ace.study.subject import Subject
 from ace.tasks.base import Split
 
 
-@measures("untrained", "other prompts")
+@dataclass(frozen=True, eq=False)
+class _Coordinates:
+    """First core coordinates on the evaluation prompts.
+
+    Attributes:
+        names: of the scales. values: one for each scale, (seeds, n).
+        labels, clusters: (n) of the prompts.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[Array, ...]
+    labels: Ints
+    clusters: Ints
+
+    @cached_property
+    def pairs(self) -> tuple[tuple[str, int, int, Array, Array], ...]:
+        """Every two models of different scales: label, their scales, and their coordinates."""
+        return tuple(self._pairs())
+
+    def _pairs(self) -> Iterator[tuple[str, int, int, Array, Array]]:
+        for i in range(len(self.values)):
+            for j in range(i + 1, len(self.values)):
+                for a, first in enumerate(self.values[i]):
+                    for b, second in enumerate(self.values[j]):
+                        yield f"{self.names[i]}/{a} {self.names[j]}/{b}", i, j, first, second
+
+
+@measures("untrained")
 def scales(subject: Subject[Scales]) -> Measurement:
-    """Correlation, within each class of prompts, of the core coordinates of two models of different scales."""
-    scales = subject.trained.subjects
-    names = [scale.name for scale in scales]
-    trained = [scale.trained.studies for scale in scales]
-    untrained = [tuple(scale.twins().study(k, own_labels=True) for k in range(len(scale.trained))) for scale in scales]
-    first = trained[0][0]
-    prompts = first.prompts(Split.EVALUATION)
+    """Pearson's and Spearman's correlation, over all prompts, of the core coordinates of models of different scales."""
+    trained, untrained = _coordinates(subject), _coordinates(subject, untrained=True)
     return Measurement(
-        _pairs(names, trained, prompts.labels, prompts.clusters),
-        {
-            "untrained": _untrained_pairs(names, untrained),
-            "other prompts": _pairs(names, trained, prompts.labels, prompts.clusters, shuffled=True),
-        },
+        _overall(trained),
+        {"untrained": _overall(untrained)},
         details={
             "coordinates": {
-                f"{scale.name}, seed {k}": _coordinate(study).tolist()
-                for scale in scales
-                for k, study in enumerate(scale.trained.studies)
+                f"{name}, seed {k}": row.tolist()
+                for name, rows in zip(trained.names, trained.values, strict=True)
+                for k, row in enumerate(rows)
             },
-            "labels": prompts.labels.tolist(),
-            "across classes": _across(names, trained),
+            "labels": trained.labels.tolist(),
         },
     )
 
 
-def _across(names: list[str], scales: list[tuple[PromptStudy, ...]]) -> dict[str, float]:
-    """Correlation over all prompts, the two numbers' difference included, of the first seeds of every two scales."""
-    first = [_coordinate(studies[0]) for studies in scales]
-    return {
-        f"{names[i]} {names[j]}": float(np.corrcoef(first[i], first[j])[0, 1])
-        for i in range(len(first))
-        for j in range(i + 1, len(first))
-    }
+@measures("untrained", "other prompts")
+def scales_within(subject: Subject[Scales]) -> Measurement:
+    """Correlation within each number, over what two estimates of one scale's axis reach: its noise ceiling."""
+    trained, untrained = _coordinates(subject), _coordinates(subject, untrained=True)
+    ceilings = _ceilings(subject, trained)
+    order = _within_order(trained.labels)
+    return Measurement(
+        _within(trained, ceilings),
+        {
+            "untrained": _within(untrained, ceilings),
+            "other prompts": _within(trained, ceilings, order),
+        },
+        details={
+            "noise ceiling": dict(zip(trained.names, ceilings, strict=True)),
+            "between seeds of one scale": _between_seeds(trained),
+        },
+    )
+
+
+def _overall(of: _Coordinates) -> tuple[Estimate, ...]:
+    estimates = []
+    for label, _, _, first, second in of.pairs:
+        estimates.append(_correlation(f"{label}, Pearson", first, second, of, pooled=False))
+        ranks = rankdata(first), rankdata(second)
+        estimates.append(_correlation(f"{label}, Spearman", *ranks, of, pooled=False))
+    return tuple(estimates)
+
+
+def _within(of: _Coordinates, ceilings: Sequence[float], order: Ints | None = None) -> tuple[Estimate, ...]:
+    """Pooled correlations over their noise ceilings; with an order, the second model sees other prompts."""
+    return tuple(
+        _correlation(
+            label,
+            first,
+            second if order is None else second[order],
+            of,
+            pooled=True,
+            ceiling=float(np.sqrt(ceilings[i] * ceilings[j])),
+        )
+        for label, i, j, first, second in of.pairs
+    )
+
+
+def _coordinates(subject: Subject[Scales], *, untrained: bool = False) -> _Coordinates:
+    each = subject.trained.subjects
+    prompts = each[0].trained.studies[0].prompts(Split.EVALUATION)
+    if not untrained:
+        values = [np.stack([_coordinate(study) for study in scale.trained.studies]) for scale in each]
+        return _Coordinates(tuple(scale.name for scale in each), tuple(values), prompts.labels, prompts.clusters)
+    twins = [[scale.twins().study(0, own_labels=True)] for scale in each]
+    fewer = twins[0][0].prompts(Split.EVALUATION)
+    values = [np.stack([_coordinate(study) for study in studies]) for studies in twins]
+    return _Coordinates(tuple(scale.name for scale in each), tuple(values), fewer.labels, fewer.clusters)
 
 
 def _coordinate(study: PromptStudy) -> Array:
     """(n) first core coordinate on the evaluation prompts; the plural side is positive."""
-    site = study.top.site
+    site = study.choice().site
     values = study.core(site, 1).coordinates(study.states(Split.EVALUATION, site))[:, 0].numpy()
-    towards = np.corrcoef(values, study.base(Split.EVALUATION))[0, 1]
-    return np.asarray(values * np.sign(towards))
+    return _towards(values, study)
 
 
-def _pairs(
-    names: list[str],
-    scales: list[tuple[PromptStudy, ...]],
-    labels: Ints,
-    clusters: Ints,
-    *,
-    shuffled: bool = False,
-) -> tuple[Estimate, ...]:
-    """Correlations of every two models of different scales; shuffled, the second sees other prompts of the class."""
-    order = _within_order(labels) if shuffled else np.arange(len(labels))
-    coordinates = [[_coordinate(study) for study in studies] for studies in scales]
-    estimates = []
-    for i in range(len(scales)):
-        for j in range(i + 1, len(scales)):
-            for a, first in enumerate(coordinates[i]):
-                for b, second in enumerate(coordinates[j]):
-                    label = f"{names[i]}/{a} {names[j]}/{b}"
-                    estimates.append(_within_class(label, first, second[order], labels, clusters))
-    return tuple(estimates)
+def _towards(values: Array, study: PromptStudy) -> Array:
+    return np.asarray(values * np.sign(np.corrcoef(values, study.base(Split.EVALUATION))[0, 1]))
+
+
+def _ceilings(subject: Subject[Scales], trained: _Coordinates) -> list[float]:
+    """Of each scale, the mean correlation within a number of one model's coordinates by axes from two halves."""
+
+    def repeated(study: PromptStudy) -> float:
+        first, second = _halves(study)
+        return _correlation("", first, second, trained, pooled=True, resampled=False).value
+
+    return [float(np.mean([repeated(study) for study in each.trained.studies])) for each in subject.trained.subjects]
+
+
+def _between_seeds(trained: _Coordinates) -> dict[str, list[float]]:
+    """Of each scale, the correlation within a number of every two of its models."""
+    return {
+        name: [
+            _correlation("", rows[i], rows[j], trained, pooled=True, resampled=False).value
+            for i in range(len(rows))
+            for j in range(i + 1, len(rows))
+        ]
+        for name, rows in zip(trained.names, trained.values, strict=True)
+    }
+
+
+def _halves(study: PromptStudy) -> Array:
+    """(2, n) coordinates by the axes that two halves of the extraction split give."""
+    site = study.choice().site
+    states, gradients = (by_site[site.index] for by_site in study.observed)
+    parts = torch.randperm(len(states), generator=torch.Generator().manual_seed(0)).tensor_split(2)
+    cores = [study.extractor(states[part], gradients[part], rank=Fixed(1)) for part in parts]
+    fresh = study.states(Split.EVALUATION, site)
+    return np.stack([_towards(core.coordinates(fresh)[:, 0].numpy(), study) for core in cores])
 
 
 def _within_order(labels: Ints) -> Ints:
@@ -90,24 +174,34 @@ def _within_order(labels: Ints) -> Ints:
     return order
 
 
-def _untrained_pairs(names: list[str], scales: list[tuple[PromptStudy, ...]]) -> tuple[Estimate, ...]:
-    """The same for twins before training: the largest correlation that pairs of them show."""
-    prompts = scales[0][0].prompts(Split.EVALUATION)
-    return _pairs(names, scales, prompts.labels, prompts.clusters)
-
-
-def _within_class(label: str, first: Array, second: Array, classes: Ints, clusters: Ints) -> Estimate:
-    """Pooled correlation after each class's mean is taken out, bootstrapped over head nouns."""
+def _correlation(
+    label: str,
+    first: Array,
+    second: Array,
+    of: _Coordinates,
+    *,
+    pooled: bool,
+    ceiling: float = 1.0,
+    resampled: bool = True,
+) -> Estimate:
+    """Pearson's correlation, `pooled` after each class's mean is taken out, bootstrapped over head nouns."""
     columns = np.column_stack([np.ones(len(first)), first, second, first**2, second**2, first * second])
-    by_class = np.where((classes[:, None] == [0, 1])[:, :, None], columns[:, None, :], 0.0)  # (n, 2, 6)
+    classes = (of.labels[:, None] == [0, 1]) if pooled else np.ones((len(first), 1), dtype=bool)
+    by_class = np.where(classes[:, :, None], columns[:, None, :], 0.0)  # (n, c, 6)
 
-    def pooled(mean: Array) -> float:
+    def correlation(mean: Array) -> float:
         count, x, y, xx, yy, xy = mean.T
         drawn = count > 0  # few clusters may leave a class out of a resample
         xx, yy, xy = (
             (products[drawn] - a[drawn] * b[drawn] / count[drawn]).sum()
             for products, a, b in ((xx, x, x), (yy, y, y), (xy, x, y))
         )
-        return float(xy / np.sqrt(xx * yy))
+        return float(xy / np.sqrt(xx * yy)) / ceiling
 
-    return bootstrap(label, cluster_sums(by_class, clusters), pooled)
+    sums = cluster_sums(by_class, of.clusters)
+    plain: Callable[[Array], float] = correlation
+    return (
+        bootstrap(label, sums, plain, possible=(-1 / ceiling, 1 / ceiling))
+        if resampled
+        else Estimate(label, plain(sums.mean(axis=0)))
+    )

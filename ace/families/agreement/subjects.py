@@ -31,7 +31,7 @@ def _embedded(fixtures: Fixtures, recipe: str) -> LazySubject:
         task = AgreementTask(fragment=True)
 
         def twin(index: int) -> LanguageModel:
-            return wrap_model(untrained_model(wanted, index), languages[index].tokenizer, recipe)
+            return wrap_model(untrained_model(wanted, index), languages[0].tokenizer, recipe)
 
         before, after = (
             PromptStudies(load, len(languages), task, extractor=fixtures.extractor, memory=memory)

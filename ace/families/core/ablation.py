@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from ace.arrays import Array
 from ace.core import Core
-from ace.errors import Inapplicable
 from ace.families.core.size import require_cores
 from ace.model.intervene import Intervention
-from ace.stats import Estimate, bootstrap, exact, quantile
+from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
-from ace.study.subspaces import REST, random_subspaces
+from ace.study.rest import Rest, jackknife_error
+from ace.study.subspaces import Subspaces
+from ace.study.token_rest import rest_at
 from ace.study.tokens import TokenStudy, TokenSubject
-from ace.tasks.base import Split
 
-DRAWS = 199  # of the rest; with one more as good as the core its rank p-value is .01
-LEVEL = 0.99
-ROUNDING = 1e-6  # of the states' size: what is below is no direction that they vary in
-SEQUENCES = 256  # for each draw where the model itself has to be run; the whole model is measured on the same ones
+Value = Callable[[Array, Array, Array], list[float]]
+
+SEQUENCES = 128  # on which a draw is first judged where the model itself has to be run
+GROUPS = 16  # of them, left out in turn
 
 
 def relative(label: str, study: TokenStudy, index: int, scores: Array, reference: Array, sign: float = 1.0) -> Estimate:
@@ -37,54 +40,43 @@ def edited(study: TokenStudy, index: int, mode: str, projector: str) -> Array:
     return study.scores(index, Intervention(study.core(index), mode, projector=projector).apply)
 
 
-def rows_of_the_rest(study: TokenStudy, index: int) -> int | None:
-    """How many evaluation sequences random subspaces are scored on: all (None) below a linear head, else the first."""
-    return None if study.tail(index).head is not None else SEQUENCES
+def rest_of(study: TokenStudy, index: int, mode: str, parts: tuple[str, ...], value: Value) -> Rest:
+    """Draws of the rest, kept or removed in one model's core's place.
 
-
-@remembered
-def rest_scores(study: TokenStudy, index: int, mode: str) -> Array:
-    """(draws) mean score with a random subspace of the rest kept or removed in the core's place.
-
-    Raises:
-        Inapplicable: states outside the core have fewer directions than the core.
-    """
-    core, states = study.core(index), study.states(index, Split.EXTRACTION).flatten(0, 1)
-    _require_rest(core, states, index)
-    bases = random_subspaces(core, REST, DRAWS, seed=index, states=lambda: states)
-    edits = [Intervention(core.with_basis(basis), mode).apply for basis in bases]
-    return np.array([study.scores(index, edit, limit=rows_of_the_rest(study, index)).mean() for edit in edits])
-
-
-def _require_rest(core: Core, states: Tensor, index: int) -> None:
-    """Random subspaces of the core's rank, orthogonal to it, are there only where states vary in as many directions."""
-    centred = states.double() - core.mean
-    outside = torch.linalg.qr(centred - centred @ core.basis @ core.basis.T, mode="r").R
-    varied = int((torch.linalg.svdvals(outside) > ROUNDING * float(centred.norm())).sum())
-    if varied < core.dimension:
-        raise Inapplicable(
-            f"model {index}: the core takes {core.dimension} of {core.width} dimensions and states vary in {varied}"
-            " others, too few for random subspaces of its size"
-        )
-
-
-def _of_the_rest(study: TokenStudy, mode: str, better: int) -> tuple[Estimate, ...]:
-    """The value of the 99 % most favourable of the rest, for each model.
+    Where the model itself has to be run, a draw is first judged on a few of the evaluation sequences.
 
     Args:
-        better: +1 where keeping it shall change the score little: the change, the larger the better. -1 where removing
-            it shall bring the score to chance: the distance, to either side, the smaller the better.
+        value: scores (n), the model's own (n) and chance (n) of the same sequences -> one value a part.
     """
-    values = []
-    for index in study.members:
-        scores, rows = rest_scores(study, index, mode), rows_of_the_rest(study, index)
-        base, chance = (float(part[:rows].mean()) for part in (study.base_scores(index), study.chance))
-        drawn = (scores - base if better > 0 else np.abs(scores - chance)) / (base - chance)
-        values.append(exact(str(index), better * quantile(better * drawn, LEVEL), count=DRAWS))
-    return tuple(values)
+    core, own, chance = study.core(index), study.base_scores(index), study.chance
+
+    def scores(number: int, rows: int | None) -> Array:
+        drawn = rest_at(study, index).take(torch.tensor([number]))
+        return study.scores(index, partial(_edited_once, drawn, core, mode), limit=rows)
+
+    def on_all(numbers: Sequence[int]) -> Array:
+        return np.array([value(scores(number, None), own, chance) for number in numbers])
+
+    def on_few(numbers: Sequence[int]) -> tuple[Array, Array]:
+        values, errors = [], []
+        for number in numbers:
+            columns = np.stack([scores(number, SEQUENCES), own[:SEQUENCES], chance[:SEQUENCES]])
+            places = np.arange(columns.shape[1]) % GROUPS
+            values.append(value(*columns))
+            errors.append(jackknife_error(np.array([value(*columns[:, places != k]) for k in range(GROUPS)])))
+        return np.array(values), np.array(errors)
+
+    many = study.tail(index).head is None and len(own) > 2 * SEQUENCES
+    return Rest(str(index), parts, on_all, on_few if many else None)
 
 
-@measures("the rest", "complement", "oblique")
+def _edited_once(subspaces: Subspaces, core: Core, mode: str, states: Tensor) -> Tensor:
+    """States (n, s, d) edited with one subspace; half precision is computed in float32."""
+    working = states.to(torch.promote_types(states.dtype, torch.float32))
+    return subspaces.edited(working.flatten(0, -2), core.mean, mode)[0].view_as(states).to(states.dtype)
+
+
+@measures("the rest", "complement")
 def sufficiency(subject: TokenSubject) -> Measurement:
     """What keeping the core adds to the score, over what the model scores above chance: 0 where nothing is lost."""
     study = require_cores(subject.trained)
@@ -94,18 +86,19 @@ def sufficiency(subject: TokenSubject) -> Measurement:
             relative(str(k), study, k, edited(study, k, mode, projector), study.base_scores(k)) for k in study.members
         )
 
+    def lost(scores: Array, own: Array, chance: Array) -> list[float]:
+        return [float((scores - own).mean() / (own - chance).mean())]
+
     return Measurement(
         change("keep"),
-        {
-            "the rest": _of_the_rest(study, "keep", +1),
-            "complement": change("remove"),
-            "oblique": change("keep", "oblique"),
-        },
+        {"complement": change("remove")},
         details=_scores(study),
+        rest=tuple(rest_of(study, k, "keep", (str(k),), lost) for k in study.members),
+        beside={"oblique": change("keep", "oblique")},
     )
 
 
-@measures("the rest", "oblique")
+@measures("the rest")
 def necessity(subject: TokenSubject) -> Measurement:
     """How far the score without the core lies above, and below, chance, over what the model scores above chance."""
     study = require_cores(subject.trained)
@@ -117,10 +110,16 @@ def necessity(subject: TokenSubject) -> Measurement:
             for side, sign in (("above", 1.0), ("below", -1.0))
         )
 
+    def left(scores: Array, own: Array, chance: Array) -> list[float]:
+        above = float((scores - chance).mean() / (own - chance).mean())
+        return [above, -above]
+
     return Measurement(
         both_sides("orthogonal"),
-        {"the rest": _of_the_rest(study, "remove", -1), "oblique": both_sides("oblique")},
+        {},
         details=_scores(study),
+        rest=tuple(rest_of(study, k, "remove", (f"{k}, above", f"{k}, below"), left) for k in study.members),
+        beside={"oblique": both_sides("oblique")},
     )
 
 

@@ -10,7 +10,7 @@ from ace.compare import overlap
 from ace.moments import Moments, canonical_pairs, correlations, moments
 from ace.stats import Estimate, bootstrap
 from ace.study.tokens import TokenStudy
-from ace.tasks.base import Split
+from ace.tasks.base import Split, require_disjoint
 
 
 def aligned_pairs(
@@ -62,6 +62,12 @@ def overlaps(study: TokenStudy) -> tuple[Estimate, ...]:
 def coordinates(study: TokenStudy, index: int, split: Split) -> Array:
     """(n, s, r) core coordinates of one model: the view that most claims take."""
     return study.coordinates(index, split)
+
+
+def oblique(study: TokenStudy, index: int, split: Split) -> Array:
+    """(n, s, r) the same by the oblique projector, which reads what the tail reads."""
+    require_disjoint(Split.EXTRACTION.value, study.batch(split))
+    return study.core(index).coordinates(study.states(index, split), "oblique").numpy()
 
 
 def _smallest(correlate: Callable[[Array], Array], moment: Array) -> float:

@@ -20,6 +20,7 @@ CLAIMS = (
         "one size in every model; where untrained twins have it too, it is the head's and not the training's",
         controls=("untrained",),
         measure=size.rank,
+        kind="P",
         about=RUNS,
     ),
     Claim(
@@ -31,8 +32,8 @@ CLAIMS = (
         "equivalence margin",
         MARGIN,
         controls=("the rest", "complement"),
-        reported=("oblique",),
         measure=ablation.sufficiency,
+        kind="P",
         about=RUNS,
     ),
     Claim(
@@ -44,8 +45,8 @@ CLAIMS = (
         "equivalence margin",
         "fixed before any run: within a tenth of what the model scores above chance, by two one-sided tests",
         controls=("the rest",),
-        reported=("oblique",),
         measure=ablation.necessity,
+        kind="P",
         about=RUNS,
     ),
     Claim(
@@ -58,6 +59,7 @@ CLAIMS = (
         "independent random subspaces lie below; cores of untrained twins are expected to as well",
         controls=("untrained",),
         measure=likeness.divergence,
+        kind="P",
         about=RUNS,
     ),
     Claim(
@@ -70,6 +72,7 @@ CLAIMS = (
         "published correlations exceed .9; where the models' own outputs agree as well, the sentence is about them",
         controls=("untrained", "outputs"),
         measure=likeness.alignment,
+        kind="P",
         about=RUNS,
     ),
     Claim(

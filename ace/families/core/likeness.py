@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from ace.arrays import Array
-from ace.compare import affine_map
 from ace.errors import Inapplicable
-from ace.families.core.ablation import relative
 from ace.families.core.alignment import aligned, coordinates, overlaps
 from ace.families.core.operator import fitted_spectrum, known_eigenvalues, plane, spectrum_distance, steps
 from ace.families.core.size import require_cores, require_several
+from ace.families.core.transplant import transplanted
 from ace.linalg import random_frames
 from ace.stats import Estimate, bootstrap, quantile
 from ace.study.checks import as_tensor
@@ -125,52 +124,13 @@ def transplant(subject: TokenSubject) -> Measurement:
     """What each host loses when it is run on another model's core coordinates, over what it scores above chance."""
     study, twins = require_cores(require_several(subject)), require_cores(subject.twins(), "untrained model")
     return Measurement(
-        _transplants(study, study, coordinates),
+        transplanted(study, study, coordinates),
         {
-            "shuffled map": _transplants(study, study, coordinates, shuffled=True),
-            "untrained donor": _transplants(twins, study, coordinates),
-            "outputs": _transplants(study, study, outputs),
+            "shuffled map": transplanted(study, study, coordinates, shuffled=True),
+            "untrained donor": transplanted(twins, study, coordinates),
+            "outputs": transplanted(study, study, outputs),
         },
     )
-
-
-def _transplants(donors: TokenStudy, hosts: TokenStudy, view: View, *, shuffled: bool = False) -> tuple[Estimate, ...]:
-    """Each host with the state about its mean replaced by a donor's view, mapped affinely onto its coordinates.
-
-    Maps are fitted on the selection split; `shuffled` pairs the donor's rows with others of the host's.
-    """
-    estimates = []
-    for host in hosts.members:
-        core, like = hosts.core(host), hosts.states(host, Split.EVALUATION)
-        goal = torch.from_numpy(coordinates(hosts, host, Split.SELECTION))
-        for donor in donors.members:
-            if donor == host:
-                continue
-            source, fresh = (
-                torch.from_numpy(view(donors, donor, split)) for split in (Split.SELECTION, Split.EVALUATION)
-            )
-            carried = _carried(source, goal, fresh, seed=donor if shuffled else None)
-            states = (core.mean + carried @ core.basis.T).to(like)
-            scores = hosts.scores(host, states=states)
-            estimates.append(relative(f"{donor}>{host}", hosts, host, scores, hosts.base_scores(host)))
-    return tuple(estimates)
-
-
-def _carried(source: Tensor, goal: Tensor, fresh: Tensor, seed: int | None) -> Tensor:
-    """(n, s, r) images of a donor's fresh view, by the affine map that takes its view (m, t, k) to the goal (m, s, r).
-
-    Position by position where the two have the same; else all positions of a sequence are mapped at once.
-
-    Args:
-        seed: of a random pairing of the rows; None for the right one.
-    """
-    places, width = goal.shape[1:]
-    if source.shape[1] != places:
-        source, goal, fresh = (part.flatten(1)[:, None] for part in (source, goal, fresh))
-    rows, wanted = source.flatten(0, 1), goal.flatten(0, 1)
-    if seed is not None:
-        rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))]
-    return affine_map(rows, wanted)(fresh).reshape(len(fresh), places, width)
 
 
 @measures("untrained", "outputs")

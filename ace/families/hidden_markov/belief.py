@@ -8,7 +8,10 @@ from functools import partial
 import numpy as np
 
 from ace.arrays import Array
-from ace.families.core.alignment import aligned_pairs
+from ace.families.core.alignment import aligned, aligned_pairs, coordinates
+from ace.families.core.likeness import View, outputs
+from ace.families.hidden_markov.outside import less_token_means, output_parts
+from ace.families.trained import share_that_may_fail
 from ace.moments import explained_beside, moments, regression
 from ace.stats import Estimate, bootstrap, exact, quantile
 from ace.study.controls import DRAWS, LEVEL
@@ -18,7 +21,7 @@ from ace.tasks.base import Split
 from ace.tasks.hidden_markov import HiddenMarkov
 
 
-@measures("current token", "untrained")
+@measures("current token", "untrained", "outputs")
 def belief(subject: TokenSubject) -> Measurement:
     """R2 of the belief from the core minus R2 from the whole state; regressions fitted on the selection split."""
     trained, process = subject.trained, subject.trained.expect_task(HiddenMarkov)
@@ -53,6 +56,7 @@ def belief(subject: TokenSubject) -> Measurement:
     controls = {
         "current token": [shortfall(k, tokens.__getitem__) for k in members],
         "untrained": [shortfall(k, partial(subject.twins().coordinates, k)) for k in members],
+        "outputs": [shortfall(k, partial(probabilities, trained, k)) for k in members],
     }
     return Measurement(
         tuple(fit[0] for fit in cores),
@@ -61,30 +65,27 @@ def belief(subject: TokenSubject) -> Measurement:
             "R2 of the core": [fit[1] for fit in cores],
             "R2 of the whole state": [fit[2] for fit in cores],
             **{f"R2, {name}": [fit[1] for fit in group] for name, group in controls.items()},
+            **share_that_may_fail(trained),
         },
     )
 
 
-def _residual(study: TokenStudy, index: int, split: Split) -> Array:
-    """Core coordinates (n, t, r) less their mean over all sequences with the same token at the same position.
-
-    The mean over positions alone is the same for all seeds and would count as agreement, so it is subtracted too.
-    """
-    values = study.coordinates(index, split).copy()
-    inputs = study.batch(split).inputs
-    for token in range(study.task.vocabulary):
-        with_token = (inputs == token)[..., None]
-        count = np.maximum(with_token.sum(axis=0), 1)
-        mean = np.where(with_token, values, 0.0).sum(axis=0) / count  # (t, r)
-        values -= np.where(with_token, mean, 0.0)
-    return values
+def probabilities(study: TokenStudy, index: int, split: Split) -> Array:
+    """(n, s, v - 1) next-token probabilities of one model; the last is given by the others."""
+    return output_parts(study, index, split)[1]
 
 
-@measures("permuted sequences", "untrained")
+def _residual(view: View, study: TokenStudy, index: int, split: Split) -> Array:
+    """A view (n, t, k) less what token and position tell."""
+    return less_token_means(view(study, index, split), study.batch(split).inputs, study.task.vocabulary)
+
+
+@measures("permuted sequences", "untrained", "outputs")
 def alignment(subject: TokenSubject) -> Measurement:
     """Smallest canonical correlation of residual core coordinates of each pair; directions from the selection split."""
     trained, null = _residual_alignment(subject.trained)
     untrained, _ = _residual_alignment(subject.twins())
+    shown, _ = aligned(subject.trained, partial(_residual, outputs))
     ceiling = max(estimate.interval(0.95)[1] for estimate in untrained)
     level = quantile(null, LEVEL)
     return Measurement(
@@ -92,16 +93,24 @@ def alignment(subject: TokenSubject) -> Measurement:
         {
             "permuted sequences": (exact("all", float(np.median(null)), count=len(null)),),
             "untrained": tuple(exact(estimate.label, estimate.value) for estimate in untrained),
+            "outputs": shown,
         },
         {"larger of null and untrained": max(level, ceiling)},
-        {"99.9% of permuted sequences": level, "upper end of untrained": ceiling},
+        {
+            "99.9% of permuted sequences": level,
+            "upper end of untrained": ceiling,
+            **share_that_may_fail(subject.trained),
+        },
     )
 
 
 def _residual_alignment(study: TokenStudy) -> tuple[tuple[Estimate, ...], Array]:
     """Estimates of all pairs, and the null: 1,000 permutations of one seed's sequences, over all pairs."""
     members = range(len(study))
-    values = {split: [_residual(study, k, split) for k in members] for split in (Split.SELECTION, Split.EVALUATION)}
+    values = {
+        split: [_residual(coordinates, study, k, split) for k in members]
+        for split in (Split.SELECTION, Split.EVALUATION)
+    }
     chosen, tested = (moments(*values[split]) for split in (Split.SELECTION, Split.EVALUATION))
     estimates, _, directions = aligned_pairs(study, chosen, tested)
     tests = values[Split.EVALUATION]

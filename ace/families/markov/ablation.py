@@ -7,63 +7,117 @@ from typing import Any
 
 import numpy as np
 
+from ace.arrays import Array
 from ace.compare import consensus
 from ace.core import Core
+from ace.families.markov.the_rest import rest_of
+from ace.families.trained import share_that_may_fail
 from ace.rank import Gap, GivenSpectrum
-from ace.stats import Estimate, bootstrap_mean
-from ace.study.controls import edited, principal_core, random_accuracy, random_controls, random_loss
+from ace.stats import Estimate, bootstrap, bootstrap_mean
+from ace.study.alternatives import alternative_cores
+from ace.study.controls import edited
 from ace.study.measurement import Measurement, measures
+from ace.study.memory import remembered
+from ace.study.subspaces import REST
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split
 
 CONSENSUS_TIMES = 5
 CONSENSUS_LEFT = 0.1
+ACCURACY, LOSS = 0, 1  # of what `TokenStudy.performance` gives
+
+CORE = "core"
+
+Quantity = Callable[[int, Array], Estimate]  # of a model, from accuracy and cross-entropy (2, n) under an edit
 
 
-@measures("random, Haar", "random, covariance", "complement", "PCA")
+@remembered
+def edited_performance(study: TokenStudy, index: int, name: str, mode: str, projector: str = "orthogonal") -> Array:
+    """(2, n) accuracy, and cross-entropy in nats, of each evaluation sequence under an edit.
+
+    Args:
+        name: "core", or an alternative that stands in its place.
+    """
+    core = study.core(index) if name == CORE else alternative_cores(study, index)[name]
+    return np.stack([part.mean(axis=1) for part in study.performance(index, edited(core, mode, projector))])
+
+
+def own_performance(study: TokenStudy, index: int) -> Array:
+    """(2, n) the same of the model as it is."""
+    return np.stack([part.mean(axis=1) for part in study.base(index)])
+
+
+def _of_all(study: TokenStudy, quantity: Quantity, mode: str, name: str = CORE) -> tuple[Estimate, ...]:
+    return tuple(quantity(k, edited_performance(study, k, name, mode)) for k in study.members)
+
+
+def _beside(study: TokenStudy, quantity: Quantity, mode: str) -> dict[str, tuple[Estimate, ...]]:
+    """The quantity by the other projector, and with each alternative in the core's place where every model has it."""
+    found = [alternative_cores(study, k) for k in study.members]
+    names = [name for name in found[0] if all(name in cores for cores in found)]
+    return {
+        "oblique": tuple(quantity(k, edited_performance(study, k, CORE, mode, "oblique")) for k in study.members),
+        **{name: _of_all(study, quantity, mode, name) for name in names},
+    }
+
+
+def _kept(study: TokenStudy, measure: int) -> Measurement:
+    """Keeping the core: accuracy or cross-entropy minus the model's own, on the same sequences."""
+
+    def change(index: int, performance: Array) -> Estimate:
+        return bootstrap_mean(str(index), performance[measure] - own_performance(study, index)[measure])
+
+    def drawn(index: int, performance: Array) -> Array:
+        return np.asarray(performance[:, measure] - own_performance(study, index)[measure].mean())
+
+    return Measurement(
+        _of_all(study, change, "keep"),
+        {"complement": _of_all(study, change, "remove")},
+        details=share_that_may_fail(study),
+        rest=rest_of(study, "keep", drawn),
+        beside=_beside(study, change, "keep"),
+    )
+
+
+@measures(REST, "complement")
 def sufficiency(subject: TokenSubject) -> Measurement:
-    """Accuracy with the core kept, minus base, on the same sequences."""
-    study = subject.trained
-    controls = random_controls(study, "keep", random_accuracy, +1, lambda k: study.base(k)[0].mean(axis=1))
-    controls["complement"] = _kept(study, 0, study.core, "remove")
-    controls["PCA"] = _kept(study, 0, lambda k: principal_core(study, k))
-    return Measurement(_kept(study, 0, study.core), controls)
+    """Accuracy with the core kept, minus the model's own, on the same sequences."""
+    return _kept(subject.trained, ACCURACY)
 
 
-@measures("random, Haar", "random, covariance", "complement", "PCA")
+@measures(REST, "complement")
 def sufficiency_loss(subject: TokenSubject) -> Measurement:
-    """Cross-entropy with the core kept, minus base, on the same sequences."""
-    study = subject.trained
-    controls = random_controls(study, "keep", random_loss, -1, lambda k: study.base(k)[1].mean(axis=1))
-    controls["complement"] = _kept(study, 1, study.core, "remove")
-    controls["PCA"] = _kept(study, 1, lambda k: principal_core(study, k))
-    return Measurement(_kept(study, 1, study.core), controls)
+    """Cross-entropy with the core kept, minus the model's own, on the same sequences."""
+    return _kept(subject.trained, LOSS)
 
 
-@measures("random, Haar", "random, covariance", "PCA", "oblique")
+@measures(REST)
 def necessity(subject: TokenSubject) -> Measurement:
-    """Accuracy with the core removed, minus that of the best constant guess, on the same sequences."""
+    """Accuracy above chance with the core removed, over that of the whole model, on the same sequences."""
     study = subject.trained
+    chance = float(study.chance.mean())
 
-    def removed(core: Callable[[int], Core], projector: str = "orthogonal") -> tuple[Estimate, ...]:
-        return tuple(
-            bootstrap_mean(
-                str(k), study.performance(k, edited(core(k), "remove", projector))[0].mean(axis=1) - study.chance
-            )
-            for k in range(len(study))
+    def above_chance(index: int, performance: Array) -> Estimate:
+        columns = np.column_stack([performance[ACCURACY], own_performance(study, index)[ACCURACY]])
+        return bootstrap(str(index), columns - study.chance[:, None], lambda mean: float(mean[0] / mean[1]))
+
+    def drawn(index: int, performance: Array) -> Array:
+        return np.asarray(
+            (performance[:, ACCURACY] - chance) / (own_performance(study, index)[ACCURACY].mean() - chance)
         )
 
-    controls = random_controls(study, "remove", random_accuracy, -1, lambda k: study.chance)
-    controls |= {"PCA": removed(lambda k: principal_core(study, k)), "oblique": removed(study.core, "oblique")}
-    estimates = removed(study.core)
     return Measurement(
-        estimates,
-        controls,
-        {"s.e. of chance": study.chance_error},
-        {
-            "chance": float(study.chance.mean()),
-            "accuracy after removal": [float(study.chance.mean()) + estimate.value for estimate in estimates],
+        _of_all(study, above_chance, "remove"),
+        {},
+        details={
+            "chance": chance,
+            "accuracy after removal": [
+                float(edited_performance(study, k, CORE, "remove")[ACCURACY].mean()) for k in study.members
+            ],
+            **share_that_may_fail(study),
         },
+        rest=rest_of(study, "remove", drawn),
+        beside=_beside(study, above_chance, "remove"),
     )
 
 
@@ -79,37 +133,43 @@ def consensus_substitute(subject: TokenSubject) -> Measurement:
     return Measurement(
         trained,
         {"core as consensus": cores, "untrained": untrained},
-        details={**details, "untrained": beside},
+        details={**details, "untrained": beside, **share_that_may_fail(study)},
     )
-
-
-def _kept(study: TokenStudy, measure: int, core: Callable[[int], Core], mode: str = "keep") -> tuple[Estimate, ...]:
-    """Hits (measure 0) or cross-entropy (measure 1) with a core kept, or its complement, minus base."""
-    estimates = []
-    for index in range(len(study)):
-        change = study.performance(index, edited(core(index), mode))[measure] - study.base(index)[measure]
-        estimates.append(bootstrap_mean(str(index), change.mean(axis=1)))
-    return tuple(estimates)
 
 
 def _left(study: TokenStudy, index: int, core: Core) -> Estimate:
     """Accuracy above chance after a subspace is removed, over the 10 % that must be left."""
-    hits = study.performance(index, edited(core, "remove"))[0].mean(axis=1) - study.chance
+    hits = study.performance(index, edited(core, "remove"))[ACCURACY].mean(axis=1) - study.chance
     return bootstrap_mean(str(index), hits / CONSENSUS_LEFT)
 
 
-def _consensus_margins(study: TokenStudy) -> tuple[tuple[Estimate, ...], dict[str, Any]]:
-    """The consensus ends before the largest relative gap of its agreement: no threshold to choose."""
-    shared = consensus([study.states(k, Split.EXTRACTION).flatten(0, 1) for k in range(len(study))])
+def shared_subspaces(study: TokenStudy, split: Split) -> tuple[list[Core], list[float]]:
+    """The consensus of the whole states of a split in each model, and all its agreements.
+
+    It ends before the largest relative gap of its agreement: no threshold to choose.
+    """
+    shared = consensus([study.states(k, split).flatten(0, 1) for k in study.members])
     agreement = shared.agreement
     size = Gap().choose(GivenSpectrum(agreement, len(agreement), lambda draws, generator: agreement)).value or 1
-    bases = [study.core(k).with_basis(shared.basis(k, size)) for k in range(len(study))]
-    left = [_left(study, k, bases[k]) for k in range(len(study))]
+    return [study.core(k).with_basis(shared.basis(k, size)) for k in study.members], agreement.tolist()
+
+
+def _consensus_margins(study: TokenStudy) -> tuple[tuple[Estimate, ...], dict[str, Any]]:
+    subspaces, agreement = shared_subspaces(study, Split.EXTRACTION)
+    size = subspaces[0].dimension
+    left = [_left(study, k, subspaces[k]) for k in study.members]
     margins = tuple(_capped(e, size / (CONSENSUS_TIMES * study.core(k).dimension)) for k, e in enumerate(left))
     above = [CONSENSUS_LEFT * estimate.value for estimate in left]
-    return margins, {"rank": size, "accuracy above chance after removal": above, "agreement": agreement.tolist()}
+    return margins, {"rank": size, "accuracy above chance after removal": above, "agreement": agreement}
 
 
 def _capped(estimate: Estimate, limit: float) -> Estimate:
     replicates = None if estimate.replicates is None else np.minimum(estimate.replicates, limit)
-    return Estimate(estimate.label, min(estimate.value, limit), replicates=replicates, count=estimate.count)
+    return Estimate(
+        estimate.label,
+        min(estimate.value, limit),
+        replicates=replicates,
+        count=estimate.count,
+        acceleration=estimate.acceleration,
+        clusters=estimate.clusters,
+    )

@@ -10,13 +10,18 @@ import torch
 from torch import Tensor
 
 from ace.arrays import Array, Complex, Ints
+from ace.families.core.alignment import coordinates
+from ace.families.core.likeness import View, outputs
 from ace.families.core.operator import fitted_spectrum, spectrum_distance, steps
+from ace.families.trained import share_that_may_fail
 from ace.model.generate import sample_tokens
 from ace.model.intervene import Intervention
 from ace.moments import explained, regression
 from ace.stats import Estimate, binomial_p_values, bootstrap, exact, quantile
-from ace.study.controls import LEVEL, random_bases
 from ace.study.measurement import Measurement, measures
+from ace.study.rest import DRAWS
+from ace.study.rest import LEVEL as LEVEL_OF_P
+from ace.study.token_rest import rest_at
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split
 from ace.tasks.markov import MarkovChain
@@ -26,7 +31,7 @@ CHAINS = 3000
 CONTROL_CHAINS = 30
 
 
-@measures("untrained")
+@measures("untrained", "outputs")
 def operator_spectrum(subject: TokenSubject) -> Measurement:
     """Matching distance of the operator's eigenvalues to the chain's, other than 1."""
     wanted = subject.trained.expect_task(MarkovChain).eigenvalues
@@ -34,41 +39,44 @@ def operator_spectrum(subject: TokenSubject) -> Measurement:
     def distance(drawn: Array) -> float:
         return spectrum_distance(drawn, wanted)
 
-    def distances(study: TokenStudy) -> tuple[Estimate, ...]:
-        return tuple(
-            bootstrap(str(k), steps(study.coordinates(k, Split.EVALUATION)), distance) for k in range(len(study))
-        )
+    def distances(study: TokenStudy, view: View = coordinates) -> tuple[Estimate, ...]:
+        return tuple(bootstrap(str(k), steps(view(study, k, Split.EVALUATION)), distance) for k in study.members)
 
     oracle = bootstrap("oracle", steps(_one_hot(subject.trained, Split.EVALUATION)), distance)
     return Measurement(
         distances(subject.trained),
-        {"untrained": distances(subject.twins())},
+        {"untrained": distances(subject.twins()), "outputs": distances(subject.trained, outputs)},
         {"sampling term": oracle.interval(0.9)[1]},
         {
             "true": [[value.real, value.imag] for value in wanted],
             "fitted": _plane(subject.trained),
             "fitted, untrained": _plane(subject.twins()),
+            **share_that_may_fail(subject.trained),
         },
     )
 
 
-@measures("untrained")
+@measures("untrained", "outputs")
 def oracle_r2(subject: TokenSubject) -> Measurement:
     """R2 of the core's operator over R2 of the operator on the chain's own states; fitted on the selection split."""
 
-    def ratios(study: TokenStudy) -> tuple[Estimate, ...]:
+    def ratios(study: TokenStudy, view: View = coordinates) -> tuple[Estimate, ...]:
         estimates = []
-        for index in range(len(study)):
-            splits = (Split.SELECTION, Split.EVALUATION)
-            fit, test = (steps(study.coordinates(index, s), _one_hot(study, s)) for s in splits)
-            widths = (study.core(index).dimension, study.task.vocabulary - 1)
+        for index in study.members:
+            values = {split: view(study, index, split) for split in (Split.SELECTION, Split.EVALUATION)}
+            fit, test = (steps(shown, _one_hot(study, split)) for split, shown in values.items())
+            widths = (values[Split.EVALUATION].shape[-1], study.task.vocabulary - 1)
             estimates.append(bootstrap(str(index), test, _ratio_of_r2(fit.mean(axis=0), widths)))
         return tuple(estimates)
 
-    return Measurement(ratios(subject.trained), {"untrained": ratios(subject.twins())})
+    return Measurement(
+        ratios(subject.trained),
+        {"untrained": ratios(subject.twins()), "outputs": ratios(subject.trained, outputs)},
+        details=share_that_may_fail(subject.trained),
+    )
 
 
-@measures("random, Haar", "whole model")
+@measures("chains along the rest")
 def generation(subject: TokenSubject) -> Measurement:
     """Smallest adjusted p-value of the transition counts of chains generated with the core kept at every position."""
     study = subject.trained
@@ -90,9 +98,9 @@ def generation(subject: TokenSubject) -> Measurement:
         )
 
     def random(index: int) -> list[float]:
-        """The random subspaces share the seeds among them: each model takes its part of the 1,000."""
-        share = -(-1000 // len(study))
-        bases = random_bases(study, index, "random, Haar", share).float()
+        """The draws share the seeds among them: each model takes its part."""
+        share = -(-DRAWS // len(study))
+        bases = rest_at(study, index).directions[:share].float()
         mean = study.core(index).mean.float()
         rows = bases.repeat_interleave(CONTROL_CHAINS, dim=0)
 
@@ -108,16 +116,21 @@ def generation(subject: TokenSubject) -> Measurement:
         )
         return [p_value(part)[0] for part in paths.numpy().reshape(share, CONTROL_CHAINS, -1)]
 
-    kept = [generated(k, Intervention(study.core(k), "keep").apply) for k in range(len(study))]
+    kept, obliquely = (
+        [generated(k, Intervention(study.core(k), "keep", projector=kind).apply) for k in study.members]
+        for kind in ("orthogonal", "oblique")
+    )
     whole = [generated(k, None) for k in range(len(study))]
     drawn = np.array([value for k in range(len(study)) for value in random(k)])
     return Measurement(
         tuple(exact(str(k), outcome[0], count=CHAINS) for k, outcome in enumerate(kept)),
-        {
-            "random, Haar": (exact("all", quantile(drawn, LEVEL), count=len(drawn)),),
+        {"chains along the rest": (exact("all", quantile(drawn, 1 - LEVEL_OF_P), count=len(drawn)),)},
+        beside={
             "whole model": tuple(exact(str(k), outcome[0], count=CHAINS) for k, outcome in enumerate(whole)),
+            "oblique": tuple(exact(str(k), outcome[0], count=CHAINS) for k, outcome in enumerate(obliquely)),
         },
         details={
+            **share_that_may_fail(study),
             "largest deviation of an entry": [float(np.abs(outcome[1] - chain.transition).max()) for outcome in kept],
             "same, whole model": [float(np.abs(outcome[1] - chain.transition).max()) for outcome in whole],
         },

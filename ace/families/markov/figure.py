@@ -30,7 +30,7 @@ def markov_figure(results: Results, subject: str) -> Figure:
     _alignment(axes["alignment"], results["markov.alignment"])
     _spectrum(axes["spectrum"], results["markov.spectrum"], zoom=False)
     _spectrum(axes["spectrum_zoom"], results["markov.spectrum"], zoom=True)
-    seeds = len(results["markov.accuracy"]["values"])
+    seeds = len(results["markov.accuracy"]["details"]["accuracy"])
     figure.suptitle(f"{subject}: {seeds} independently trained transformers, one chain", x=0.01, ha="left", color=INK)
     return figure
 
@@ -60,11 +60,9 @@ def _ablations(axis: Axes, results: Results) -> None:
     }
     for place, values in enumerate(columns.values()):
         strip(axis, place, values, CORE, "core, one dot a seed" if place == 0 else None)
-    best = {"random, Haar": "o", "random, covariance": "s"}
-    for name, marker in best.items():
-        label = f"best 0.1 % of {name.replace(', ', ' ')} subspaces"
-        strip(axis, 1.32, base + keep["control_values"][name], CONTROL, label, marker)
-        strip(axis, 2.32, chance + np.array(remove["control_values"][name]), CONTROL, None, marker)
+    kept, removed = (np.array([drawn["nearest"][0] for drawn in claim["rest"]]) for claim in (keep, remove))
+    strip(axis, 1.32, base + kept, CONTROL, "most favourable random subspace of the rest")
+    strip(axis, 2.32, chance + removed * (base - chance), CONTROL, None)
     for level, text in ((accuracy["details"]["oracle accuracy"], "Bayes"), (chance, "chance")):
         axis.axhline(level, color=GREY, lw=0.8, ls="--", zorder=0)
         axis.text(2.68, level + 0.008, text, color=GREY, fontsize=8, ha="right")
@@ -88,14 +86,19 @@ def _overlap(axis: Axes, result: Result) -> None:
 
 
 def _alignment(axis: Axes, result: Result) -> None:
-    for name, color, label, shift in (("all", CORE, "trained", -0.12), ("all, untrained", CONTROL, "untrained", 0.12)):
+    groups = (
+        ("all", CORE, "cores", -0.18),
+        ("all, outputs", TRUE, "outputs in their place", 0.0),
+        ("all, untrained", CONTROL, "untrained cores", 0.18),
+    )
+    for name, color, label, shift in groups:
         rows = [np.array(values) for values in result["details"][name].values()]
         for order in range(max(map(len, rows))):
             values = [row[order] for row in rows if len(row) > order]
             strip(axis, order + 1 + shift, values, color, f"{label}, one dot a pair" if order == 0 else None)
     axis.axhline(result["bound"], color=TRUE, lw=0.9, ls="--", label=f"bound {result['bound']:g}")
-    axis.set(xticks=[1, 2, 3], xlabel="canonical correlation", ylabel="held-out correlation", ylim=(0, 1.4))
-    axis.legend(loc="upper left", handlelength=1)
+    axis.set(xticks=[1, 2, 3], xlabel="canonical correlation", ylabel="held-out correlation", ylim=(0, 1.05))
+    axis.legend(loc="lower left", handlelength=1)
     title(axis, "Do core coordinates agree across seeds?", result)
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import torch
 
 from ace.compare import overlap, overlap_null, weight_cosine
-from ace.families.core.alignment import aligned, coordinates, overlaps
+from ace.families.core.alignment import oblique, overlaps
+from ace.families.core.likeness import outputs
 from ace.families.core.transplant import transplants
+from ace.families.trained import share_that_may_fail
 from ace.stats import Estimate, exact, quantile
 from ace.study.controls import LEVEL
 from ace.study.measurement import Measurement, measures
@@ -38,7 +40,7 @@ def weights(subject: TokenSubject) -> Measurement:
         cosines(study),
         {"untrained": cosines(start), "own initialisation": own},
         {"99.9% of independent inits": quantile(np.array(null), LEVEL)},
-        {"null median": float(np.median(null)), "null pairs": len(null)},
+        {"null median": float(np.median(null)), "null pairs": len(null), **share_that_may_fail(study)},
     )
 
 
@@ -56,19 +58,14 @@ def divergence(subject: TokenSubject) -> Measurement:
         overlaps(study),
         {"untrained": overlaps(subject.twins()), "same model": tuple(same(k) for k in range(len(study)))},
         {"99.9% of Haar subspaces": quantile(null, LEVEL)},
-        {"Haar quantiles .001, .5, .999": [float(q) for q in np.quantile(null, [0.001, 0.5, 0.999])]},
+        {
+            "Haar quantiles .001, .5, .999": [float(q) for q in np.quantile(null, [0.001, 0.5, 0.999])],
+            **share_that_may_fail(study),
+        },
     )
 
 
-@measures("untrained")
-def alignment(subject: TokenSubject) -> Measurement:
-    """Smallest canonical correlation of the core coordinates of each pair; directions from the selection split."""
-    trained, every = aligned(subject.trained, coordinates)
-    untrained, others = aligned(subject.twins(), coordinates)
-    return Measurement(trained, {"untrained": untrained}, details={"all": every, "all, untrained": others})
-
-
-@measures("shuffled map", "untrained donor")
+@measures("shuffled map", "untrained donor", "outputs")
 def transplant(subject: TokenSubject) -> Measurement:
     """Accuracy of each host on every donor's core coordinates, mapped affinely, minus the host's own."""
     return Measurement(
@@ -76,5 +73,8 @@ def transplant(subject: TokenSubject) -> Measurement:
         {
             "shuffled map": transplants(subject.trained, subject.trained, shuffled=True),
             "untrained donor": transplants(subject.twins(), subject.trained),
+            "outputs": transplants(subject.trained, subject.trained, view=outputs),
         },
+        details=share_that_may_fail(subject.trained),
+        beside={"oblique": transplants(subject.trained, subject.trained, view=oblique, projector="oblique")},
     )

@@ -2,99 +2,124 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-import numpy as np
-
+from ace.alternatives.methods import own_readers
+from ace.arrays import Array
 from ace.core import Core
+from ace.families.core.likeness import outputs
 from ace.families.core.transplant import transplants
 from ace.families.modular_addition.clock_or_pizza import distance_irrelevance, gradient_symmetricity
-from ace.families.modular_addition.rotation import class_means
+from ace.families.modular_addition.means import class_means
+from ace.families.modular_addition.the_rest import rest_hits, rest_of
 from ace.rotation import leading_modes, mode_energy
-from ace.stats import Estimate, bootstrap_mean, proportion, quantile
-from ace.study.controls import LEVEL, edited, principal_core, random_accuracy, random_controls
+from ace.stats import Estimate, bootstrap_mean, proportion
+from ace.study.alternatives import alternative_cores
+from ace.study.controls import edited
 from ace.study.measurement import Measurement, measures
+from ace.study.subspaces import REST
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split
 from ace.training.transformer import SmallTransformer
 
-
-def chance_of(study: TokenStudy) -> float:
-    """1 / p: each answer is right for as many pairs as any other."""
-    return 1 / study.task.vocabulary
-
-
-def chance_error(study: TokenStudy) -> float:
-    """Standard error of an accuracy of 1 / p on the evaluation pairs."""
-    chance = chance_of(study)
-    return float(np.sqrt(chance * (1 - chance) / len(study.batch(Split.EVALUATION).targets)))
+WHEN = "at the first checkpoint after grokking"
+ORTHOGONAL = "orthogonal"
+PAIRS = 200  # whose gradients say which algorithm a model runs
 
 
-def chance_bound(study: TokenStudy) -> float:
-    """1 / p and three standard errors."""
-    return chance_of(study) + 3 * chance_error(study)
+def published_bound(study: TokenStudy) -> float:
+    """2 / p: what the paper allows to be left without the core."""
+    return 2 / study.task.vocabulary
 
 
-def kept_margin(study: TokenStudy, index: int, core: Core | None = None, mode: str = "keep") -> Estimate:
+def kept_margin(study: TokenStudy, index: int, core: Core, mode: str = "keep", projector: str = ORTHOGONAL) -> Estimate:
     """Accuracy with a core kept, or its complement, minus that of the whole model, on the same pairs."""
-    hits = study.performance(index, edited(core or study.core(index), mode))[0]
+    hits = study.performance(index, edited(core, mode, projector))[0]
     return bootstrap_mean(str(index), (hits - study.base(index)[0]).mean(axis=1))
 
 
-def removed_accuracy(
-    study: TokenStudy, index: int, core: Core | None = None, projector: str = "orthogonal"
-) -> Estimate:
-    """Accuracy with a core removed, with its exact binomial interval: pairs are independent draws of the answer."""
-    hits = study.performance(index, edited(core or study.core(index), "remove", projector))[0]
+def accuracy(study: TokenStudy, index: int, core: Core, mode: str, projector: str = ORTHOGONAL) -> Estimate:
+    """Accuracy with a core kept or removed, with its exact binomial interval: pairs are independent draws."""
+    hits = study.performance(index, edited(core, mode, projector))[0]
     return proportion(str(index), int(hits.sum()), hits.size)
 
 
-def kept_accuracy(study: TokenStudy, index: int) -> Estimate:
-    """Accuracy with the core kept, with its exact binomial interval."""
-    hits = study.performance(index, edited(study.core(index), "keep"))[0]
-    return proportion(str(index), int(hits.sum()), hits.size)
-
-
-def random_kept(study: TokenStudy, index: int) -> float:
-    """Accuracy that the 99.9 % best of 1,000 Haar subspaces of the core's rank keeps."""
-    return quantile(random_accuracy(study, index, "random, Haar", "keep"), LEVEL)
-
-
-@measures("random, Haar", "random, covariance", "complement", "PCA")
+@measures(REST, "complement")
 def sufficiency(subject: TokenSubject) -> Measurement:
-    """Accuracy with the core kept, minus base, on the same pairs."""
-    study = subject.trained
-    members = range(len(study))
-    controls = random_controls(study, "keep", random_accuracy, +1, lambda k: study.base(k)[0].mean(axis=1))
-    controls["complement"] = tuple(kept_margin(study, k, mode="remove") for k in members)
-    controls["PCA"] = tuple(kept_margin(study, k, principal_core(study, k)) for k in members)
+    """Accuracy with the core kept, minus base, on the same pairs, at the first checkpoint after grokking."""
+    study, late = subject.trained, at_the_end(subject)
+
+    def lost(index: int, numbers: Sequence[int]) -> Array:
+        own = study.base(index)[0]
+        return (rest_hits(study, index, "keep", numbers) - own.sum()) / own.size
+
     return Measurement(
-        tuple(kept_margin(study, k) for k in members),
-        controls,
+        each(study, kept_margin),
+        {"complement": each(study, partial(kept_margin, mode="remove"))},
         details={
-            "dimensions": [study.core(k).dimension for k in members],
-            "base": [float(study.base(k)[0].mean()) for k in members],
+            "dimensions": [study.core(k).dimension for k in study.members],
+            "base": [float(study.base(k)[0].mean()) for k in study.members],
         },
+        site=f"{study.site}, {WHEN}",
+        rest=rest_of(study, lost),
+        beside=_beside(study, late, kept_margin),
     )
 
 
-@measures("random, Haar", "random, covariance", "PCA", "oblique")
+@measures(REST)
 def necessity(subject: TokenSubject) -> Measurement:
-    """Accuracy with the core removed, against 1 / p."""
-    study = subject.trained
-    members = range(len(study))
-    controls = random_controls(study, "remove", random_accuracy, -1, lambda k: np.zeros(1))
-    controls["PCA"] = tuple(removed_accuracy(study, k, principal_core(study, k)) for k in members)
-    controls["oblique"] = tuple(removed_accuracy(study, k, projector="oblique") for k in members)
+    """Accuracy with the core removed, at the first checkpoint after grokking, against 2 / p."""
+    study, late = subject.trained, at_the_end(subject)
+    removed = partial(accuracy, mode="remove")
     return Measurement(
-        tuple(removed_accuracy(study, k) for k in members),
-        controls,
-        {"chance and 3 s.e.": chance_bound(study)},
-        {"dimensions": [study.core(k).dimension for k in members], "chance": chance_of(study)},
+        each(study, removed),
+        {},
+        {"2 / p": published_bound(study)},
+        {
+            "dimensions": [study.core(k).dimension for k in study.members],
+            "dimensions at the end": [late.core(k).dimension for k in late.members],
+            "chance": 1 / study.task.vocabulary,
+        },
+        site=f"{study.site}, {WHEN}",
+        rest=rest_of(
+            study, lambda index, numbers: rest_hits(study, index, "remove", numbers) / study.base(index)[0].size
+        ),
+        beside=_beside(study, late, removed),
     )
 
 
-@measures("shuffled map", "memorised donor", "at the end")
+def at_the_end(subject: TokenSubject) -> TokenStudy:
+    """The models at the end of their training."""
+    history = subject.training()
+    return history.study(history.last)
+
+
+def each(study: TokenStudy, value: Callable[[TokenStudy, int, Core], Estimate]) -> tuple[Estimate, ...]:
+    """A value of every model's core."""
+    return tuple(value(study, k, study.core(k)) for k in study.members)
+
+
+def _beside(study: TokenStudy, late: TokenStudy, value: Callable[..., Estimate]) -> dict[str, tuple[Estimate, ...]]:
+    """The same by the oblique projector, at the end of training, and with every alternative in the core's place."""
+    oblique = partial(value, projector="oblique")
+    ways = {
+        "oblique": each(study, oblique),
+        "at the end": each(late, value),
+        "at the end, oblique": each(late, oblique),
+    }
+    cores = {k: alternative_cores(study, k) for k in study.members}
+    for name in dict.fromkeys(name for found in cores.values() for name in found):
+        ways[name] = tuple(value(study, k, found[name]) for k, found in cores.items() if name in found)
+        if not all(own_readers(found[name]) for found in cores.values() if name in found):
+            ways[f"{name}, oblique"] = tuple(
+                oblique(study, k, found[name]) for k, found in cores.items() if name in found
+            )
+    return ways
+
+
+@measures("outputs", "memorised donor")
 def universality(subject: TokenSubject) -> Measurement:
     """Accuracy of each host on every donor's core coordinates, mapped affinely, minus the host's own."""
     history = subject.training()
@@ -104,18 +129,21 @@ def universality(subject: TokenSubject) -> Measurement:
     return Measurement(
         transplants(study, study),
         {
-            "shuffled map": transplants(study, study, shuffled=True),
+            "outputs": transplants(study, study, view=outputs),
             "memorised donor": transplants(memorised, study),
-            "at the end": transplants(late, late),
         },
         details={stage: _algorithm(models) for stage, models in stages.items()},
+        beside={
+            "at the end": transplants(late, late),
+            "shuffled map": transplants(study, study, shuffled=True),
+        },
     )
 
 
 def _algorithm(study: TokenStudy) -> dict[str, Any]:
     """Which algorithm each model runs, as far as the published measures tell, and by which frequencies."""
     models = [study.expect_model(k, SmallTransformer) for k in range(len(study))]
-    pairs = study.batch(Split.SELECTION).inputs
+    pairs = study.batch(Split.SELECTION).inputs[:PAIRS]
     return {
         "gradient symmetricity": [gradient_symmetricity(model, pairs, seed=0) for model in models],
         "distance irrelevance": [distance_irrelevance(model) for model in models],

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ace.arrays import Ints
+from ace.families.modular_addition.scans import last_states
 from ace.model.observe import sensitivities_at
 from ace.model.sites import find_sites
 from ace.training.transformer import SmallTransformer
@@ -43,7 +44,7 @@ def distance_irrelevance(model: SmallTransformer) -> float:
     numbers = torch.arange(modulus)
     pairs = torch.cartesian_prod(numbers, numbers)
     with torch.no_grad():
-        logits = model(pairs)[:, -1].double()
+        logits = model.head(last_states(model, pairs)).double()
     right = logits.gather(1, (pairs.sum(dim=1) % modulus)[:, None])[:, 0].numpy()
     distance = ((pairs[:, 0] - pairs[:, 1]) % modulus).numpy()
     spread = [right[distance == d].std() for d in range(modulus)]

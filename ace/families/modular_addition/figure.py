@@ -91,12 +91,12 @@ def _ablations(axis: Axes, results: Results) -> None:
 def _ranks(axis: Axes, results: Results) -> None:
     course = results["modadd.inflation"]["details"]["course"]["decay"]
     top = _top(results)
-    for kind, line, marker in (("r_nec", "-", "o"), ("r_suf", "--", "s")):
+    for kind, line, marker, label in (("removal", "-", "o", "spread over"), ("keeping", "--", "s", "taken")):
         for index, values in enumerate(course[kind]):
             _size_line(axis, course["epochs"], values, top, _seed(index), line, marker)
-        axis.plot([], [], color=GREY, ls=line, marker=marker, ms=3.2, lw=1, label=kind)
+        axis.plot([], [], color=GREY, ls=line, marker=marker, ms=3.2, lw=1, label=label)
     _epochs(axis, results["modadd.grok"])
-    axis.set(ylabel="dimensions", ylim=(0, 1.12 * top))
+    axis.set(ylabel="dimensions of accuracy", ylim=(0, 1.12 * top))
     axis.legend(loc="upper left", handlelength=2)
     title(axis, "Does necessity grow while sufficiency does not?", results["modadd.redundancy"])
 
@@ -107,30 +107,30 @@ def _arms(axis: Axes, results: Results) -> None:
     for arm, color in ARMS.items():
         epochs = arms[arm]["epochs"]
         parted = int(np.searchsorted(epochs, details["branch"]))  # up to this epoch all arms have the same models
-        for values in arms[arm]["r_nec"]:
+        for values in arms[arm]["removal"]:
             _size_line(axis, epochs[: parted + 1], values[: parted + 1], top, GREY, "-", "o")
             _size_line(axis, epochs[parted:], values[parted:], top, color, "-", "o")
         axis.plot([], [], color=color, lw=1, marker="o", ms=3.2, label=ARM_NAMES[arm])
     axis.plot([], [], color=GREY, lw=1, marker="o", ms=3.2, label="before they part")
-    axis.scatter([], [], s=28, facecolors="none", edgecolors=GREY, marker="^", label="not reached at any rank")
-    axis.set(xlabel="epoch", ylabel="r_nec, dimensions", ylim=(0, 1.12 * top))
+    axis.scatter([], [], s=28, facecolors="none", edgecolors=GREY, marker="^", label="not learnt")
+    axis.set(xlabel="epoch", ylabel="dimensions of accuracy", ylim=(0, 1.12 * top))
     axis.legend(loc="upper left", handlelength=1.6)
     names = ("inflation", "no_inflation")
     title(axis, "Does weight decay inflate the core?", *(results[f"modadd.{name}"] for name in names))
 
 
 def _top(results: Results) -> float:
-    """A size above all that were reached, where those not reached are drawn."""
+    """A size above all others, where models that have not learnt are drawn."""
     arms = results["modadd.inflation"]["details"]["course"].values()
-    sizes = [value for arm in arms for kind in ("r_nec", "r_suf") for row in arm[kind] for value in row]
+    sizes = [value for arm in arms for kind in ("removal", "keeping") for row in arm[kind] for value in row]
     return 1.1 * max((value for value in sizes if value is not None), default=1)
 
 
 def _size_line(
-    axis: Axes, epochs: Sequence[int], values: Sequence[int | None], top: float, color: str, line: str, marker: str
+    axis: Axes, epochs: Sequence[int], values: Sequence[float | None], top: float, color: str, line: str, marker: str
 ) -> None:
-    reached = [np.nan if value is None else value for value in values]
-    axis.plot(epochs, reached, color=color, ls=line, lw=1, marker=marker, ms=3.2)
+    sizes = [np.nan if value is None else value for value in values]
+    axis.plot(epochs, sizes, color=color, ls=line, lw=1, marker=marker, ms=3.2)
     missed = [epoch for epoch, value in zip(epochs, values, strict=True) if value is None]
     axis.scatter(missed, [top] * len(missed), s=28, facecolors="none", edgecolors=color, marker="^", clip_on=False)
 

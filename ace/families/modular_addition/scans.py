@@ -10,20 +10,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ace.extract import Extractor, extract_core, head_sensitivities
+from ace.check import check_choice
+from ace.core import Core
+from ace.extract import head_sensitivities
 from ace.linalg import random_frames
 from ace.model.intervene import RankScan, rank_scan
 from ace.model.sites import find_sites, hooked
-from ace.model.tail import find_tail
 from ace.rank import Full, RankChoice, necessary_rank, sufficient_rank
 from ace.study.memory import remembered
 from ace.study.run_history import RunHistory
 from ace.study.threads import one_thread
+from ace.study.tokens import TokenStudy
 from ace.tasks import ModularAddition
 from ace.tasks.base import HELD_OUT, Batch, require_disjoint
 from ace.training.transformer import SmallTransformer
 
 TOLERANCE = 1e-3  # published, of r_suf
+CHAINS = ("core", "oblique", "random")
 
 
 def addition_of(history: RunHistory) -> ModularAddition:
@@ -35,95 +38,113 @@ def addition_of(history: RunHistory) -> ModularAddition:
     return history.study(0).expect_task(ModularAddition)
 
 
-@remembered
-def _scan(history: RunHistory, epoch: int, index: int, arm: str) -> CheckpointScan:
-    model = history.study(epoch, arm).expect_model(index, SmallTransformer)
-    return scan_checkpoint(model, addition_of(history), seed=index, extractor=history.extractor)
-
-
-def scan_at(history: RunHistory, epoch: int, index: int, arm: str | None = None) -> CheckpointScan:
-    """Keep and remove at every rank of one model at a checkpoint."""
-    return _scan(history, epoch, index, history.arm_at(epoch, arm))
-
-
-def necessary_at(history: RunHistory, epoch: int, index: int, arm: str | None = None) -> RankChoice:
-    """r_nec: smallest rank whose removal leaves at most the published 2 / p."""
-    return necessary_rank(scan_at(history, epoch, index, arm).core.remove, 2 / addition_of(history).modulus)
-
-
-def sufficient_at(history: RunHistory, epoch: int, index: int, arm: str | None = None) -> RankChoice:
-    """r_suf: smallest rank whose keeping is within the published 1e-3 of the whole model."""
-    scan = scan_at(history, epoch, index, arm).core
-    return sufficient_rank(scan.keep, scan.base, TOLERANCE)
-
-
 @dataclass(frozen=True)
-class CheckpointScan:
-    """Keep and remove at every rank of one model, on all held-out pairs.
+class HeldOut:
+    """What a scan of one model needs: its states of all held-out pairs, and what reads them.
 
     Attributes:
-        core: ranks of the core, 1 to the smallest numerical rank of the cores of the three parts.
-        random: ranks of nested random subspaces, 1 to the state's width: the control.
+        batches: the pairs of each held-out split.
+        states: (n, d) below the head at the last position, of each.
+        weight, bias: (v, d) and (v), float64, of the linear head.
+        cores: of full rank, from the states of each split.
     """
 
-    core: RankScan
-    random: RankScan
+    batches: tuple[Batch, ...]
+    states: tuple[Tensor, ...]
+    weight: Tensor
+    bias: Tensor
+    cores: tuple[Core, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the states."""
+        return sum(part.nbytes for part in self.states)
+
+    @property
+    def targets(self) -> tuple[Tensor, ...]:
+        """(n) answers of each split."""
+        return tuple(torch.from_numpy(batch.targets)[:, -1] for batch in self.batches)
 
 
 @one_thread()
-def scan_checkpoint(
-    model: SmallTransformer, task: ModularAddition, *, seed: int = 0, extractor: Extractor = extract_core
-) -> CheckpointScan:
-    """Scan a model on all held-out pairs, each part of them with a core extracted from another part.
-
-    A rank at which a curve first crosses a bound is as uncertain as the curve: so all pairs count, and none is judged
-    by a core that saw it. The model runs once, on the last position alone.
-
-    Args:
-        seed: the model's number, which chooses the random subspaces.
+def held_out(study: TokenStudy, index: int) -> HeldOut:
+    """All held-out pairs of one model of a study, which has read most of them already.
 
     Raises:
         Inapplicable: more than a linear head follows the site.
     """
-    batches, parts = held_out_states(model, task)
-    weight, bias = linear_head(model, batches[0], f"model {seed}")
+    weight, bias = study.head(index)
+    states = tuple(study.states(index, split)[:, -1] for split in HELD_OUT)
     sensitivities = head_sensitivities(weight)
-    scans: dict[str, list[RankScan]] = {"core": [], "random": []}
-    for place, part in enumerate(parts):
-        core = extractor(part, sensitivities, rank=Full())
-        random = core.with_basis(random_frames(core.width, core.width, 1, torch.Generator().manual_seed(seed))[0])
-        judged = batches[place - 1]  # evaluation, for a core from extraction
-        require_disjoint(batches[place].split.value, judged)
-        targets = torch.from_numpy(judged.targets)[:, -1]
-        for name, basis in (("core", core), ("random", random)):
-            scans[name].append(rank_scan(parts[place - 1], targets, weight, bias, basis))
-    return CheckpointScan(_pooled(scans["core"]), _pooled(scans["random"]))
+    cores = tuple(study.extractor(part, sensitivities, rank=Full()) for part in states)
+    return HeldOut(tuple(map(study.batch, HELD_OUT)), states, weight, bias, cores)
+
+
+@one_thread()
+def scan_ranks(pairs: HeldOut, chain: str = "core", *, seed: int = 0) -> RankScan:
+    """Keep and remove at every rank, each part of the held-out pairs with a core extracted from another part.
+
+    A curve over ranks is as uncertain as the pairs behind it: so all of them count, and none is judged by a core that
+    saw it.
+
+    Args:
+        chain: "core", its leading ranks by the orthogonal projector; "oblique", the same by the oblique one; "random",
+            nested random subspaces, of ranks 1 to the state's width.
+        seed: chooses the random subspaces.
+    """
+    check_choice("chain", chain, CHAINS)
+    scans = []
+    for place, core in enumerate(pairs.cores):
+        judged = pairs.batches[place - 1]  # evaluation, for a core from extraction
+        require_disjoint(pairs.batches[place].split.value, judged)
+        if chain == "random":
+            generator = torch.Generator().manual_seed(seed)
+            core = core.with_basis(random_frames(core.width, core.width, 1, generator)[0])
+        projector = "oblique" if chain == "oblique" else "orthogonal"
+        states, targets = pairs.states[place - 1], pairs.targets[place - 1]
+        scans.append(rank_scan(states, targets, pairs.weight, pairs.bias, core, projector=projector))
+    return _pooled(scans)
 
 
 def _pooled(scans: Sequence[RankScan]) -> RankScan:
     """Scans of different samples as one, up to the smallest number of ranks."""
-    ranks = min(len(scan.keep_hits) for scan in scans)
+    ranks = min(len(each.keep_hits) for each in scans)
     return RankScan(
-        torch.cat([scan.base_hits for scan in scans]),
-        torch.cat([scan.keep_hits[:ranks] for scan in scans], dim=1),
-        torch.cat([scan.remove_hits[:ranks] for scan in scans], dim=1),
+        torch.cat([each.base_hits for each in scans]),
+        torch.cat([each.keep_hits[:ranks] for each in scans], dim=1),
+        torch.cat([each.remove_hits[:ranks] for each in scans], dim=1),
     )
 
 
-def held_out_states(model: SmallTransformer, task: ModularAddition) -> tuple[list[Batch], tuple[Tensor, ...]]:
-    """All pairs of each held-out split, and their states (n, d) below the head at the last position."""
-    batches = [task.draw(split, task.size(split)) for split in HELD_OUT]
-    states = last_states(model, torch.from_numpy(np.concatenate([batch.inputs for batch in batches])))
-    return batches, states.split([len(batch.inputs) for batch in batches])
+@remembered
+def _held_out(history: RunHistory, epoch: int, index: int, arm: str) -> HeldOut:
+    return held_out(history.study(epoch, arm), index)
 
 
-def linear_head(model: SmallTransformer, batch: Batch, name: str) -> tuple[Tensor, Tensor]:
-    """Weight (v, d) and bias (v), float64, of a model's head, where a run on a batch shows that nothing follows it.
+def held_out_at(history: RunHistory, epoch: int, index: int, arm: str | None = None) -> HeldOut:
+    """All held-out pairs of one model at a checkpoint."""
+    return _held_out(history, epoch, index, history.arm_at(epoch, arm))
 
-    Raises:
-        Inapplicable: more than a linear head follows the site, with the model's name.
-    """
-    return find_tail(model, find_sites(model).site(-1), torch.from_numpy(batch.inputs)).linear_map(name)
+
+@remembered
+def _scan(history: RunHistory, epoch: int, index: int, arm: str, chain: str) -> RankScan:
+    return scan_ranks(_held_out(history, epoch, index, arm), chain, seed=index)
+
+
+def scan_at(history: RunHistory, epoch: int, index: int, arm: str | None = None, chain: str = "core") -> RankScan:
+    """Keep and remove at every rank of one model at a checkpoint."""
+    return _scan(history, epoch, index, history.arm_at(epoch, arm), chain)
+
+
+def necessary_at(history: RunHistory, epoch: int, index: int, arm: str | None = None) -> RankChoice:
+    """r_nec: smallest rank whose removal leaves at most the published 2 / p."""
+    return necessary_rank(scan_at(history, epoch, index, arm).remove, 2 / addition_of(history).modulus)
+
+
+def sufficient_at(history: RunHistory, epoch: int, index: int, arm: str | None = None) -> RankChoice:
+    """r_suf: smallest rank whose keeping is within the published 1e-3 of the whole model."""
+    curves = scan_at(history, epoch, index, arm)
+    return sufficient_rank(curves.keep, curves.base, TOLERANCE)
 
 
 @torch.no_grad()

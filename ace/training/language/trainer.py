@@ -44,11 +44,10 @@ class TrainedLanguageModel:
 
 
 def untrained_model(recipe: LanguageRecipe, index: int) -> nn.Module:
-    """Model `index` of a recipe before its first step, in evaluation mode."""
+    """Model `index` of a recipe before its first step, in evaluation mode; any number has one, trained or not."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    if check_count("index", index, smallest=0) >= recipe.models:
-        raise InputError(f"index: expected 0..{recipe.models - 1}, got {index}")
+    check_count("index", index, smallest=0)
     tokenizer = word_tokenizer(vocabulary(), recipe.positions)
     config = GPT2Config(
         vocab_size=len(tokenizer),
@@ -78,6 +77,8 @@ class LanguageTrainer:
     """
 
     def __init__(self, recipe: LanguageRecipe, index: int) -> None:
+        if check_count("index", index, smallest=0) >= recipe.models:
+            raise InputError(f"index: expected 0..{recipe.models - 1}, got {index}")
         self.recipe, self.index = recipe, index
         self.model = untrained_model(recipe, index).train()
         self.step = 0

@@ -1,0 +1,103 @@
+"""Is the effect of the axis carried by what the weights above it read?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ace.arrays import Array
+from ace.auc import cluster_sums
+from ace.core import Core
+from ace.families.agreement.reading import reading_directions
+from ace.linalg import random_frames
+from ace.model.continuation import encode_prompts, scattered
+from ace.model.prefix import PrefixRun
+from ace.stats import Estimate, bootstrap
+from ace.study.measurement import Measurement, measures
+from ace.study.prompt_rest import few_rows
+from ace.study.prompt_seeds import PromptSubject
+from ace.study.prompts import PromptStudy
+from ace.study.rest import DRAWS, Rest, jackknife_error
+from ace.tasks.base import Split
+from ace.tasks.prompt import Prompts
+
+PROJECTIONS = "random projections of equal rank"
+AT_ONCE = 8  # bases of random subspaces
+
+
+@measures(PROJECTIONS)
+def dormant(subject: PromptSubject) -> Measurement:
+    """Share of the flip's effect that is left when only that part of the axis is flipped which weights above read."""
+    models = subject.trained
+    estimates, details, rest = [], [], []
+    for k, study in enumerate(models.studies):
+        core, site = study.core(study.choice().site, 1), study.choice().site
+        readers = reading_directions(study.language, site)
+        axis = core.basis[:, 0]
+        whole = _effect(study, core, axis[None])[0]
+        parts = [readers @ (readers.T @ axis), axis - readers @ (readers.T @ axis)]
+        kept, dropped = _effect(study, core, torch.stack(parts))
+        estimates.append(_share(str(k), kept, whole, study))
+        rest.append(_random_shares(str(k), study, core, readers.shape[1], whole))
+        details.append(
+            {"directions": readers.shape[1], "width": core.width, "unread part": float(dropped.mean() / whole.mean())}
+        )
+    return Measurement(tuple(estimates), {}, details={"seeds": details}, rest=tuple(rest))
+
+
+def _random_shares(label: str, study: PromptStudy, core: Core, count: int, whole: Array) -> Rest:
+    """The same share for projections of the axis onto as many random directions as are read."""
+    rows = few_rows(study)
+    prompts = study.prompts(Split.EVALUATION).take(rows)
+    generator = torch.Generator().manual_seed(0)
+    random = _projections(core.basis[:, 0], count, DRAWS, generator)
+
+    def on_all(numbers: Sequence[int]) -> Array:
+        return (_effect(study, core, random[torch.tensor(numbers)]).mean(axis=1) / whole.mean())[:, None]
+
+    def on_few(numbers: Sequence[int]) -> tuple[Array, Array]:
+        part, all_of_it = _effect(study, core, random[torch.tensor(numbers)], prompts), whole[rows]  # (g, few), (few)
+        without = np.array(
+            [np.delete(part, k, axis=1).mean(axis=1) / np.delete(all_of_it, k).mean() for k in range(len(rows))]
+        )
+        return (part.mean(axis=1) / all_of_it.mean())[:, None], jackknife_error(without)[:, None]
+
+    many = len(whole) > 2 * len(rows)
+    return Rest(label, (label,), on_all, on_few if many else None, control=PROJECTIONS)
+
+
+def _projections(axis: Tensor, rank: int, draws: int, generator: torch.Generator) -> Tensor:
+    """(draws, d) an axis (d) projected onto random subspaces, a few at a time: bases of a wide model are large."""
+    projections = []
+    for count in torch.arange(draws).split(AT_ONCE):
+        bases = random_frames(len(axis), rank, len(count), generator)
+        projections.append((bases @ (bases.mT @ axis[:, None]))[:, :, 0])
+    return torch.cat(projections)
+
+
+def _share(label: str, part: Array, whole: Array, study: PromptStudy) -> Estimate:
+    """Mean effect of a part over that of the whole, bootstrapped over head nouns."""
+    sums = cluster_sums(np.column_stack([part, whole]), study.prompts(Split.EVALUATION).clusters)
+    return bootstrap(label, sums, lambda mean: float(mean[0] / mean[1]))
+
+
+def _effect(study: PromptStudy, core: Core, steps: Tensor, prompts: Prompts | None = None) -> Array:
+    """(m, n) how far contrasts move to the other side when the core coordinate times -2 is added along steps (m, d).
+
+    Args:
+        prompts: in place of the evaluation split.
+    """
+    site = study.choice().site
+    groups = study.encoded(Split.EVALUATION) if prompts is None else encode_prompts(study.language, prompts)
+    runs = study.runs(Split.EVALUATION) if prompts is None else [PrefixRun(study.language, group) for group in groups]
+    parts = []
+    for run in runs:
+        states = run.states(site)
+        coordinate = (states.double().cpu() - core.mean) @ core.basis[:, 0]
+        moves = (-2 * coordinate[None, :, None] * steps[:, None, :]).to(states)
+        moved = torch.cat([run.push(site, states + part) for part in moves.split(64)])
+        parts.append((run.base - moved) * run.base.sign())
+    return scattered(groups, iter(parts), axis=1).double().numpy()

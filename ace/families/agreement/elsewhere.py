@@ -1,0 +1,76 @@
+"""What edits of several axes do elsewhere: to other contrasts of the same prompts, and to neutral text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ace.arrays import Array
+from ace.auc import discriminate
+from ace.families.agreement.axes import Axis, edited_states, place
+from ace.families.agreement.collateral import divergence, neutral_prompts, next_token
+from ace.model.continuation import Encoded, encode_prompts, scattered
+from ace.model.prefix import PrefixRun
+from ace.study.memory import remembered
+from ace.study.prompts import PromptStudy, Runs
+from ace.tasks.base import Split
+from ace.tasks.prompt import Contrast, Prompts
+
+FEW = 100  # prompts of the evaluation split
+LOGITS = 2**26  # entries of logits at a time
+
+
+def few_prompts(study: PromptStudy) -> Prompts:
+    """The first prompts of the evaluation split."""
+    every = study.prompts(Split.EVALUATION)
+    return every.take(range(min(FEW, len(every))))
+
+
+@remembered
+def few_encoded(study: PromptStudy) -> list[Encoded]:
+    """Token ids of these prompts, group by group."""
+    return encode_prompts(study.language, few_prompts(study))
+
+
+@remembered
+def few_runs(study: PromptStudy) -> Runs:
+    """These prompts, run once."""
+    return Runs(PrefixRun(study.language, group) for group in few_encoded(study))
+
+
+def runs_under(study: PromptStudy, contrast: Contrast) -> tuple[list[Encoded], Runs]:
+    """These prompts with other continuations; where those are single tokens, nothing is run again but the head."""
+    groups = encode_prompts(study.language, few_prompts(study).under(contrast))
+    if len(groups) != len(few_encoded(study)):
+        return groups, Runs(PrefixRun(study.language, group) for group in groups)
+    return groups, Runs(run.under(group) for run, group in zip(few_runs(study), groups, strict=True))
+
+
+def transfer_aucs(study: PromptStudy, axes: Sequence[Axis]) -> dict[str, Array]:
+    """Name of each other contrast of the task -> (m) AUC of the number under each axis's flip."""
+    few, site = few_prompts(study), place(study)[0]
+    found = {}
+    for name, contrast in study.source.transfers.items():
+        groups, runs = runs_under(study, contrast)
+        parts = (run.push(site, edited_states(axes, "flip", run.states(site))) for run in runs)
+        scores = scattered(groups, parts, axis=1).double().numpy()
+        found[name] = discriminate(scores, few.labels, few.clusters, resamples=1).auc
+    return found
+
+
+def neutral_nats(study: PromptStudy, axes: Sequence[Axis]) -> Array:
+    """(m, n) KL in nats of the next token on neutral text with each axis removed from the clean model's."""
+    site = place(study)[0]
+    groups = encode_prompts(study.language, neutral_prompts(study))
+    parts = []
+    for group in groups:
+        run = PrefixRun(study.language, group, vocabulary=True)
+        states = run.states(site)
+        clean = next_token(run.push_logits(site, states[None]), group.tails.shape)
+        nats = []
+        for some in torch.arange(len(axes)).split(max(1, LOGITS // (len(states) * study.language.vocabulary))):
+            edited = edited_states([axes[row] for row in some.tolist()], "remove", states)
+            nats.append(divergence(clean, next_token(run.push_logits(site, edited), group.tails.shape)))
+        parts.append(torch.cat(nats))
+    return scattered(groups, iter(parts), axis=1).double().numpy()

@@ -1,0 +1,98 @@
+"""What is known of a state from outside the model, and what that leaves of anything inside it.
+
+Below a linear head a core is nearly the outputs. Inside a deeper model the question is what a site holds beyond them:
+so whatever is measured there is first regressed on what an observer of inputs and outputs has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+
+from ace.arrays import Array, Ints
+from ace.study.memory import remembered
+from ace.study.tokens import TokenStudy
+from ace.tasks.base import Split
+
+View = Callable[[Split], Array]
+Both = Mapping[Split, Array]  # of the selection and the evaluation split
+
+SPLITS = (Split.SELECTION, Split.EVALUATION)
+
+
+def less_token_means(values: Array, inputs: Ints, vocabulary: int) -> Array:
+    """Values (n, t, k) less their mean over all sequences with the same token of inputs (n, t) at the same position.
+
+    The mean over positions alone is the same for all seeds and would count as agreement, so it is subtracted too.
+    """
+    left = values.copy()
+    for token in range(vocabulary):
+        with_token = (inputs == token)[..., None]
+        count = np.maximum(with_token.sum(axis=0), 1)
+        mean = np.where(with_token, values, 0.0).sum(axis=0) / count  # (t, k)
+        left -= np.where(with_token, mean, 0.0)
+    return left
+
+
+def output_parts(study: TokenStudy, index: int, split: Split) -> tuple[Array, Array]:
+    """(n, t, v - 1) each: centred logits and probabilities of one model; the last class is given by the others."""
+    parts = study.tail(index).outputs(study.inputs(split), study.states(index, split), study.batch(split).scored)
+    logits = torch.cat([part.double() for part in parts])
+    centred, chances = logits - logits.mean(dim=-1, keepdim=True), logits.softmax(dim=-1)
+    return centred[..., :-1].numpy(), chances[..., :-1].numpy()
+
+
+@remembered
+def output_features(study: TokenStudy, index: int, split: Split) -> Array:
+    """(n, t, k) one model's outputs, for each current token apart.
+
+    Centred logits and probabilities, with the squares and products of either.
+    """
+    batch, free = study.batch(split), output_parts(study, index, split)
+    first, second = np.triu_indices(free[0].shape[-1])
+    columns = np.concatenate([*free, *(part[..., first] * part[..., second] for part in free)], axis=-1)
+    apart = columns[..., None] * np.eye(study.task.vocabulary)[batch.inputs][..., None, :]
+    return np.asarray(apart.reshape(*batch.inputs.shape, -1))
+
+
+def symbol_features(study: TokenStudy, split: Split) -> Array:
+    """(n, t, k) indicators of the symbols so far, the current one and those before it, back to the first."""
+    inputs = study.batch(split).inputs
+    shown = np.eye(study.task.vocabulary)[inputs][..., :-1]
+    length = inputs.shape[1]
+    lags = [np.pad(shown[:, : length - lag], ((0, 0), (lag, 0), (0, 0))) for lag in range(length)]
+    return np.concatenate(lags, axis=-1)
+
+
+def beyond(study: TokenStudy, index: int, views: Mapping[str, View], *, symbols: bool) -> dict[str, Both]:
+    """Views (n, t, k) less what is known outside one model: its outputs, token and position.
+
+    Token and position are taken out as means, the rest by one regression fitted on the selection split.
+
+    Args:
+        symbols: all earlier symbols are known too, as far as regression makes something of them.
+    """
+
+    def prepared(values: Array, split: Split) -> Array:
+        left = less_token_means(values, study.batch(split).inputs, study.task.vocabulary)
+        return left.reshape(-1, left.shape[-1])
+
+    def known(split: Split) -> Array:
+        columns = [output_features(study, index, split), *([symbol_features(study, split)] if symbols else [])]
+        return prepared(np.concatenate(columns, axis=-1), split)
+
+    given = {split: {name: view(split) for name, view in views.items()} for split in SPLITS}
+    shapes = {split: study.batch(split).inputs.shape for split in SPLITS}
+    rows = {
+        split: np.concatenate([prepared(values, split) for values in given[split].values()], axis=-1)
+        for split in SPLITS
+    }
+    fitted, *_ = np.linalg.lstsq(known(Split.SELECTION), rows[Split.SELECTION], rcond=None)
+    left = {split: (rows[split] - known(split) @ fitted).reshape(*shapes[split], -1) for split in SPLITS}
+    edges = np.cumsum([0] + [values.shape[-1] for values in given[Split.SELECTION].values()])
+    return {
+        name: {split: left[split][..., begin:end] for split in SPLITS}
+        for name, begin, end in zip(views, edges, edges[1:], strict=False)
+    }
