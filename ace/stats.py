@@ -80,8 +80,7 @@ class Estimate:
             clusters=self.clusters,
             freedom=self.freedom,
         )
-        least, most = self.possible
-        return min(max(low, least), self.value), max(min(high, most), self.value)
+        return min(max(low, self.possible[0]), self.value), max(min(high, self.possible[1]), self.value)
 
 
 def exact(label: str, value: float, count: int = 0) -> Estimate:
@@ -115,7 +114,7 @@ def clustered_proportion(label: str, hits: Ints, trials: Ints) -> Estimate:
     that is found between clusters, fewer for a variance known from few clusters, and never more than there are. The
     cluster that is farthest from the proportion counts twice: where few clusters have any hits, their variance is found
     too small most of the time. All hits or none show no variance: trials of one cluster are then taken to correlate by
-    .3, so that a perfect share is known no worse than one with a single miss.
+    .3. Taken as copies of one another, a perfect share would be known far worse than one with a single miss.
 
     Raises:
         InputError: shapes differ, fewer than two clusters, a cluster without trials, or hits outside 0..trials.

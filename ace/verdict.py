@@ -35,13 +35,11 @@ class ControlResult:
         value: the control's value that speaks most for the claim.
         values: all of them, by seed or pair.
         place: "inside", "outside" or "straddles": where all of its values lie together.
-        required: whether it must lie outside for the claim to hold.
     """
 
     value: float
     values: tuple[float, ...]
     place: str
-    required: bool
 
 
 @dataclass(frozen=True)
@@ -107,22 +105,22 @@ def judge(sentence: Claim, measurement: Measurement, name: str) -> Verdict:
     """
     bound = sentence.bound
     threshold = bound.threshold(measurement.references)
-    named = (*sentence.controls, *sentence.reported)
+    named = sentence.controls
     missing = [control for control in named if control not in measurement.brings]
     if missing:
         raise ClaimError(f"{sentence.id}: expected measurements of the controls {missing}")
     seeds = holm_intervals(measurement.estimates, lambda value: bound.margin(value, threshold), CONFIDENCE)
     controls = {
-        control: _control(sentence, control, measurement.controls[control], threshold)
+        control: _control(sentence, measurement.controls[control], threshold)
         for control in named
         if control in measurement.controls
     }
     inside = all(bound.place(seed.low, seed.high, threshold) == "inside" for seed in seeds)
-    settled = any(result.required and result.place != "outside" for result in controls.values())
+    settled = any(result.place != "outside" for result in controls.values())
     tests = _ranked(sentence, measurement, threshold, shown=not inside or settled)
     for control in dict.fromkeys(test.control for test in tests):
         ranked = tuple(test for test in tests if test.control == control)
-        controls[control] = _rest_control(sentence, control, ranked, threshold)
+        controls[control] = _rest_control(sentence, ranked, threshold)
     status, reason = _status(sentence, seeds, measurement.estimates, controls, threshold, tests)
     return Verdict(
         sentence,
@@ -160,7 +158,7 @@ def _ranked(sentence: Claim, measurement: Measurement, threshold: float, *, show
     )
 
 
-def _control(sentence: Claim, name: str, estimates: tuple[Estimate, ...], threshold: float) -> ControlResult:
+def _control(sentence: Claim, estimates: tuple[Estimate, ...], threshold: float) -> ControlResult:
     """A control with parts, labelled "seed, part", is outside in a seed where one of its parts is: all must hold."""
     seeds: dict[str, list[Estimate]] = {}
     for estimate in estimates:
@@ -172,7 +170,7 @@ def _control(sentence: Claim, name: str, estimates: tuple[Estimate, ...], thresh
         return sentence.bound.margin(value, threshold)
 
     nearest = max((min((part.value for part in parts), key=margin) for parts in seeds.values()), key=margin)
-    return ControlResult(nearest, tuple(e.value for e in estimates), place, name in sentence.controls)
+    return ControlResult(nearest, tuple(e.value for e in estimates), place)
 
 
 def _place(sentence: Claim, parts: list[Estimate], threshold: float) -> str:
@@ -180,7 +178,7 @@ def _place(sentence: Claim, parts: list[Estimate], threshold: float) -> str:
     return "outside" if "outside" in places else "inside" if places == {"inside"} else "straddles"
 
 
-def _rest_control(sentence: Claim, name: str, tests: tuple[RankTest, ...], threshold: float) -> ControlResult:
+def _rest_control(sentence: Claim, tests: tuple[RankTest, ...], threshold: float) -> ControlResult:
     """The rest as a control: outside where the core beats it in every seed, inside where it does not in some.
 
     Of each seed the draw that speaks most for the claim is shown, by its worst part.
@@ -191,7 +189,7 @@ def _rest_control(sentence: Claim, name: str, tests: tuple[RankTest, ...], thres
         place = "inside"
     else:  # where fewer were drawn than the test needs, what was drawn says it
         place = "outside" if all(test.beaten or test.as_good == 0 for test in tests) else "straddles"
-    return ControlResult(nearest, values, place, name in sentence.controls)
+    return ControlResult(nearest, values, place)
 
 
 def _status(
@@ -205,13 +203,12 @@ def _status(
     bound = sentence.bound
     places = [bound.place(seed.low, seed.high, threshold) for seed in seeds]
     if all(place == "inside" for place in places):
-        required = {name: result for name, result in controls.items() if result.required}
-        inside = [name for name, result in required.items() if result.place == "inside"]
+        inside = [name for name, result in controls.items() if result.place == "inside"]
         if inside:
             ranks = [f"seed {t.label}: {t.as_good} of {t.draws} draws" for t in tests if t.settled and not t.beaten]
             beside = f" ({'; '.join(ranks)})" if ranks else ""
             return Status.VACUOUS, f"true, and true of {' and '.join(inside)}{beside} as well: it says nothing"
-        straddling = [name for name, result in required.items() if result.place == "straddles"]
+        straddling = [name for name, result in controls.items() if result.place == "straddles"]
         if straddling:
             return Status.UNDECIDED, f"inside the bound, but the control {' and '.join(straddling)} straddles it"
         return Status.HOLDS, "inside the bound in every seed, and outside on every control"
@@ -227,8 +224,6 @@ def _status(
 def _how_many_more(seeds: list[Holm], sentence: Claim, threshold: float) -> str:
     """Intervals shrink with the root of the sample: how many times the sample settles the widest open interval."""
     labels = ", ".join(seed.label for seed in seeds)
-    if sentence.narrows:
-        return f"the interval straddles the bound in {labels}; the bound is in standard errors and narrows with it"
     factors = []
     for seed in seeds:
         distance = abs(sentence.bound.margin(seed.value, threshold))

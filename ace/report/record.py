@@ -56,10 +56,7 @@ def result(verdict: Verdict, documented: str = "") -> dict[str, Any]:
         "direction": claim.bound.direction,
         "controls": {name: control.value for name, control in verdict.controls.items()},
         "control_values": {name: control.values for name, control in verdict.controls.items()},
-        "control_places": {
-            name: control.place if control.required else f"reported, {control.place}"
-            for name, control in verdict.controls.items()
-        },
+        "control_places": {name: control.place for name, control in verdict.controls.items()},
         "rest": [_ranked(test) for test in verdict.rest],
         "beside": dict(verdict.beside),
         "replication": _replicated(verdict),
@@ -224,7 +221,7 @@ def _worse(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
         return _inward(new, new["estimate"]) < _inward(new, old["estimate"])
     if new["direction"] == "==":
         return bool(abs(new["estimate"] - new["bound"]) > abs(old["estimate"] - old["bound"]))
-    return bool((new["estimate"] > old["estimate"]) == (new["direction"] == "<="))
+    return bool((new["estimate"] > old["estimate"]) == (new["direction"] != ">="))
 
 
 def _inward(found: Mapping[str, Any], value: float) -> float:

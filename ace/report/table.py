@@ -40,19 +40,19 @@ def bound_text(result: Result) -> str:
 
 
 def _control(result: Result) -> str:
-    """The required control whose value speaks most for the claim: the one to beat."""
-    places, bound = result["control_places"], result["bound"]
-    required = {name: value for name, value in result["controls"].items() if not places[name].startswith("reported")}
-    if not required:
+    """The control whose value speaks most for the claim: the one to beat."""
+    controls, bound = result["controls"], result["bound"]
+    if not controls:
         return "-"
     margin = {
         "<=": lambda value: -value,
+        "<": lambda value: -value,
         ">=": lambda value: value,
         "==": lambda value: -abs(value - bound),
         "in": lambda value: min(value - bound, result["bound_upper"] - value),
     }
-    nearest = max(required, key=lambda name: margin[result["direction"]](required[name]))
-    return f"{nearest}: {number(required[nearest])}"
+    nearest = max(controls, key=lambda name: margin[result["direction"]](controls[name]))
+    return f"{nearest}: {number(controls[nearest])}"
 
 
 def terminal(results: Sequence[Result]) -> list[str]:

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ace.arrays import Array
 from ace.check import check_count, check_instance
-from ace.errors import AceError, InputError
-from ace.tasks.base import Batch, Numbers, Split, Task
+from ace.errors import AceError, InputError, SplitError
+from ace.tasks.base import HELD_OUT, Batch, Numbers, Split, Task
+from ace.tasks.prompt import PromptTask
 
 SIZES = {Split.EXTRACTION: 1000, Split.SELECTION: 1000, Split.EVALUATION: 3000}  # 3,000 as published
 
@@ -102,3 +103,23 @@ def checked_chance(task: Task, batch: Batch) -> Array:
     if given.shape not in ((), (count,)) or not np.isfinite(given).all():
         raise InputError(f"{name}: expected one finite number, or one a sequence ({count},), got {given.shape}")
     return np.full(count, given)
+
+
+def require_different_prompts(source: PromptTask, sizes: Mapping[Split, int]) -> None:
+    """Refuse prompts that are extracted from and evaluated on, or that count as several independent ones.
+
+    Raises:
+        SplitError: two splits share a text.
+        InputError: a text belongs to two groups of one split, which are resampled as if they had nothing in common.
+    """
+    seen: dict[str, Split] = {}
+    for split in HELD_OUT:
+        prompts = source.prompts(split, sizes[split])
+        groups: dict[str, str] = {}
+        for text, group in zip(prompts.texts, prompts.groups, strict=True):
+            if seen.setdefault(text, split) != split:
+                raise SplitError(
+                    f"split: expected prompts of {split} that are not in {seen[text]}, got {text!r} in both"
+                )
+            if groups.setdefault(text, group) != group:
+                raise InputError(f"groups: expected one for each text, got {groups[text]!r} and {group!r} for {text!r}")

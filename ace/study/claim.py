@@ -122,9 +122,7 @@ class Claim:
         bound_source: "paper", "theorem", "null", "chance", "oracle" or "equivalence margin".
         rationale: why the margin is what it is.
         controls: names of the controls that must lie outside the bound; one inside makes the claim VACUOUS.
-        reported: names of controls shown beside it that need not lie outside.
         needs_behaviour: INAPPLICABLE where a model does not perform above chance.
-        narrows: the bound is in standard errors, so it narrows with the interval as samples are added.
         measure: what measures it, with every control that the claim names.
         about: what kind of subject it speaks of; the id's first part where nothing else is said.
         kind: "P", the paper's own sentence in the paper's statistic and projector, or "S", strengthened or ours.
@@ -132,7 +130,7 @@ class Claim:
         rest_level: what the core's rank p-value among the rest must not exceed, where the rest is a control.
 
     Raises:
-        ClaimError: a control that the measure does not bring, or that is both required and reported; another kind or
+        ClaimError: a control that the measure does not bring, or a control twice; another kind or
             source of the bound; the paper as the source of a bound that is ours.
     """
 
@@ -144,9 +142,7 @@ class Claim:
     bound_source: str
     rationale: str
     controls: tuple[str, ...]
-    reported: tuple[str, ...] = ()
     needs_behaviour: bool = True
-    narrows: bool = False
     measure: Measure = field(kw_only=True, repr=False)
     about: str = ""
     kind: str = field(default="S", kw_only=True)
@@ -158,12 +154,13 @@ class Claim:
             raise ClaimError(f"{self.id}: expected a kind out of {', '.join(KINDS)}, got {self.kind!r}")
         if self.bound_source not in SOURCES:
             raise ClaimError(f"{self.id}: expected a bound from {', '.join(SOURCES)}, got {self.bound_source!r}")
-        named = (*self.controls, *self.reported)
-        absent = sorted(set(named) - set(self.measure.controls))
-        if absent or len(set(named)) != len(named):
+        if self.kind == "S" and (self.bound_source == "paper" or self.replication is not None):
+            raise ClaimError(f"{self.id}: expected no bound and no figure of the paper for a sentence of ours")
+        absent = sorted(set(self.controls) - set(self.measure.controls))
+        if absent or len(set(self.controls)) != len(self.controls):
             raise ClaimError(
                 f"{self.id}: expected controls out of {', '.join(self.measure.controls)}, each once, got"
-                f" {', '.join(absent or named)}"
+                f" {', '.join(absent or self.controls)}"
             )
         if not self.about:
             object.__setattr__(self, "about", self.family)

@@ -8,6 +8,7 @@ from ace.check import check_count, check_instance
 from ace.errors import InputError
 from ace.extract import Extractor, extract_core
 from ace.model.language import LanguageModel
+from ace.study.checks import require_different_prompts
 from ace.study.memory import Memory, remembered
 from ace.study.prompts import OTHER_SIZES, SIZES, PromptStudy
 from ace.study.subject import Subject
@@ -24,7 +25,8 @@ class PromptStudies:
         extractor, memory: as for `PromptStudy`.
 
     Raises:
-        InputError: a `load` that cannot be called, no seeds, or something that gives no prompts.
+        InputError: a `load` that cannot be called, no seeds, something that gives no prompts, or a text in two groups.
+        SplitError: a text in two splits.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class PromptStudies:
         if not callable(load):
             raise InputError(f"load: expected a function of the seed's number, got {type(load).__name__}")
         check_instance("source", source, PromptTask)
+        require_different_prompts(source, SIZES)
         self._load, self._count = load, check_count("count", count)
         self.source, self.extractor = source, extractor
         self.memory = memory or Memory()

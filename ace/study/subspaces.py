@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,35 +10,10 @@ from torch import Tensor
 from ace.check import check_choice, check_count
 from ace.core import PROJECTORS, Core
 from ace.errors import Inapplicable, InputError
-from ace.linalg import random_frames, weighted_frames
+from ace.linalg import weighted_frames
 
-HAAR, COVARIANCE, REST = "random, Haar", "random, covariance", "the rest"
-KINDS = (HAAR, COVARIANCE)  # whose draws are bases alone; the rest has readers too: see `rest_subspaces`
+REST = "the rest"
 ROUNDING = 1e-6  # of the states' largest spread: what is below is no direction that they vary in
-
-
-def random_subspaces(
-    core: Core, kind: str, draws: int, *, seed: int, states: Callable[[], Tensor] | None = None
-) -> Tensor:
-    """(draws, d, r) random orthonormal bases of the core's rank at the core's site, float64.
-
-    Args:
-        kind: "random, Haar": every direction alike. "random, covariance": as the states vary, which contains the core
-            wherever the core is what varies most.
-        seed: of the draws; the same seed gives the same bases.
-        states: gives (n, d) extraction states; not called for "random, Haar".
-
-    Raises:
-        InputError: another kind, no draws, or no states where the kind needs them.
-    """
-    check_choice("kind", kind, KINDS)
-    check_count("draws", draws)
-    generator = torch.Generator().manual_seed(seed)
-    if kind == HAAR:
-        return random_frames(core.width, core.dimension, draws, generator)
-    if states is None:
-        raise InputError(f"states: expected with every kind but {HAAR!r}, got none with {kind!r}")
-    return weighted_frames(states().double().cpu() - core.mean, core.dimension, draws, generator)
 
 
 @dataclass(frozen=True, eq=False)

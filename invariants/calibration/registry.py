@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from invariants.calibration import equivalence, means, proportions, ranks, separations, verdicts
+from invariants.calibration import defects, equivalence, means, proportions, ranks, separations, verdicts
 from invariants.calibration.section import Section
 
 SECTIONS: tuple[Section, ...] = (
@@ -12,4 +12,5 @@ SECTIONS: tuple[Section, ...] = (
     equivalence.SECTION,
     verdicts.SECTION,
     ranks.SECTION,
+    defects.SECTION,
 )

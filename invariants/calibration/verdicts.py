@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from ace.core import Core
+from ace.linalg import random_frames, weighted_frames
 from ace.model.intervene import Intervention
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.prompts import PromptStudy
-from ace.study.subspaces import COVARIANCE, HAAR, random_subspaces
 from ace.tasks.base import Split
 from ace.tasks.prompt import Prompts
 from ace.verify import Status
@@ -148,13 +148,15 @@ def _with_axis(draw: Callable[[Core, PromptStudy, int], Core], seed: int) -> Pro
 
 def haar_axis(core: Core, study: PromptStudy, seed: int) -> Core:
     """A random axis, every direction alike."""
-    return core.with_basis(random_subspaces(core, HAAR, 1, seed=seed)[0])
+    return core.with_basis(random_frames(core.width, core.dimension, 1, torch.Generator().manual_seed(seed))[0])
 
 
 def covariance_axis(core: Core, study: PromptStudy, seed: int) -> Core:
     """A random axis drawn as the states vary."""
     states = study.observed[0][0]
-    return core.with_basis(random_subspaces(core, COVARIANCE, 1, seed=seed, states=lambda: states)[0])
+    return core.with_basis(
+        weighted_frames(states.double() - core.mean, core.dimension, 1, torch.Generator().manual_seed(seed))[0]
+    )
 
 
 def dual_axis(core: Core, study: PromptStudy, seed: int) -> Core:
@@ -289,7 +291,7 @@ SECTION = Section(
                 f"core, spread {name} of the largest other",
                 replace(PLAIN, stretch=share * LARGEST),
                 FOUND if share >= ENOUGH else ANYTHING,
-                thorough=name in ("1/2", "1", "2"),
+                thorough=True,
             )
             for name, share in SPREADS.items()
         ),

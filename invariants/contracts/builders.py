@@ -125,7 +125,7 @@ def verdict(status: str, subject: str = "tiny-compact", *, identifier: str = "ma
     if status == "INAPPLICABLE":
         found = Verdict(sentence, subject, Status.INAPPLICABLE, "model 0 lacks the behaviour")
     else:
-        controls = {name: (exact("0", -0.4375),) for name in (*sentence.controls, *sentence.reported)}
+        controls = {name: (exact("0", -0.4375),) for name in sentence.controls}
         if status == "VACUOUS":
             controls[sentence.controls[0]] = (exact("0", 0.0),)
         found = judge(sentence, Measurement(SEEDS[status], controls, details={"spread": [0.5, 0.25]}), subject)

@@ -46,13 +46,15 @@ from ace.moments import moments
 from ace.report import record
 from ace.spectrum import FactorSpectrum
 from ace.study import claim as claims
+from ace.study import prompts
+from ace.study.checks import require_different_prompts
 from ace.study.language_subjects import language_subject
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import Memory
 from ace.study.prompt_seeds import PromptStudies
 from ace.study.rest import Rest, rank_test
 from ace.study.run_history import RunHistory
-from ace.study.subspaces import random_subspaces, rest_subspaces
+from ace.study.subspaces import rest_subspaces
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.suite.parametrize import parametrize_with_claims, require_different_names
 from ace.tasks import (
@@ -1084,9 +1086,9 @@ def subject(task: base.Task) -> TokenSubject:
 
 
 ONE = (stats.exact("0", 1.0),)
-NECESSITY = find_claim("markov.necessity")
-CONTROLS = dict.fromkeys((*NECESSITY.controls, *NECESSITY.reported), ONE)
-bad("study.claim.Bound: direction", lambda _: claims.Bound("<"), "direction | <=, >=, == | '<'", ClaimError)
+DIVERGENCE = find_claim("markov.divergence")
+CONTROLS = dict.fromkeys(DIVERGENCE.controls, ONE)
+bad("study.claim.Bound: direction", lambda _: claims.Bound("!="), "direction | <=, <, >=, ==, in | '!='", ClaimError)
 bad(
     "families.family.find_claim: unknown",
     lambda _: find_claim("markov.spin"),
@@ -1107,14 +1109,14 @@ bad(
 )
 bad(
     "verdict.judge: no control",
-    lambda _: judge(NECESSITY, Measurement(ONE, {}, {"s.e. of chance": 1}), "tiny"),
-    "markov.necessity | random, Haar",
+    lambda _: judge(DIVERGENCE, Measurement(ONE, {}, {"99.9% of Haar subspaces": 1}), "tiny"),
+    "markov.divergence | untrained",
     ClaimError,
 )
 bad(
     "verdict.judge: no reference",
-    lambda _: judge(NECESSITY, Measurement(ONE, CONTROLS), "tiny"),
-    "s.e. of chance | []",
+    lambda _: judge(DIVERGENCE, Measurement(ONE, CONTROLS), "tiny"),
+    "99.9% of Haar subspaces | []",
     ClaimError,
 )
 bad("study.measurement.Measurement: no estimate", lambda _: Measurement((), {}), "estimates | none")
@@ -1273,16 +1275,6 @@ bad(
     lambda _: other_controls(None),
     "untrained | other",
     ClaimError,
-)
-bad(
-    "study.subspaces.random_subspaces: kind",
-    lambda _: random_subspaces(builders.core(), "some", 3, seed=0),
-    "kind | random, Haar | 'some'",
-)
-bad(
-    "study.subspaces.random_subspaces: no states",
-    lambda _: random_subspaces(builders.core(), "random, covariance", 3, seed=0),
-    "random, Haar | 'random, covariance'",
 )
 bad(
     "study.subspaces.rest_subspaces: width",
@@ -1779,6 +1771,40 @@ bad(
     lambda _: PromptStudies(lambda index: gpt2(), 1, mess3()),  # type: ignore[arg-type]
     "source | PromptTask | HiddenMarkov",
 )
+
+
+class OwnPrompts(agreement.AgreementTask):
+    """A source of prompts of one's own, that may mistake its splits or its groups."""
+
+    def __init__(self, *, one_split: bool = False, one_each: bool = False) -> None:
+        super().__init__()
+        object.__setattr__(self, "mistakes", (one_split, one_each))
+
+    def prompts(self, split: Split, count: int, seed: int = 0) -> prompt.Prompts:
+        one_split, one_each = self.mistakes  # type: ignore[attr-defined]
+        given = super().prompts(Split.EXTRACTION if one_split else split, count, seed)
+        twice = given.take([*range(count), *range(count)])
+        groups = tuple(f"{row}" for row in range(2 * count))
+        return replace(twice, groups=groups, split=split) if one_each else replace(given, split=split)
+
+
+bad(
+    "study.checks.require_different_prompts: one split for all",
+    lambda _: require_different_prompts(OwnPrompts(one_split=True), prompts.SIZES),
+    "split | prompts of selection that are not in extraction | in both",
+    SplitError,
+)
+bad(
+    "study.checks.require_different_prompts: a prompt in two groups",
+    lambda _: require_different_prompts(OwnPrompts(one_each=True), prompts.SIZES),
+    "groups | one for each text",
+)
+bad(
+    "study.prompt_seeds.PromptStudies: one split for all",
+    lambda _: PromptStudies(lambda index: gpt2(), 1, OwnPrompts(one_split=True)),
+    "split | in both",
+    SplitError,
+)
 bad(
     "study.language_subjects.language_subject: no language model",
     lambda _: language_subject("gpt2", gpt2().model, TASK),  # type: ignore[arg-type]
@@ -1799,7 +1825,10 @@ def test_a_bad_call_raises_the_named_error_that_tells_what_came(row: BadCall, tm
 NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
     "takes what the library itself made and checked": (
         "study.rest.allowed",
+        "study.token_rest.rest_at",
+        "study.token_rest.rest_performance",
         "study.prompt_rest.rest_at",
+        "study.prompt_rest.read_under",
         "study.prompt_rest.rest_of",
         "study.prompt_rest.few_rows",
         "study.prompt_rest.few_runs",
@@ -2017,10 +2046,6 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "intervals.corrected",
         "intervals.replicate_interval",
         "intervals.tail_quantile",
-        "study.controls.random_bases",
-        "study.controls.random_accuracy",
-        "study.controls.random_loss",
-        "study.controls.random_controls",
         "study.controls.edited",
         "study.controls.principal_core",
         "study.memory.Memory.get",

@@ -9,11 +9,11 @@ import torch
 from ace.families.core.alignment import oblique
 from ace.families.core.transplant import transplants
 from ace.families.markov import ablation, as_published, optimum
-from ace.families.markov.the_rest import rest_performance
 from ace.families.trained import share_that_may_fail
 from ace.model.intervene import Intervention
 from ace.study.controls import edited
 from ace.study.subspaces import rest_subspaces
+from ace.study.token_rest import rest_performance
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks import Split, circulant_chain
 from ace.training.transformer import Architecture, SmallTransformer, initialise

@@ -73,8 +73,6 @@ def test_the_failure_message_holds_all_that_is_needed_to_doubt_or_rerun_it(
     assert "0: -0.001 [-0.001, -0.001]" in text
     for control in sentence.controls:
         assert f"{control}: -0.438 (outside)" in text
-    for control in sentence.reported:
-        assert f"{control}: -0.438 (reported, outside)" in text
     assert f"rerun: {builders.COMMAND.format(claim=SUFFICIENCY)}" in text
     assert "Traceback" not in text
     assert "builders.py" not in text

@@ -113,9 +113,7 @@ def claim(**changes: Any) -> Claim:
     ("changes", "named"),
     [
         ({"controls": ("absent",)}, "t.one: expected controls out of control, each once, got absent"),
-        ({"reported": ("absent",)}, "got absent"),
         ({"controls": ("control", "control")}, "each once, got control, control"),
-        ({"reported": ("control",)}, "each once, got control, control"),
     ],
 )
 def test_a_claim_is_refused_when_it_is_defined_where_its_measure_lacks_a_control(

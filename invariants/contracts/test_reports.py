@@ -49,7 +49,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-RECORD = {"results.json", "verdicts.md"}
+RECORD = {"results.json", "verdicts.md", "replication.md"}
 
 
 def test_every_family_that_has_figures_gives_them_for_claims_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

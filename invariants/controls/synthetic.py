@@ -19,7 +19,6 @@ from torch import Tensor
 from ace.core import Core
 from ace.errors import Inapplicable
 from ace.extract import Extractor, extract_core
-from ace.families.agreement.controls import other_studies
 from ace.families.family import find_claim
 from ace.model.continuation import Encoded
 from ace.model.language import LanguageModel
@@ -55,7 +54,7 @@ class Source(PromptTask):
         rows = EACH * NOUNS[split]
         numbers = np.arange(rows)
         return Prompts(
-            tuple(f"prompt {number}" for number in numbers),
+            tuple(f"{split} prompt {number}" for number in numbers),
             numbers % 2,
             self.names,
             tuple(f"{split} {number // EACH}" for number in numbers),
@@ -160,7 +159,6 @@ class Synthetic(PromptStudy):
         few = Run(world, self.world.states(self.prompts(Split.EVALUATION))[rows])
         # Where these functions would ask the network they find that they did already.
         self.remember(few_runs, (None,), ([Group(torch.arange(len(rows)))], [few]))
-        self.remember(other_studies, (), (self,))
 
     def remember(self, function: Any, arguments: tuple[object, ...], value: object) -> None:
         """Put a value in the place of what a remembered function of this study would give."""

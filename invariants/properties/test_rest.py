@@ -14,8 +14,9 @@ from torch import Tensor
 import ace
 from ace.arrays import Array
 from ace.errors import Inapplicable
+from ace.linalg import weighted_frames
 from ace.study.rest import DRAWS, Rest, allowed, jackknife_error, rank_test
-from ace.study.subspaces import COVARIANCE, random_subspaces, rest_subspaces
+from ace.study.subspaces import rest_subspaces
 
 WIDTH, RANK = 7, 2
 
@@ -89,7 +90,7 @@ def test_covariance_draws_contain_a_core_that_varies_most_and_the_rest_does_not(
     states = torch.randn(200, 8, generator=generator, dtype=torch.float64)
     states[:, 0] *= 30
     core = ace.extract_core(states, torch.eye(8, dtype=torch.float64)[:1], rank=ace.Fixed(1))
-    drawn = random_subspaces(core, COVARIANCE, 100, seed=0, states=lambda: states)
+    drawn = weighted_frames(states - core.mean, 1, 100, torch.Generator().manual_seed(0))
     assert float((core.basis.T @ drawn).abs().max()) > 0.99
     rest = rest_subspaces(core, states, 100, seed=0)
     assert float((core.basis.T @ rest.directions).abs().max()) < 1e-10

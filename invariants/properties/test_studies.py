@@ -8,15 +8,16 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from ace.alternatives.evidence import Evidence
 from ace.alternatives.methods import ALTERNATIVES
 from ace.compare import affine_map
 from ace.families.core.transplant import transplants
 from ace.model.intervene import Intervention
-from ace.study import alternatives, controls
+from ace.study import alternatives
 from ace.study.memory import Memory, remembered
-from ace.study.subspaces import KINDS
+from ace.study.token_rest import rest_at, rest_performance
 from ace.study.tokens import TokenStudy
 from ace.tasks import MarkovChain, Split
 from ace.training.transformer import Architecture, SmallTransformer, initialise
@@ -37,14 +38,18 @@ def study() -> TokenStudy:
 
 
 @pytest.mark.parametrize("mode", ["keep", "remove"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_random_subspaces_perform_as_each_does_by_itself(study: TokenStudy, kind: str, mode: str) -> None:
-    bases = controls.random_bases(study, 0, kind)[:7]
-    plain = [study.performance(0, Intervention(study.core(0).with_basis(basis), mode).apply) for basis in bases]
-    hits, losses = (np.array([found[part].mean() for found in plain]) for part in (0, 1))
-    assert controls.random_accuracy(study, 0, kind, mode)[:7] == pytest.approx(hits, abs=1e-9)
-    assert controls.random_loss(study, 0, kind, mode)[:7] == pytest.approx(losses, rel=1e-5)
+def test_the_rest_performs_as_each_of_its_subspaces_does_by_itself(study: TokenStudy, mode: str) -> None:
+    plain = [study.performance(0, Intervention(study.core(0).with_basis(basis), mode).apply) for basis in drawn(study)]
+    found = rest_performance(study, 0, mode, tuple(range(7)))
+    hits, losses = (np.array([each[part].mean() for each in plain]) for part in (0, 1))
+    assert found[:, 0] == pytest.approx(hits, abs=1e-9)
+    assert found[:, 1] == pytest.approx(losses, rel=1e-5)
     assert np.ptp(hits) > 0  # subspaces differ, so that the agreement says something
+
+
+def drawn(study: TokenStudy) -> Tensor:
+    """(7, d, r) bases of the first draws of the rest."""
+    return rest_at(study, 0).directions[:7]
 
 
 def test_a_transplant_in_coordinates_is_one_of_whole_states(study: TokenStudy) -> None:

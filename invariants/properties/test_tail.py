@@ -23,7 +23,7 @@ from ace.model.intervene import Intervention
 from ace.model.sites import module_site
 from ace.model.tail import Tail, find_tail
 from ace.rank import Energy, Fixed
-from ace.study import controls
+from ace.study.token_rest import rest_at, rest_performance
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks import ModularAddition, Split, circulant_chain
 from ace.tasks.base import HELD_OUT, Batch, Task
@@ -260,8 +260,8 @@ def test_a_state_that_the_model_changes_in_place_is_read_before_it_does() -> Non
 def test_controls_of_a_model_in_any_precision_are_what_each_subspace_does_by_itself(dtype: torch.dtype) -> None:
     study = study_of(Model(linear()).to(dtype))
     tolerance = 0.05 if dtype is torch.bfloat16 else 1e-5  # nats; logits of the twin are rounded to the model's
-    drawn = controls.random_loss(study, 0, "random, Haar", "remove")[:5]
-    for basis, loss in zip(controls.random_bases(study, 0, "random, Haar")[:5], drawn, strict=True):
+    found = rest_performance(study, 0, "remove", tuple(range(5)))[:, 1]
+    for basis, loss in zip(rest_at(study, 0).directions[:5], found, strict=True):
         edit = Intervention(study.core(0).with_basis(basis), "remove").apply
         assert study.performance(0, edit)[1].mean() == pytest.approx(loss, abs=tolerance)
 
@@ -475,11 +475,10 @@ NAMED = r"model \d: more than a linear head follows site 2 \(input of norm\)"
     "ask",
     [
         lambda study: study.head(1),
-        lambda study: controls.random_accuracy(study, 0, "random, Haar", "keep"),
-        lambda study: controls.random_loss(study, 0, "random, covariance", "remove"),
+        lambda study: rest_performance(study, 0, "keep", (0,)),
         lambda study: transplants(study, study),
     ],
-    ids=["head", "random accuracy", "random loss", "transplants"],
+    ids=["head", "the rest", "transplants"],
 )
 def test_what_needs_a_linear_head_is_inapplicable_elsewhere(ask: Callable[[TokenStudy], object]) -> None:
     with pytest.raises(Inapplicable, match=NAMED):

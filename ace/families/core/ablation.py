@@ -16,10 +16,10 @@ from ace.model.intervene import Intervention
 from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
-from ace.study.rest import DRAWS, Rest, jackknife_error
-from ace.study.subspaces import Subspaces, rest_subspaces
+from ace.study.rest import Rest, jackknife_error
+from ace.study.subspaces import Subspaces
+from ace.study.token_rest import rest_at
 from ace.study.tokens import TokenStudy, TokenSubject
-from ace.tasks.base import Split
 
 Value = Callable[[Array, Array, Array], list[float]]
 
@@ -51,7 +51,7 @@ def rest_of(study: TokenStudy, index: int, mode: str, parts: tuple[str, ...], va
     core, own, chance = study.core(index), study.base_scores(index), study.chance
 
     def scores(number: int, rows: int | None) -> Array:
-        drawn = _rest_subspaces(study, index).take(torch.tensor([number]))
+        drawn = rest_at(study, index).take(torch.tensor([number]))
         return study.scores(index, partial(_edited_once, drawn, core, mode), limit=rows)
 
     def on_all(numbers: Sequence[int]) -> Array:
@@ -68,12 +68,6 @@ def rest_of(study: TokenStudy, index: int, mode: str, parts: tuple[str, ...], va
 
     many = study.tail(index).head is None and len(own) > 2 * SEQUENCES
     return Rest(str(index), parts, on_all, on_few if many else None)
-
-
-@remembered
-def _rest_subspaces(study: TokenStudy, index: int) -> Subspaces:
-    states = study.states(index, Split.EXTRACTION).flatten(0, 1)
-    return rest_subspaces(study.core(index), states, DRAWS, seed=index)
 
 
 def _edited_once(subspaces: Subspaces, core: Core, mode: str, states: Tensor) -> Tensor:

@@ -189,7 +189,7 @@ CLAIMS = (
         Bound(">=", 0.001),
         "null",
         "each entry inside its 99.9 % binomial interval, family-wise; 3,000 chains of the published length",
-        controls=("random, Haar",),
+        controls=("chains along the rest",),
         measure=dynamics.generation,
     ),
     Claim(

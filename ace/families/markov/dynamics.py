@@ -18,8 +18,10 @@ from ace.model.generate import sample_tokens
 from ace.model.intervene import Intervention
 from ace.moments import explained, regression
 from ace.stats import Estimate, binomial_p_values, bootstrap, exact, quantile
-from ace.study.controls import LEVEL, random_bases
 from ace.study.measurement import Measurement, measures
+from ace.study.rest import DRAWS
+from ace.study.rest import LEVEL as LEVEL_OF_P
+from ace.study.token_rest import rest_at
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split
 from ace.tasks.markov import MarkovChain
@@ -74,7 +76,7 @@ def oracle_r2(subject: TokenSubject) -> Measurement:
     )
 
 
-@measures("random, Haar")
+@measures("chains along the rest")
 def generation(subject: TokenSubject) -> Measurement:
     """Smallest adjusted p-value of the transition counts of chains generated with the core kept at every position."""
     study = subject.trained
@@ -96,9 +98,9 @@ def generation(subject: TokenSubject) -> Measurement:
         )
 
     def random(index: int) -> list[float]:
-        """The random subspaces share the seeds among them: each model takes its part of the 1,000."""
-        share = -(-1000 // len(study))
-        bases = random_bases(study, index, "random, Haar", share).float()
+        """The draws share the seeds among them: each model takes its part."""
+        share = -(-DRAWS // len(study))
+        bases = rest_at(study, index).directions[:share].float()
         mean = study.core(index).mean.float()
         rows = bases.repeat_interleave(CONTROL_CHAINS, dim=0)
 
@@ -122,7 +124,7 @@ def generation(subject: TokenSubject) -> Measurement:
     drawn = np.array([value for k in range(len(study)) for value in random(k)])
     return Measurement(
         tuple(exact(str(k), outcome[0], count=CHAINS) for k, outcome in enumerate(kept)),
-        {"random, Haar": (exact("all", quantile(drawn, LEVEL), count=len(drawn)),)},
+        {"chains along the rest": (exact("all", quantile(drawn, 1 - LEVEL_OF_P), count=len(drawn)),)},
         beside={
             "whole model": tuple(exact(str(k), outcome[0], count=CHAINS) for k, outcome in enumerate(whole)),
             "oblique": tuple(exact(str(k), outcome[0], count=CHAINS) for k, outcome in enumerate(obliquely)),
