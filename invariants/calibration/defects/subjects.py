@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import ace
 from ace.core import Core
 from ace.extract import extract_core
-from ace.linalg import random_frames
+from ace.linalg import random_frames, weighted_frames
 from ace.model.language import LanguageModel
 from ace.rank import RankRule
 from ace.study import prompt_rest
@@ -334,11 +334,10 @@ def with_twin(shape_seed: int, *, trained: bool) -> PromptSubject:
     return synthetic_subject([of], [world(STRONG, shape_seed) if trained else ignorant])
 
 
-def holding_the_core(core: Core, states: Tensor, draws: int, **more: Any) -> Subspaces:
+def holding_the_core(core: Core, states: Tensor, draws: int, *, seed: int, **more: Any) -> Subspaces:
     """The rest drawn by the states' covariance and not made orthogonal to the core."""
-    drawn = ace.study.subspaces.random_subspaces(
-        core, ace.study.subspaces.COVARIANCE, draws, seed=more["seed"], states=lambda: states
-    )
+    centred = states.double() - core.mean
+    drawn = weighted_frames(centred, core.dimension, draws, torch.Generator().manual_seed(seed))
     return Subspaces(drawn, drawn.mT)
 
 
