@@ -133,10 +133,10 @@ def half_inside(self: Bound, low: float, high: float, threshold: float) -> str:
     return plain_place(self, middle, middle, threshold)
 
 
-def any_part(sentence: Any, name: str, estimates: tuple[Estimate, ...], threshold: float) -> ControlResult:
+def any_part(sentence: Any, estimates: tuple[Estimate, ...], threshold: float) -> ControlResult:
     """A control of several parts is inside where one of them is."""
     inside = any(sentence.bound.place(*each.interval(), threshold) == "inside" for each in estimates)
-    return ControlResult(estimates[0].value, (), "inside" if inside else "outside", name in sentence.controls)
+    return ControlResult(estimates[0].value, (), "inside" if inside else "outside")
 
 
 def _covers(faulty: bool) -> str:
