@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+import pytest
+
 from ace.errors import InputError
 from ace.extract import extract_core
 from invariants.calibration import defects
@@ -44,7 +46,7 @@ def test_each_way_of_catching_passes_what_has_no_defect() -> None:
     assert (random.check(True), random.check(False)) == ("FAILS", "")
     spans = test_extract.test_known_spans_are_recovered
     span = by_property("", "", spans, planted={"extractor": planted.random_basis}, sound={"extractor": extract_core})
-    assert (span.check(True), span.check(False)) == ("AssertionError", "")
+    assert (span.check(True), span.check(False)) == ("fails", "")
     assert span.caught_by == "test_extract: known spans are recovered"
 
     def refuse() -> None:
@@ -54,8 +56,13 @@ def test_each_way_of_catching_passes_what_has_no_defect() -> None:
     assert (refused.check(True), refused.check(False)) == ("InputError", "")
 
 
+def test_a_defect_that_does_not_run_is_no_defect() -> None:
+    with pytest.raises(TypeError):
+        outcome(test_extract.test_known_spans_are_recovered, extractor=lambda: None)
+
+
 def test_an_examples_own_settings_are_left_as_they_were() -> None:
     spans = test_extract.test_known_spans_are_recovered
     before = dict(vars(spans))
-    assert outcome(spans, extractor=planted.random_basis) == "AssertionError"
+    assert outcome(spans, extractor=planted.random_basis) == "fails"
     assert dict(vars(spans)) == before

@@ -334,10 +334,10 @@ def with_twin(shape_seed: int, *, trained: bool) -> PromptSubject:
     return synthetic_subject([of], [world(STRONG, shape_seed) if trained else ignorant])
 
 
-def holding_the_core(core: Core, states: Tensor, draws: int, **more: Any) -> Subspaces:
+def holding_the_core(core: Core, states: Tensor, draws: int, *, seed: int, **more: Any) -> Subspaces:
     """The rest drawn by the states' covariance and not made orthogonal to the core."""
-    generator = torch.Generator().manual_seed(more["seed"])
-    drawn = weighted_frames(states.double() - core.mean, core.dimension, draws, generator)
+    centred = states.double() - core.mean
+    drawn = weighted_frames(centred, core.dimension, draws, torch.Generator().manual_seed(seed))
     return Subspaces(drawn, drawn.mT)
 
 
