@@ -526,7 +526,7 @@ def test_p_values_of_one_trial_and_of_none() -> None:
 
 
 def test_the_first_seed_is_0() -> None:
-    plain, first = (bootstrap("0", sample(0, 9), float, **options) for options in ({}, {"seed": 0}))
+    plain, first = (bootstrap("0", sample(0, 9), float, **options) for options in ({}, {"seed": 0}))  # type: ignore[arg-type]
     assert plain.replicates is not None
     assert first.replicates is not None
     assert plain.replicates.tolist() == first.replicates.tolist()
