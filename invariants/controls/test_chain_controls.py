@@ -39,7 +39,7 @@ CASES: dict[tuple[str, str], tuple[str, Plant]] = {
     ("markov.transplant", "shuffled map"): (CHAIN, planted.on_a_chain_that_says_little),
     ("markov.transplant", "untrained donor"): (CHAIN, planted.with_trained_twins),
     ("markov.transplant", "outputs"): (CHAIN, planted.as_it_is),
-    ("markov.generation", "random, Haar"): (CHAIN, planted.on_a_chain_that_says_little),
+    ("markov.generation", "chains along the rest"): (CHAIN, planted.on_a_chain_that_says_little),
     ("markov.low_rank", "untrained"): (LOW, planted.with_trained_twins),
     ("hidden_markov.belief", "current token"): (HIDDEN, planted.on_symbols_that_show_the_state),
     ("hidden_markov.belief", "untrained"): (HIDDEN, planted.with_trained_twins),
