@@ -137,6 +137,11 @@ class Group:
     rows: Tensor
 
 
+def remember(study: PromptStudy, function: Any, arguments: tuple[object, ...], value: object) -> None:
+    """Put a value in the place of what a remembered function of a study would give."""
+    study.memory.put((function.__wrapped__, study, arguments, ()), value)
+
+
 class Synthetic(PromptStudy):
     """A study of a world.
 
@@ -158,11 +163,7 @@ class Synthetic(PromptStudy):
         rows = torch.from_numpy(few_rows(self))
         few = Run(world, self.world.states(self.prompts(Split.EVALUATION))[rows])
         # Where these functions would ask the network they find that they did already.
-        self.remember(few_runs, (None,), ([Group(torch.arange(len(rows)))], [few]))
-
-    def remember(self, function: Any, arguments: tuple[object, ...], value: object) -> None:
-        """Put a value in the place of what a remembered function of this study would give."""
-        self.memory.put((function.__wrapped__, self, arguments, ()), value)
+        remember(self, few_runs, (None,), ([Group(torch.arange(len(rows)))], [few]))
 
     @property
     def sites(self) -> tuple[Site, ...]:
