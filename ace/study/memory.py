@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from ace.check import check_count
 
-LIMIT = 256 * 2**20  # bytes
+LIMIT = 640 * 2**20  # bytes
 
 Value = TypeVar("Value")
 Arguments = ParamSpec("Arguments")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from ace.arrays import Array
@@ -10,6 +11,9 @@ from ace.study.rest import DRAWS
 from ace.study.subspaces import Subspaces, rest_subspaces
 from ace.study.tokens import TokenStudy
 from ace.tasks.base import Split
+
+FEW = 100  # sequences on which a draw is judged first
+GROUPS = 20  # of them, left out in turn
 
 
 @remembered
@@ -20,19 +24,25 @@ def rest_at(study: TokenStudy, index: int) -> Subspaces:
 
 
 @remembered
-def rest_performance(study: TokenStudy, index: int, mode: str, numbers: tuple[int, ...]) -> Array:
-    """(g, 2) accuracy and cross-entropy in nats on the evaluation split with each draw kept or removed, float32.
+def rest_scores(
+    study: TokenStudy, index: int, mode: str, numbers: tuple[int, ...], sequences: int | None = None
+) -> Array:
+    """(g, 2, n) accuracy and cross-entropy in nats of each evaluation sequence with each draw kept or removed, float32.
 
     A draw and the head make one map of the states, so that no state of full width is edited. Samples lie last, side by
     side in memory. A tie for the largest logit counts as right.
+
+    Args:
+        sequences: only so many, the first.
 
     Raises:
         Inapplicable: more than a linear head follows the site, or there is no rest to draw from.
     """
     drawn = rest_at(study, index).take(torch.tensor(numbers))
     weight, bias = (part.float() for part in study.head(index))
-    mean, states = study.core(index).mean.float(), study.states(index, Split.EVALUATION).flatten(0, 1).float()
-    targets = torch.from_numpy(study.batch(Split.EVALUATION).targets).flatten()
+    kept = study.states(index, Split.EVALUATION)[:sequences].float()
+    mean, states = study.core(index).mean.float(), kept.flatten(0, 1)
+    targets = torch.from_numpy(study.batch(Split.EVALUATION).targets[:sequences]).flatten()
     maps = (weight.double() @ drawn.directions @ drawn.readers).float()  # (g, v, d)
     part = (maps.flatten(0, 1) @ (states - mean).T).view(len(numbers), len(weight), -1)
     if mode == "keep":
@@ -40,5 +50,17 @@ def rest_performance(study: TokenStudy, index: int, mode: str, numbers: tuple[in
     else:
         logits = part.neg_().add_(weight @ states.T + bias[:, None])
     chosen = logits.gather(1, targets.expand(len(numbers), 1, -1))[:, 0]
-    right = (chosen >= logits.amax(dim=1)).double().mean(dim=1)
-    return torch.stack([right, (logits.logsumexp(dim=1) - chosen).double().mean(dim=1)], dim=1).numpy()
+    scores = torch.stack([(chosen >= logits.amax(dim=1)).float(), logits.logsumexp(dim=1) - chosen], dim=1)
+    return scores.view(len(numbers), 2, len(kept), -1).double().mean(dim=3).numpy()
+
+
+def rest_performance(study: TokenStudy, index: int, mode: str, numbers: tuple[int, ...]) -> Array:
+    """(g, 2) mean accuracy and cross-entropy of `rest_scores` on the whole evaluation split."""
+    return np.asarray(rest_scores(study, index, mode, numbers).mean(axis=2))
+
+
+def few_performance(study: TokenStudy, index: int, mode: str, numbers: tuple[int, ...]) -> tuple[Array, Array]:
+    """(g, 2) the same on few sequences, and (k, g, 2) without each of k groups of them in turn."""
+    scores = rest_scores(study, index, mode, numbers, FEW)
+    groups = np.arange(scores.shape[2]) % GROUPS
+    return scores.mean(axis=2), np.stack([scores[:, :, groups != k].mean(axis=2) for k in range(GROUPS)])

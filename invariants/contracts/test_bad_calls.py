@@ -1827,6 +1827,8 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "study.rest.allowed",
         "study.token_rest.rest_at",
         "study.token_rest.rest_performance",
+        "study.token_rest.rest_scores",
+        "study.token_rest.few_performance",
         "study.prompt_rest.rest_at",
         "study.prompt_rest.read_under",
         "study.prompt_rest.rest_of",

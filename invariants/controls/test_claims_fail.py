@@ -16,6 +16,7 @@ from ace.study.subspaces import REST
 from ace.verify import Status, verify_claim
 from invariants.controls.planted import with_permuted_seeds, with_random_axes, with_random_cores, with_the_rest
 from invariants.controls.planted_addition import fragile_at_the_branch, nothing_grows, quiet_cores
+from invariants.controls.planted_chains import with_large_cores
 
 FAULTS = {
     with_random_cores: (
@@ -37,6 +38,7 @@ FAULTS = {
         "markov.sufficiency_loss",
         "markov.necessity",
     ),
+    with_large_cores: ("markov.consensus",),
     quiet_cores: ("modadd.sufficiency", "modadd.necessity"),
     fragile_at_the_branch: ("modadd.no_inflation",),
     nothing_grows: ("modadd.inflation", "modadd.redundancy"),
@@ -49,6 +51,7 @@ FAULTS = {
         "agreement.generation",
     ),
     with_permuted_seeds: (
+        "hidden_markov.alignment",
         "hidden_markov.inner_belief",
         "hidden_markov.inner_alignment",
         "hidden_markov.inner_transplant",
@@ -57,8 +60,8 @@ FAULTS = {
         "modadd.universality",
     ),
 }
-# On the smallest subject their one control straddles the bound: a planted fault shows that they can fail.
-STRADDLING = ("modadd.no_inflation", "modadd.redundancy")
+# On the smallest subject their one control straddles the bound, or is inside: a planted fault shows that they can fail.
+STRADDLING = ("hidden_markov.alignment", "markov.consensus", "modadd.no_inflation", "modadd.redundancy")
 CASES = [pytest.param(fault, claim, id=f"{fault.__name__}-{claim}") for fault, ids in FAULTS.items() for claim in ids]
 
 

@@ -179,6 +179,20 @@ def test_a_quantity_keeps_the_last_axis() -> None:
         scored.estimate("s", lambda part: part.auc.max())
 
 
+def test_replicates_and_value_are_both_to_be_finite() -> None:
+    scored = certain(np.tile([0.0, 1.0], 6)[None], nested=False)
+
+    def only_replicates(part: Quantities) -> Array:
+        return part.auc[0] if part.auc.ndim == 1 else part.auc[0] * np.nan
+
+    def only_value(part: Quantities) -> Array:
+        return part.auc[0] * np.nan if part.auc.ndim == 1 else part.auc[0]
+
+    for quantity in (only_replicates, only_value):
+        with pytest.raises(InputError, match=r"^s: expected finite values, got NaN or infinity$"):
+            scored.estimate("s", quantity)
+
+
 # --- At the edge ------------------------------------------------------------------------------------------------------
 
 
@@ -231,11 +245,11 @@ def test_more_confidence_and_fewer_clusters_widen_what_is_certain() -> None:
     assert nested[0] < intervals[1][0]
 
 
-@given(st.integers(0, 2**20), st.sampled_from(LEVELS))
-def test_next_to_no_errors_have_binomial_limits_as_well(seed: int, level: float) -> None:
+@given(st.integers(0, 2**20), st.sampled_from(LEVELS), st.sampled_from([1.0, 2.0, 4.0]))
+def test_next_to_no_errors_have_binomial_limits_as_well(seed: int, level: float, distance: float) -> None:
     rng = np.random.default_rng(seed)
     clusters, labels = np.repeat(np.arange(20), 4), np.tile([0, 0, 1, 1], 20)
-    scored = discriminate((rng.standard_normal(80) + 4 * labels - 2)[None], labels, clusters, resamples=400)
+    scored = discriminate((rng.standard_normal(80) + distance * (labels - 0.5))[None], labels, clusters, resamples=400)
     for name in ("auc", "accuracy"):
         value, drawn = float(getattr(scored, name)[0]), getattr(scored.replicates, name)[0]
         found = scored.estimate("a", partial(first, name))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ace.arrays import Array
+from ace.errors import InputError
 from ace.intervals import (
     FAR,
     FEWEST,
@@ -110,6 +113,7 @@ def test_the_bias_is_the_normal_quantile_of_the_share_below(seed: int, size: int
     assert bias(-value, -drawn) == pytest.approx(-bias(value, drawn), abs=1e-9)
     # Beyond all of them, as if half of one lay there.
     assert bias(float(drawn.max()) + 1, drawn) == pytest.approx(stats.norm.isf(0.5 / size))
+    assert bias(float(drawn.min()) - 1, drawn) == pytest.approx(stats.norm.ppf(0.5 / size))
     assert bias(value, np.full(size, value)) == 0.0
 
 
@@ -221,6 +225,11 @@ def test_few_replicates_have_no_tail_beyond_them(size: int) -> None:
     assert tail_quantile(ordered, 5.0) == size - 1
 
 
+def test_as_many_replicates_as_the_line_needs_have_a_tail() -> None:
+    ordered = stats.norm.ppf(np.arange(1, 2 * FAR) / (2 * FAR))
+    assert tail_quantile(ordered, -5.0) == pytest.approx(-5.0)
+
+
 def test_the_ends_of_the_scale_are_finite() -> None:
     ordered = stats.norm.ppf(np.arange(1, 100) / 100)
     assert tail_quantile(ordered, -math.inf) == pytest.approx(-38.0)
@@ -319,3 +328,19 @@ def test_a_variance_that_few_clusters_know_makes_fewer_trials(
     assert found == pytest.approx(binomial_limits(share * known, known, confidence), abs=1e-7)
     capped = effective_limits(share, variance, known / 2, confidence, clusters)
     assert capped == pytest.approx(binomial_limits(share * known / 2, known / 2, confidence), abs=1e-7)
+
+
+BAD: list[tuple[Callable[[], object], str]] = [
+    (lambda: binomial_limits(1, 2, 95), "confidence: expected a number strictly between 0 and 1, got 95"),
+    (lambda: binomial_limits(0, 0, 0.95), "trials: expected a positive number, got 0"),
+    (lambda: binomial_limits(0, -1, 0.95), "trials: expected a positive number, got -1"),
+    (lambda: binomial_limits(0, math.nan, 0.95), "trials: expected a positive number, got nan"),
+    (lambda: binomial_limits(3, 2.5, 0.95), "hits: expected 0..2.5, got 3"),
+    (lambda: binomial_limits(-1, 2, 0.95), "hits: expected 0..2, got -1"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), BAD, ids=[message for _, message in BAD])
+def test_a_bad_call_says_what_was_expected_and_what_came(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        call()

@@ -510,6 +510,31 @@ def test_a_bad_call_says_what_was_expected_and_what_came(call: Callable[[], obje
         call()
 
 
+@pytest.mark.parametrize("beyond", [1e-10, -1e-10])
+def test_chances_may_be_off_by_rounding(beyond: float) -> None:
+    hits, trials = np.array([0, 1, 3]), np.array([3, 3, 3])
+    edge = 1.0 if beyond > 0 else 0.0
+    off = binomial_p_values(hits, trials, np.full(3, edge + beyond))
+    assert distance(off, binomial_p_values(hits, trials, np.full(3, edge))) <= ROOT
+    inside = binomial_p_values(hits, trials, np.full(3, edge - beyond))
+    assert distance(off, inside) <= 1e-6
+
+
+def test_p_values_of_one_trial_and_of_none() -> None:
+    found = binomial_p_values(np.array([1, 0]), np.array([1, 0]), np.array([0.01, 0.01]))
+    assert found.tolist() == pytest.approx([0.04, 1.0])
+
+
+def test_the_first_seed_is_0() -> None:
+    plain, first = (bootstrap("0", sample(0, 9), float, **options) for options in ({}, {"seed": 0}))  # type: ignore[arg-type]
+    assert plain.replicates is not None
+    assert first.replicates is not None
+    assert plain.replicates.tolist() == first.replicates.tolist()
+    # Blocks of matrices are means of matrices.
+    matrices = sample(0, 4 * 3).reshape(4, 3, 1)
+    assert distance(grouped(matrices, 2), matrices.reshape(2, 2, 3, 1).mean(axis=1)) <= ROOT
+
+
 def test_names_and_counts_come_through() -> None:
     trials = np.array([4, 4])
     assert proportion("p", 1, 4).label == "p"

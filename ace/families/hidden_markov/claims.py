@@ -32,7 +32,7 @@ CLAIMS = (
         "null",
         "above the 99.9 % quantile over permuted sequences and above the upper end of every untrained pair; where the"
         " models' outputs agree so as well, the sentence is about behaviour",
-        controls=("permuted sequences", "untrained", "outputs"),
+        controls=("outputs",),
         measure=belief.alignment,
     ),
     Claim(

@@ -121,7 +121,7 @@ def necessity(subject: TokenSubject) -> Measurement:
     )
 
 
-@measures("core as consensus", "untrained")
+@measures("untrained")
 def consensus_substitute(subject: TokenSubject) -> Measurement:
     """Size of the consensus of the whole states and what its removal leaves, each over what the claim asks for."""
     study = subject.trained
@@ -132,8 +132,9 @@ def consensus_substitute(subject: TokenSubject) -> Measurement:
     )  # a consensus of the core's own rank has 1/5 of the size that is asked for
     return Measurement(
         trained,
-        {"core as consensus": cores, "untrained": untrained},
+        {"untrained": untrained},
         details={**details, "untrained": beside, **share_that_may_fail(study)},
+        beside={"core as consensus": cores},
     )
 
 

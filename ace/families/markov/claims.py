@@ -161,7 +161,7 @@ CLAIMS = (
         "paper",
         "published: 48 dimensions against 3, and .52 to .55 accuracy after removal; here 5 times and chance + 10 %;"
         " where it is so of untrained models, it speaks of the method and not of what was learnt",
-        controls=("core as consensus", "untrained"),
+        controls=("untrained",),
         measure=ablation.consensus_substitute,
         kind="P",
         replication=Replication(

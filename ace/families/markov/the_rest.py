@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ace.arrays import Array
-from ace.study.rest import Rest
-from ace.study.token_rest import rest_performance
+from ace.study.rest import Rest, jackknife_error
+from ace.study.token_rest import FEW, few_performance, rest_performance
 from ace.study.tokens import TokenStudy
 
 
@@ -24,6 +24,11 @@ def rest_of(study: TokenStudy, mode: str, value: Callable[[int, Array], Array]) 
             performance = rest_performance(study, index, mode, tuple(numbers))
             return np.asarray(value(index, performance))[:, None]
 
-        return Rest(str(index), (str(index),), values)
+        def few(numbers: Sequence[int]) -> tuple[Array, Array]:
+            performance, without = few_performance(study, index, mode, tuple(numbers))
+            errors = jackknife_error(np.array([value(index, part) for part in without]))
+            return np.asarray(value(index, performance))[:, None], errors[:, None]
+
+        return Rest(str(index), (str(index),), values, few if len(study.base_scores(index)) > 2 * FEW else None)
 
     return tuple(map(of, study.members))
