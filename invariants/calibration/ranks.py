@@ -20,7 +20,8 @@ from ace.tasks.prompt import Prompts
 from invariants.calibration.coverage import ERRORS
 from invariants.calibration.section import Entry, Row, Section
 from invariants.calibration.verdicts import seeds
-from invariants.controls.synthetic import HEAD, LARGEST, PLAIN, SECOND, SITES, Synthetic, World, bent, remember, world
+from invariants.controls.synthetic import SITES, Synthetic, remember
+from invariants.controls.worlds import HEAD, LARGEST, PLAIN, SECOND, World, bent, world
 
 FAR = 12.0  # how far the numbers lie apart along the other direction
 MODES = {"sufficiency": ("keep", "orthogonal"), "necessity": ("remove", "orthogonal"), "mirror": ("flip", "oblique")}

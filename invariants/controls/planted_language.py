@@ -33,7 +33,8 @@ from ace.tasks.prompt import Contrast, Prompts
 from ace.training.language.recipe import LanguageRecipe
 from ace.training.language.tokenizer import word_tokenizer
 from ace.training.language.trainer import untrained_model
-from invariants.controls.synthetic import LARGEST, PLAIN, World, remember, synthetic_subject, world
+from invariants.controls.synthetic import remember, synthetic_subject
+from invariants.controls.worlds import LARGEST, PLAIN, World, world
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 STRONG = replace(PLAIN, stretch=2 * LARGEST)
