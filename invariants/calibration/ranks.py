@@ -20,7 +20,8 @@ from ace.tasks.prompt import Prompts
 from invariants.calibration.coverage import ERRORS
 from invariants.calibration.section import Entry, Row, Section
 from invariants.calibration.verdicts import seeds
-from invariants.controls.synthetic import HEAD, LARGEST, PLAIN, SECOND, SITES, Synthetic, World, bent, world
+from invariants.controls.synthetic import SITES, Synthetic, remember
+from invariants.controls.worlds import HEAD, LARGEST, PLAIN, SECOND, World, bent, world
 
 FAR = 12.0  # how far the numbers lie apart along the other direction
 MODES = {"sufficiency": ("keep", "orthogonal"), "necessity": ("remove", "orthogonal"), "mirror": ("flip", "oblique")}
@@ -39,8 +40,37 @@ def rest_among(study: Synthetic, claim: str, drawn: Subspaces) -> Rest:
     def value(edited: Mapping[str, Array], base: Array, labels: Ints) -> Array:
         return rest_separation(mode, edited, base, labels)
 
-    study.remember(rest_at, (SITES[0], 1, projector), drawn)
+    remember(study, rest_at, (SITES[0], 1, projector), drawn)
     return rest_of(study, "0", ("0",), study.choice(projector), (mode,), value)
+
+
+def crowded(claim: str, seed: int) -> Synthetic:
+    """A study whose rest lies about the claim's bound, all the way from inside to far outside it.
+
+    Most of what the contrast has to do with number lies along another direction than the core, which varies most.
+    """
+    product = claim == "mirror"
+    # The oblique rest is drawn alike in all directions that states vary in: only of few does one draw in ten find one.
+    width = 5 if product else PLAIN.width
+    plain = world(replace(PLAIN, width=width, stretch=1.0, tilt=0.0, noise=1.0), seed)
+
+    def law(prompts: Prompts, rng: np.random.Generator) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        coordinates = plain.law(prompts, rng)
+        sign = 2.0 * prompts.labels - 1
+        hidden = np.where(rng.random(len(sign)) < 0.5, -1.0, 1.0) if product else np.ones(len(sign))
+        coordinates[:, HEAD] *= hidden
+        coordinates[:, SECOND] = FAR * (hidden if product else sign) + coordinates[:, SECOND] / LARGEST
+        return np.asarray(coordinates)
+
+    def read(coordinates: Tensor) -> Tensor:
+        head, second = coordinates[..., HEAD], coordinates[..., SECOND] / FAR
+        others = (plain.read(coordinates) - bent(2 * head, PLAIN.bend)) / 2
+        return head * second + others if product else bent(0.3 * head + 1.7 * second, PLAIN.bend) + others
+
+    study = Synthetic(World(law, plain.mixing, plain.centre, read, seed))
+    axis = plain.mixing[:, HEAD : HEAD + 1]
+    study.replace_core(SITES[0], study.core(SITES[0]).with_basis(axis / axis.norm()))
+    return study
 
 
 # --- an axis that is a draw like the others ---------------------------------------------------------------------------
@@ -50,7 +80,7 @@ def beats_its_equals(claim: str, seed: int, *, bounded: bool) -> bool:
     Args:
         bounded: draws inside the claim's bound count too, as in a verdict; else the axis is held against them alone.
     """
-    study = Synthetic(world(replace(PLAIN, stretch=LARGEST / 2), seed))
+    study = crowded(claim, seed)
     core, states = study.core(SITES[0]), study.observed[0][0]
     drawn = rest_subspaces(core, states, DRAWS + 1, seed=seed, projector=MODES[claim][1])
     [[mine]] = rest_among(study, claim, drawn.take(torch.tensor([DRAWS]))).values([0])
@@ -74,32 +104,6 @@ def _equals(claim: str, *, bounded: bool) -> Entry:
 
 
 # --- draws that are dismissed on few rows -----------------------------------------------------------------------------
-def crowded(claim: str, seed: int) -> Synthetic:
-    """A world whose rest lies about the claim's bound, all the way from far inside to far outside it.
-
-    Most of what core and contrast have to do with number lies along another direction, which varies most.
-    """
-    product = claim == "mirror"
-    # The oblique rest is drawn alike in all directions that states vary in: only of few does one draw in ten find one.
-    width = 5 if product else PLAIN.width
-    plain = world(replace(PLAIN, width=width, stretch=1.0, tilt=0.0, noise=1.0), seed)
-
-    def law(prompts: Prompts, rng: np.random.Generator) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        coordinates = plain.law(prompts, rng)
-        sign = 2.0 * prompts.labels - 1
-        hidden = np.where(rng.random(len(sign)) < 0.5, -1.0, 1.0) if product else np.ones(len(sign))
-        coordinates[:, HEAD] *= hidden
-        coordinates[:, SECOND] = FAR * (hidden if product else sign) + coordinates[:, SECOND] / LARGEST
-        return np.asarray(coordinates)
-
-    def read(coordinates: Tensor) -> Tensor:
-        head, second = coordinates[..., HEAD], coordinates[..., SECOND] / FAR
-        others = (plain.read(coordinates) - bent(2 * head, PLAIN.bend)) / 2
-        return head * second + others if product else bent(0.3 * head + 1.7 * second, PLAIN.bend) + others
-
-    return Synthetic(World(law, plain.mixing, plain.centre, read, seed))
-
-
 @dataclass(frozen=True)
 class Dismissed:
     """Draws of one trial: how many count on all rows, how many were dismissed on few, and how many of these count."""
@@ -112,11 +116,7 @@ class Dismissed:
 def dismissals(claim: str, seed: int) -> Dismissed:
     """Every draw of a crowded rest, judged on few rows first as in a verdict whose core lies inside the bound."""
     study = crowded(claim, seed)
-    axis = torch.zeros(study.world.width, 1, dtype=torch.float64)
-    axis[:, 0] = study.world.mixing[:, HEAD] / study.world.mixing[:, HEAD].norm()
-    core = study.core(SITES[0]).with_basis(axis)
-    study.replace_core(SITES[0], core)
-    drawn = rest_subspaces(core, study.observed[0][0], DRAWS, seed=seed, projector=MODES[claim][1])
+    drawn = rest_subspaces(study.core(SITES[0]), study.observed[0][0], DRAWS, seed=seed, projector=MODES[claim][1])
     rest, margin = rest_among(study, claim, drawn), margin_of(claim)
     every = rest.values(range(DRAWS))
     tried: set[int] = set()

@@ -9,9 +9,9 @@ import pytest
 from ace.errors import InputError
 from ace.extract import extract_core
 from invariants.calibration import defects
+from invariants.calibration.axes import haar_axis
 from invariants.calibration.defects.edits import strong
 from invariants.calibration.defects.record import Check, Defect, by_claim, by_property, by_refusal, outcome
-from invariants.calibration.verdicts import haar_axis
 from invariants.controls import planted
 from invariants.controls.synthetic import replaced
 from invariants.properties import test_extract

@@ -10,6 +10,7 @@ import pytest
 from ace.stats import Estimate
 from ace.verify import Status
 from invariants.calibration import ranks
+from invariants.calibration.axes import covariance_axis
 from invariants.calibration.verdicts import (
     ANYTHING,
     FOUND,
@@ -17,14 +18,14 @@ from invariants.calibration.verdicts import (
     RARELY,
     STATUSES,
     Asked,
-    covariance_axis,
     leaning,
     on_bound,
     row,
     seeds,
     verdicts,
 )
-from invariants.controls.synthetic import FIRST_COMPONENT, LARGEST, PLAIN, replaced, synthetic_subject, world
+from invariants.controls.synthetic import replaced, synthetic_subject
+from invariants.controls.worlds import FIRST_COMPONENT, LARGEST, PLAIN, world
 
 
 def counted(**found: int) -> Counter[Status]:

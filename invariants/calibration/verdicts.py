@@ -15,35 +15,20 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ace.core import Core
-from ace.linalg import random_frames, weighted_frames
 from ace.model.intervene import Intervention
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.prompts import PromptStudy
 from ace.tasks.base import Split
 from ace.tasks.prompt import Prompts
 from ace.verify import Status
+from invariants.calibration.axes import covariance_axis, dual_axis, haar_axis, read_axis
 from invariants.calibration.coverage import ERRORS
 from invariants.calibration.section import Entry, Row, Section
-from invariants.controls.synthetic import (
-    EACH,
-    FIRST_COMPONENT,
-    LARGEST,
-    PLAIN,
-    SITES,
-    Shape,
-    Source,
-    Synthetic,
-    World,
-    replaced,
-    synthetic_subject,
-    true_axis,
-    verdict,
-    world,
-)
+from invariants.controls.synthetic import EACH, SITES, Source, Synthetic, replaced, synthetic_subject, verdict
+from invariants.controls.worlds import FIRST_COMPONENT, LARGEST, PLAIN, Shape, World, true_axis, world
 
 CLAIMS = ("sufficiency", "necessity", "flip", "mirror")
 STATUSES = (Status.HOLDS, Status.VACUOUS, Status.UNDECIDED, Status.FAILS, Status.INAPPLICABLE)
@@ -144,32 +129,6 @@ HALF = replace(PLAIN, stretch=LARGEST / 2)
 def _with_axis(draw: Callable[[Core, PromptStudy, int], Core], seed: int) -> PromptSubject:
     subject = synthetic_subject([world(HALF, seed)])
     return replaced(subject, lambda core, study: draw(core, study, seed))
-
-
-def haar_axis(core: Core, study: PromptStudy, seed: int) -> Core:
-    """A random axis, every direction alike."""
-    return core.with_basis(random_frames(core.width, core.dimension, 1, torch.Generator().manual_seed(seed))[0])
-
-
-def covariance_axis(core: Core, study: PromptStudy, seed: int) -> Core:
-    """A random axis drawn as the states vary."""
-    states = study.observed[0][0]
-    return core.with_basis(
-        weighted_frames(states.double() - core.mean, core.dimension, 1, torch.Generator().manual_seed(seed))[0]
-    )
-
-
-def dual_axis(core: Core, study: PromptStudy, seed: int) -> Core:
-    """The same, with the reader that is dual to it in the states' covariance, as the oblique rest has."""
-    axis, centred = covariance_axis(core, study, seed), study.observed[0][0] - core.mean
-    reader = torch.linalg.solve(centred.T @ centred, axis.basis).T
-    return replace(axis, readers=reader / (reader @ axis.basis))
-
-
-def read_axis(core: Core, study: PromptStudy, seed: int) -> Core:
-    """A Haar axis with the readers that the sensitivities give any axis."""
-    states, gradients = (by_site[0] for by_site in study.observed)
-    return Core.from_basis(haar_axis(core, study, seed).basis, states=states, sensitivities=gradients)
 
 
 # --- an injected core -------------------------------------------------------------------------------------------------

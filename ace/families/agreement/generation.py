@@ -29,7 +29,7 @@ from ace.tasks.prompt import Prompts
 
 TEXTS = 256  # of each model, of up to two; of more, half as many
 DRAWN = 8  # times as many prompts, to have that many of few lengths
-RANDOM_TEXTS = 32  # each along a draw of the rest of its own
+RANDOM_TEXTS = 64  # each along a draw of the rest of its own; were none of 32 to agree, an eighth of all might
 ENOUGH = 8  # copulas
 TOKENS = 50  # as published
 AGREES, TURNED = 0.9, 0.1

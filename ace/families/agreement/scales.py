@@ -19,6 +19,7 @@ from ace.study.measurement import Measurement, measures
 from ace.study.prompts import PromptStudy
 from ace.study.subject import Subject
 from ace.tasks.base import Split
+from ace.tasks.prompt import Prompts
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,7 @@ def scales_within(subject: Subject[Scales]) -> Measurement:
     """Correlation within each number, over what two estimates of one scale's axis reach: its noise ceiling."""
     trained, untrained = _coordinates(subject), _coordinates(subject, untrained=True)
     ceilings = _ceilings(subject, trained)
-    order = _within_order(trained.labels)
+    order = _other_prompts(subject.trained.subjects[0].trained.studies[0].prompts(Split.EVALUATION))
     return Measurement(
         _within(trained, ceilings),
         {
@@ -164,12 +165,17 @@ def _halves(study: PromptStudy) -> Array:
     return np.stack([_towards(core.coordinates(fresh)[:, 0].numpy(), study) for core in cores])
 
 
-def _within_order(labels: Ints) -> Ints:
-    """(n) an order that exchanges prompts of the same class at random."""
+def _other_prompts(prompts: Prompts) -> Ints:
+    """(n) an order that exchanges prompts of the same number at random, and of the same attractor where there is one.
+
+    Exchanged within a number alone they could have nothing in common but the number, which is taken out: no subject
+    could show it. So they share the attractor's number too, which models may agree in that agree in nothing else.
+    """
+    kinds = prompts.labels if prompts.attractors is None else 2 * prompts.labels + prompts.attractors
     rng = np.random.default_rng(0)
-    order = np.arange(len(labels))
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
+    order = np.arange(len(prompts))
+    for kind in np.unique(kinds):
+        rows = np.flatnonzero(kinds == kind)
         order[rows] = rng.permutation(rows)
     return order
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from invariants.calibration.defects import edits, extraction, judging, subjects
+from invariants.calibration.defects import edits, extraction, judging, places, prompted, subjects
 from invariants.calibration.defects.record import Defect
 from invariants.calibration.section import Entry, Row, Section
 
-DEFECTS: tuple[Defect, ...] = (*extraction.DEFECTS, *edits.DEFECTS, *subjects.DEFECTS, *judging.DEFECTS)
+DEFECTS: tuple[Defect, ...] = (
+    *extraction.DEFECTS,
+    *edits.DEFECTS,
+    *places.DEFECTS,
+    *subjects.DEFECTS,
+    *prompted.DEFECTS,
+    *judging.DEFECTS,
+)
 
 
 def _entry(defect: Defect) -> Entry:
