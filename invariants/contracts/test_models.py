@@ -35,7 +35,7 @@ def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-AGREEMENT_CLAIMS = [claim.id for claim in ace.registry().values() if claim.about == "agreement"]
+AGREEMENT_CLAIMS = [claim.id for claim in ace.registry().values() if claim.family == "agreement"]
 
 
 def verify(tmp_path: Path, *arguments: str | Path) -> tuple[subprocess.CompletedProcess[str], list[dict[str, Any]]]:

@@ -73,7 +73,7 @@ def test_a_new_family_needs_no_entry_elsewhere(monkeypatch: pytest.MonkeyPatch) 
 def test_a_subject_has_its_figure_and_the_record_redraws_it(tmp_path: Path, drawn: list[str]) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     paths = write_report(first, run("tiny"))
-    assert paths == [first / "results.json", first / "verdicts.md", first / "tiny.png"]
+    assert paths == [first / name for name in ("results.json", "verdicts.md", "replication.md", "tiny.png")]
     assert (first / "tiny.png").read_bytes().startswith(PNG)
     write_report(second, read_document(first / "results.json"))
     assert drawn == ["tiny", "tiny"]

@@ -216,10 +216,13 @@ def test_two_copies_of_a_model_agree_with_each_other(tmp_path: Path) -> None:
     assert family.name == " and ".join(map(str, folders))
     ids = [claim.id for claim in ace.registry().values() if claim.about == family.about]
     assert ids
-    for verdict in (ace.verify_claim(name, family) for name in ids):
-        assert verdict.subject == family.name
-        assert [seed.value for seed in verdict.seeds] == pytest.approx([1.0] * len(verdict.seeds))
-        assert verdict.controls["other prompts"].place != "inside"
+    found = {name: ace.verify_claim(name, family) for name in ids}
+    assert {verdict.subject for verdict in found.values()} == {family.name}
+    overall, within = found["agreement.scales"], found["agreement.scales_within"]
+    assert [seed.value for seed in overall.seeds] == pytest.approx([1.0, 1.0])
+    # Over a ceiling that two halves of the prompts set, which is at most 1.
+    assert [seed.value >= 1.0 - 1e-9 for seed in within.seeds] == [True]
+    assert within.controls["other prompts"].place != "inside"
 
 
 def test_a_model_asked_for_twice_is_refused() -> None:

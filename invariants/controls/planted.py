@@ -125,9 +125,9 @@ def with_random_axes(subject: PromptSubject) -> PromptSubject:
     for index, study in enumerate(planted.studies):
         # The choice stays that of the true core: the fault is in the axis, not in the place.
         choices = [study.choice(projector, deep=deep) for projector in PROJECTORS for deep in (False, True)]
-        for choice in [study.choice(), *choices]:
-            core = study.core(choice.site, rank_of(choice))
-            generator = torch.Generator().manual_seed(index)
-            frame = random_frames(core.width, core.dimension, 1, generator)[0]
-            study.replace_core(choice.site, core.with_basis(frame))
+        places = {(choice.site, rank_of(choice)) for choice in [study.choice(), *choices]} | {(study.sites[-1], 1)}
+        for site, rank in places:
+            core = study.core(site, rank)
+            frame = random_frames(core.width, core.dimension, 1, torch.Generator().manual_seed(index))[0]
+            study.replace_core(site, core.with_basis(frame))
     return replace(subject, name="random axes", trained=planted, memory=memory)
