@@ -15,7 +15,7 @@ from ace.check import check_count
 from ace.discrimination import Discrimination as Discrimination
 from ace.discrimination import Quantities
 from ace.errors import InputError
-from ace.stats import RESAMPLES, Estimate
+from ace.stats import RESAMPLES
 
 
 def discriminate(
@@ -79,8 +79,8 @@ class _Sums:
 
 
 def _wins(ones: Array, zeros: Array) -> Array:
-    """(n1, n0) whether each score of label 1 exceeds each of label 0, ties half."""
-    difference = ones[:, None] - zeros[None, :]
+    """(..., n1, n0) whether each score (..., n1) of label 1 exceeds each (..., n0) of label 0, ties half."""
+    difference = ones[..., :, None] - zeros[..., None, :]
     return (difference > 0) + 0.5 * (difference == 0)
 
 
@@ -109,8 +109,7 @@ def cluster_sums(values: Array, clusters: Ints) -> Array:
 
 def simple_auc(scores: Array, labels: Ints) -> Array:
     """(m) AUC of scores (m, n) without replicates, ties half."""
-    difference = scores[:, labels == 1][:, :, None] - scores[:, labels == 0][:, None, :]
-    return np.asarray(((difference > 0) + 0.5 * (difference == 0)).mean(axis=(1, 2)), dtype=np.float64)
+    return np.asarray(_wins(scores[:, labels == 1], scores[:, labels == 0]).mean(axis=(1, 2)))
 
 
 def separations(scores: Array, base: Array, labels: Ints) -> Array:
@@ -130,20 +129,3 @@ def separations(scores: Array, base: Array, labels: Ints) -> Array:
     if whole == 0 or not np.isfinite(whole):
         raise InputError(f"base: expected a mean contrast that differs between labels, got a difference of {whole}")
     return np.asarray((scores[:, ones].mean(axis=1) - scores[:, zeros].mean(axis=1)) / whole, dtype=np.float64)
-
-
-def chance_halfwidth(labels: Ints, z: float = 1.959964) -> float:
-    """Half the 95 % interval of the AUC of scores that tell nothing (normal approximation of Mann and Whitney's U)."""
-    ones, zeros = int((labels == 1).sum()), int((labels == 0).sum())
-    return float(z * np.sqrt((ones + zeros + 1) / (12 * ones * zeros)))
-
-
-def estimate(label: str, value: float, replicates: Array, count: int) -> Estimate:
-    """A value with its replicates, as an `Estimate`.
-
-    Raises:
-        InputError: NaN or infinity.
-    """
-    if not (np.isfinite(value) and np.isfinite(replicates).all()):
-        raise InputError(f"{label}: expected finite values, got NaN or infinity")
-    return Estimate(label, float(value), replicates=replicates, count=count)

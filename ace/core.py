@@ -18,7 +18,7 @@ from ace.linalg import row_factor
 from ace.rank import RankChoice, RankRule, check_rule
 from ace.spectrum import FactorSpectrum
 
-PROJECTORS = ("orthogonal", "oblique")
+PROJECTORS = ORTHOGONAL, OBLIQUE = "orthogonal", "oblique"
 REFERENCES = ("mean", "zero", "resample")
 
 

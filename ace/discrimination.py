@@ -68,16 +68,6 @@ class Discrimination:
         return self.values.separation
 
     @property
-    def auc_replicates(self) -> Array:
-        """(m, b)."""
-        return self.replicates.auc
-
-    @property
-    def accuracy_replicates(self) -> Array:
-        """(m, b)."""
-        return self.replicates.accuracy
-
-    @property
     def clusters(self) -> int:
         """How many clusters the prompts come in."""
         return int(self.jackknife.auc.shape[1])

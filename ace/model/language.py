@@ -18,7 +18,6 @@ from ace.model.sites import Anatomy, find_sites, hooked
 from ace.model.stored_keys import cache_keyword, output_cache
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-PRECISE = torch.float32  # of contrasts, whatever the weights
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ace.errors import ArtifactError
 from ace.files import read_json, write_json
+from ace.report.table import margin
 
 if TYPE_CHECKING:
     from ace.study.rest import RankTest
@@ -213,17 +214,5 @@ def _change(new: Mapping[str, Any], old: Mapping[str, Any]) -> Change | None:
         return None
     moved = f"value {old['estimate']:.4g} [{old['low']:.4g}, {old['high']:.4g}] -> "
     moved += f"{new['estimate']:.4g} [{new['low']:.4g}, {new['high']:.4g}]"
-    return Change(*key, moved, _worse(new, old))
-
-
-def _worse(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
-    if new["direction"] == "in":
-        return _inward(new, new["estimate"]) < _inward(new, old["estimate"])
-    if new["direction"] == "==":
-        return bool(abs(new["estimate"] - new["bound"]) > abs(old["estimate"] - old["bound"]))
-    return bool((new["estimate"] > old["estimate"]) == (new["direction"] != ">="))
-
-
-def _inward(found: Mapping[str, Any], value: float) -> float:
-    """How far inside a bound with two ends a value lies."""
-    return float(min(value - found["bound"], found["bound_upper"] - value))
+    worse = margin(new, new["estimate"]) < margin(new, old["estimate"])
+    return Change(*key, moved, worse)

@@ -39,19 +39,25 @@ def bound_text(result: Result) -> str:
     return f"{result['direction']} {number(result['bound'])}"
 
 
+def margin(result: Result, value: float) -> float:
+    """How far inside a verdict's bound a value lies, negative outside: `study.claim.Bound.margin`, from a record."""
+    bound, upper = result["bound"], result.get("bound_upper")
+    inside = {
+        "<=": bound - value,
+        "<": bound - value,
+        ">=": value - bound,
+        "==": -abs(value - bound),
+        "in": min(value - bound, (bound if upper is None else upper) - value),
+    }
+    return float(inside[result["direction"]])
+
+
 def _control(result: Result) -> str:
     """The control whose value speaks most for the claim: the one to beat."""
-    controls, bound = result["controls"], result["bound"]
+    controls = result["controls"]
     if not controls:
         return "-"
-    margin = {
-        "<=": lambda value: -value,
-        "<": lambda value: -value,
-        ">=": lambda value: value,
-        "==": lambda value: -abs(value - bound),
-        "in": lambda value: min(value - bound, result["bound_upper"] - value),
-    }
-    nearest = max(controls, key=lambda name: margin[result["direction"]](controls[name]))
+    nearest = max(controls, key=lambda name: margin(result, controls[name]))
     return f"{nearest}: {number(controls[nearest])}"
 
 

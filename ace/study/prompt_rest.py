@@ -14,7 +14,7 @@ from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
 from ace.study.memory import remembered
 from ace.study.prompts import PromptStudy, plain
-from ace.study.rest import DRAWS, Rest, jackknife_error
+from ace.study.rest import DRAWS, Rest, jackknife
 from ace.study.site_choice import Choice, rank_of
 from ace.study.subspaces import Subspaces, rest_subspaces
 from ace.tasks.base import Split
@@ -65,11 +65,11 @@ def rest_of(
     def on_few(numbers: Sequence[int]) -> tuple[Array, Array]:
         runs = few_runs(study, contrast)
         edited, own, classes = contrasts(numbers, runs), own_contrasts(runs), labels[few]
-        left_out = []
-        for row in range(len(few)):
-            rows = np.delete(np.arange(len(few)), row)
-            left_out.append(value({mode: each[:, rows] for mode, each in edited.items()}, own[rows], classes[rows]))
-        return value(edited, own, classes), jackknife_error(np.array(left_out))
+
+        def of_rows(rows: Ints) -> Array:
+            return value({mode: each[:, rows] for mode, each in edited.items()}, own[rows], classes[rows])
+
+        return jackknife(of_rows, len(few), len(few))
 
     return Rest(label, parts, on_all, on_few if len(labels) > 2 * FEW else None)
 

@@ -172,7 +172,7 @@ class PromptStudy:
         Raises:
             Inapplicable: the lower end of the AUC's interval is not above .7.
         """
-        low, high = np.quantile(self.behaviour.auc_replicates[0], [0.025, 0.975])
+        low, high = self.behaviour.estimate(name, lambda part: part.auc[0]).interval()
         if low <= BEHAVES:
             raise Inapplicable(
                 f"{name} does not agree: AUC {self.behaviour.auc[0]:.3f} [{low:.3f}, {high:.3f}] of the contrast for"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ace.arrays import Array, Bools
+from ace.arrays import Array, Bools, Ints
 from ace.errors import InputError
 from ace.study.subspaces import REST
 
@@ -145,10 +145,18 @@ def rank_test(
     )
 
 
-def jackknife_error(without: Array) -> Array:
-    """(...) standard error of a statistic, from its values (k, ...) without each of k groups of rows in turn."""
-    groups = len(without)
-    return np.asarray(np.sqrt((groups - 1) / groups * ((without - without.mean(axis=0)) ** 2).sum(axis=0)))
+def jackknife(statistic: Callable[[Ints], Array], rows: int, groups: int) -> tuple[Array, Array]:
+    """(...) a statistic of rows and its standard error, from leaving out every k-th of so many groups in turn.
+
+    Args:
+        statistic: numbers of the rows to keep -> (...) its value.
+        rows: how many there are.
+        groups: at most as many; with as many, each row is left out once.
+    """
+    every = np.arange(rows)
+    without = np.array([statistic(every[every % groups != k]) for k in range(groups)])
+    spread = ((without - without.mean(axis=0)) ** 2).sum(axis=0)
+    return statistic(every), np.asarray(np.sqrt((groups - 1) / groups * spread))
 
 
 def _on_few(rest: Rest, numbers: np.ndarray, margin: Callable[[Array], Array], goals: Array) -> tuple[Array, Bools]:

@@ -57,10 +57,3 @@ def rest_scores(
 def rest_performance(study: TokenStudy, index: int, mode: str, numbers: tuple[int, ...]) -> Array:
     """(g, 2) mean accuracy and cross-entropy of `rest_scores` on the whole evaluation split."""
     return np.asarray(rest_scores(study, index, mode, numbers).mean(axis=2))
-
-
-def few_performance(study: TokenStudy, index: int, mode: str, numbers: tuple[int, ...]) -> tuple[Array, Array]:
-    """(g, 2) the same on few sequences, and (k, g, 2) without each of k groups of them in turn."""
-    scores = rest_scores(study, index, mode, numbers, FEW)
-    groups = np.arange(scores.shape[2]) % GROUPS
-    return scores.mean(axis=2), np.stack([scores[:, :, groups != k].mean(axis=2) for k in range(GROUPS)])

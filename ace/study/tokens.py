@@ -230,11 +230,6 @@ class TokenStudy:
         """(n) per evaluation sequence, the score of the best guess that does not look at the input."""
         return self.memory.get(("chance", self), lambda: checked_chance(self.task, self.batch(Split.EVALUATION)))
 
-    @property
-    def chance_error(self) -> float:
-        """Standard error, by sequence, of the constant guess's score."""
-        return standard_error(self.chance)
-
     def require_behaviour(self, name: str = "", *indices: int) -> None:
         """Refuse claims about how a task is done to models, all or those given, that perform it no better than chance.
 

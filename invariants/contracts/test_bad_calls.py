@@ -1629,7 +1629,6 @@ bad(
 bad("auc.separations: shapes", lambda _: discrimination.separations(SCORES, BITS[1:], BITS), "scores | (m, n) | (3,)")
 bad("auc.separations: one class", lambda _: discrimination.separations(SCORES, SCORES[0], BITS * 0), "labels | both")
 bad("auc.separations: a flat base", lambda _: discrimination.separations(SCORES, SCORES[0], BITS), "base | 0")
-bad("auc.estimate: NaN", lambda _: discrimination.estimate("auc", NAN, np.zeros(2), 4), "auc | finite")
 
 
 def steering(wanted: tuple[int, ...] = (1,), other: tuple[int, ...] = (2,), **options: Any) -> steer.Steering:
@@ -1828,7 +1827,6 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "study.token_rest.rest_at",
         "study.token_rest.rest_performance",
         "study.token_rest.rest_scores",
-        "study.token_rest.few_performance",
         "study.prompt_rest.rest_at",
         "study.prompt_rest.read_under",
         "study.prompt_rest.rest_of",
@@ -1840,7 +1838,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "study.prompt_seeds.PromptStudies.sites",
         "study.prompts.PromptStudy.choice",
         "study.site_choice.swept_contrasts",
-        "study.rest.jackknife_error",
+        "study.rest.jackknife",
         "study.subspaces.Subspaces.take",
         "study.subspaces.Subspaces.edited",
         "moments.covariance",
@@ -1906,7 +1904,6 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "model.late_rows.leading_rows",
         "model.late_rows.rows_joining_late",
         "auc.simple_auc",
-        "auc.chance_halfwidth",
         "model.steer.Steering.contrast",
         "model.steer.Steering.candidates",
         "model.steer.Steering.pick",

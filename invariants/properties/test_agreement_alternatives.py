@@ -10,10 +10,9 @@ import pytest
 import torch
 
 from ace.auc import separations, simple_auc
-from ace.core import Core
+from ace.core import OBLIQUE, ORTHOGONAL, Core
 from ace.errors import Inapplicable
 from ace.families.agreement import advantage, alternatives, axes, specificity
-from ace.families.agreement.ablation import OBLIQUE, ORTHOGONAL
 from ace.families.agreement.elsewhere import few_prompts, neutral_nats, transfer_aucs
 from ace.families.family import find_claim
 from ace.linalg import random_frames

@@ -15,7 +15,7 @@ import ace
 from ace.arrays import Array
 from ace.errors import Inapplicable
 from ace.linalg import weighted_frames
-from ace.study.rest import DRAWS, Rest, allowed, jackknife_error, rank_test
+from ace.study.rest import DRAWS, Rest, allowed, jackknife, rank_test
 from ace.study.subspaces import rest_subspaces
 
 WIDTH, RANK = 7, 2
@@ -197,5 +197,14 @@ def test_where_draws_are_too_few_for_the_level_nothing_is_drawn() -> None:
 @given(seed=st.integers(0, 20))
 def test_the_jackknife_error_of_a_mean_is_its_standard_error(seed: int) -> None:
     values = np.random.default_rng(seed).normal(size=30)
-    without = np.array([np.delete(values, k).mean() for k in range(30)])
-    assert jackknife_error(without) == pytest.approx(values.std(ddof=1) / np.sqrt(30))
+    value, error = jackknife(lambda rows: values[rows].mean(), 30, 30)
+    assert value == values.mean()
+    assert error == pytest.approx(values.std(ddof=1) / np.sqrt(30))
+
+
+@given(seed=st.integers(0, 20))
+def test_the_jackknife_leaves_every_kth_row_out_together(seed: int) -> None:
+    values = np.random.default_rng(seed).normal(size=30)
+    means = [np.mean([x for row, x in enumerate(values) if row % 6 != k]) for k in range(6)]
+    error = jackknife(lambda rows: values[rows].mean(), 30, 6)[1]
+    assert error == pytest.approx(np.std(means) * np.sqrt(5))

@@ -8,6 +8,7 @@ import numpy as np
 
 from ace.arrays import Array, Ints
 from ace.auc import separations, simple_auc
+from ace.core import OBLIQUE, ORTHOGONAL
 from ace.families.agreement.controls import (
     BASE,
     FLIP,
@@ -25,8 +26,6 @@ from ace.study.prompt_seeds import PromptStudies, PromptSubject
 from ace.study.prompts import PromptStudy
 from ace.study.rest import Rest
 from ace.tasks.base import Split
-
-ORTHOGONAL, OBLIQUE = "orthogonal", "oblique"
 
 
 def rest_separation(mode: str, edited: Mapping[str, Array], base: Array, labels: Ints) -> Array:

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from ace.alternatives.methods import onto_readers, own_readers
 from ace.auc import separations
-from ace.core import Core
-from ace.families.agreement.ablation import OBLIQUE, ORTHOGONAL
+from ace.core import OBLIQUE, ORTHOGONAL, Core
 from ace.model.intervene import Intervention
 from ace.model.sites import Site
 from ace.study.alternatives import prompt_alternatives

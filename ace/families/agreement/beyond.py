@@ -11,8 +11,8 @@ import torch
 
 from ace.arrays import Array, Ints
 from ace.auc import cluster_sums, simple_auc
+from ace.core import OBLIQUE, ORTHOGONAL
 from ace.errors import Inapplicable
-from ace.families.agreement.ablation import OBLIQUE, ORTHOGONAL
 from ace.model.continuation import scattered
 from ace.model.intervene import Intervention
 from ace.model.sites import Site

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
-from ace.families.agreement.ablation import OBLIQUE, ORTHOGONAL
+from ace.core import OBLIQUE, ORTHOGONAL
 from ace.linalg import random_frames
 from ace.model.continuation import encode_prompts, scattered
 from ace.model.intervene import Intervention

@@ -9,8 +9,8 @@ import numpy as np
 
 from ace.arrays import Array, Ints
 from ace.auc import separations, simple_auc
+from ace.core import OBLIQUE, ORTHOGONAL
 from ace.discrimination import Quantities
-from ace.families.agreement.ablation import OBLIQUE, ORTHOGONAL
 from ace.families.agreement.controls import FLIP, KEEP, REMOVE, chosen_ablation, edited_details
 from ace.stats import Estimate
 from ace.study.measurement import Measurement, measures

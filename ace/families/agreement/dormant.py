@@ -8,21 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ace.arrays import Array
+from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
 from ace.core import Core
 from ace.families.agreement.reading import reading_directions
 from ace.linalg import random_frames
-from ace.model.continuation import encode_prompts, scattered
-from ace.model.prefix import PrefixRun
+from ace.model.continuation import scattered
 from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement, measures
-from ace.study.prompt_rest import few_rows
+from ace.study.prompt_rest import Runs, evaluation_runs, few_rows, few_runs
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.prompts import PromptStudy
-from ace.study.rest import DRAWS, Rest, jackknife_error
+from ace.study.rest import DRAWS, Rest, jackknife
 from ace.tasks.base import Split
-from ace.tasks.prompt import Prompts
 
 PROJECTIONS = "random projections of equal rank"
 AT_ONCE = 8  # bases of random subspaces
@@ -37,9 +35,10 @@ def dormant(subject: PromptSubject) -> Measurement:
         core, site = study.core(study.choice().site, 1), study.choice().site
         readers = reading_directions(study.language, site)
         axis = core.basis[:, 0]
-        whole = _effect(study, core, axis[None])[0]
+        runs = evaluation_runs(study)
+        whole = _effect(study, core, axis[None], runs)[0]
         parts = [readers @ (readers.T @ axis), axis - readers @ (readers.T @ axis)]
-        kept, dropped = _effect(study, core, torch.stack(parts))
+        kept, dropped = _effect(study, core, torch.stack(parts), runs)
         estimates.append(_share(str(k), kept, whole, study))
         rest.append(_random_shares(str(k), study, core, readers.shape[1], whole))
         details.append(
@@ -50,22 +49,23 @@ def dormant(subject: PromptSubject) -> Measurement:
 
 def _random_shares(label: str, study: PromptStudy, core: Core, count: int, whole: Array) -> Rest:
     """The same share for projections of the axis onto as many random directions as are read."""
-    rows = few_rows(study)
-    prompts = study.prompts(Split.EVALUATION).take(rows)
+    few = few_rows(study)
     generator = torch.Generator().manual_seed(0)
     random = _projections(core.basis[:, 0], count, DRAWS, generator)
 
     def on_all(numbers: Sequence[int]) -> Array:
-        return (_effect(study, core, random[torch.tensor(numbers)]).mean(axis=1) / whole.mean())[:, None]
+        part = _effect(study, core, random[torch.tensor(numbers)], evaluation_runs(study))
+        return (part.mean(axis=1) / whole.mean())[:, None]
 
     def on_few(numbers: Sequence[int]) -> tuple[Array, Array]:
-        part, all_of_it = _effect(study, core, random[torch.tensor(numbers)], prompts), whole[rows]  # (g, few), (few)
-        without = np.array(
-            [np.delete(part, k, axis=1).mean(axis=1) / np.delete(all_of_it, k).mean() for k in range(len(rows))]
-        )
-        return (part.mean(axis=1) / all_of_it.mean())[:, None], jackknife_error(without)[:, None]
+        part = _effect(study, core, random[torch.tensor(numbers)], few_runs(study, None))  # (g, few)
 
-    many = len(whole) > 2 * len(rows)
+        def share(rows: Ints) -> Array:
+            return (part[:, rows].mean(axis=1) / whole[few[rows]].mean())[:, None]
+
+        return jackknife(share, len(few), len(few))
+
+    many = len(whole) > 2 * len(few)
     return Rest(label, (label,), on_all, on_few if many else None, control=PROJECTIONS)
 
 
@@ -84,17 +84,11 @@ def _share(label: str, part: Array, whole: Array, study: PromptStudy) -> Estimat
     return bootstrap(label, sums, lambda mean: float(mean[0] / mean[1]))
 
 
-def _effect(study: PromptStudy, core: Core, steps: Tensor, prompts: Prompts | None = None) -> Array:
-    """(m, n) how far contrasts move to the other side when the core coordinate times -2 is added along steps (m, d).
-
-    Args:
-        prompts: in place of the evaluation split.
-    """
-    site = study.choice().site
-    groups = study.encoded(Split.EVALUATION) if prompts is None else encode_prompts(study.language, prompts)
-    runs = study.runs(Split.EVALUATION) if prompts is None else [PrefixRun(study.language, group) for group in groups]
+def _effect(study: PromptStudy, core: Core, steps: Tensor, runs: Runs) -> Array:
+    """(m, n) how far contrasts move to the other side when the core coordinate times -2 is added along steps (m, d)."""
+    site, (groups, each) = study.choice().site, runs
     parts = []
-    for run in runs:
+    for run in each:
         states = run.states(site)
         coordinate = (states.double().cpu() - core.mean) @ core.basis[:, 0]
         moves = (-2 * coordinate[None, :, None] * steps[:, None, :]).to(states)

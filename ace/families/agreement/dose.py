@@ -9,19 +9,19 @@ import numpy as np
 import torch
 
 from ace.arrays import Array
+from ace.core import OBLIQUE, ORTHOGONAL
 from ace.model.intervene import Intervention
 from ace.stats import Estimate, clustered_proportion
 from ace.study.measurement import Measurement, measures
 from ace.study.prompt_rest import Runs, evaluation_runs, few_rows, few_runs, own_contrasts, pushed_subspaces, rest_at
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.prompts import PromptStudy
-from ace.study.rest import Rest, jackknife_error
+from ace.study.rest import Rest, jackknife
 from ace.study.site_choice import rank_of
 from ace.study.subspaces import Subspaces
 from ace.tasks.base import Split
 
 STRENGTHS = (1.0, 0.75, 0.5, 0.25, 0.0, -0.25, -0.5, -0.75, -1.0)
-ORTHOGONAL, OBLIQUE = "orthogonal", "oblique"
 
 
 @measures("the rest")
@@ -91,8 +91,7 @@ def _rest(label: str, study: PromptStudy) -> Rest:
 
     def on_few(numbers: Sequence[int]) -> tuple[Array, Array]:
         shares = turned(curves(numbers, few_runs(study, None)))  # (g, few)
-        without = np.array([np.delete(shares, row, axis=1).mean(axis=1) for row in range(len(few))])
-        return shares.mean(axis=1)[:, None], jackknife_error(without)[:, None]
+        return jackknife(lambda rows: shares[:, rows].mean(axis=1)[:, None], len(few), len(few))
 
     return Rest(label, (label,), on_all, on_few if len(states) > 2 * len(few) else None)
 

@@ -13,9 +13,10 @@ from ace.families.agreement.collateral import divergence, neutral_prompts, next_
 from ace.model.continuation import Encoded, encode_prompts, scattered
 from ace.model.prefix import PrefixRun
 from ace.study.memory import remembered
+from ace.study.prompt_rest import read_under
 from ace.study.prompts import PromptStudy, Runs
 from ace.tasks.base import Split
-from ace.tasks.prompt import Contrast, Prompts
+from ace.tasks.prompt import Prompts
 
 FEW = 100  # prompts of the evaluation split
 LOGITS = 2**26  # entries of logits at a time
@@ -39,20 +40,12 @@ def few_runs(study: PromptStudy) -> Runs:
     return Runs(PrefixRun(study.language, group) for group in few_encoded(study))
 
 
-def runs_under(study: PromptStudy, contrast: Contrast) -> tuple[list[Encoded], Runs]:
-    """These prompts with other continuations; where those are single tokens, nothing is run again but the head."""
-    groups = encode_prompts(study.language, few_prompts(study).under(contrast))
-    if len(groups) != len(few_encoded(study)):
-        return groups, Runs(PrefixRun(study.language, group) for group in groups)
-    return groups, Runs(run.under(group) for run, group in zip(few_runs(study), groups, strict=True))
-
-
 def transfer_aucs(study: PromptStudy, axes: Sequence[Axis]) -> dict[str, Array]:
     """Name of each other contrast of the task -> (m) AUC of the number under each axis's flip."""
     few, site = few_prompts(study), place(study)[0]
     found = {}
     for name, contrast in study.source.transfers.items():
-        groups, runs = runs_under(study, contrast)
+        groups, runs = read_under(study, (few_encoded(study), few_runs(study)), few.under(contrast))
         parts = (run.push(site, edited_states(axes, "flip", run.states(site))) for run in runs)
         scores = scattered(groups, parts, axis=1).double().numpy()
         found[name] = discriminate(scores, few.labels, few.clusters, resamples=1).auc

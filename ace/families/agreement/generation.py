@@ -36,7 +36,7 @@ AGREES, TURNED = 0.9, 0.1
 MOVED = 0.1  # largest change of the share of plural subjects: the flip should change verbs and not their subjects
 TINY = 1e-12  # for resamples in which no subject was drawn
 SHOWN = 4
-KINDS = CLEAN, FLIPPED, RANDOM = "clean", "flipped", "along the rest"
+CLEAN, FLIPPED, RANDOM = "clean", "flipped", "along the rest"
 FORMS = {form: number for pair in COPULAS.values() for number, form in enumerate(pair)}
 
 
@@ -77,10 +77,11 @@ def generation(subject: PromptSubject) -> Measurement:
     estimates: list[Estimate] = []
     controls: list[Estimate] = []
     details = []
-    count = TEXTS if len(models) <= 2 else TEXTS // 2
+    both = TEXTS if len(models) <= 2 else TEXTS // 2
+    counts = {CLEAN: both, FLIPPED: both, RANDOM: RANDOM_TEXTS}
     for k, study in enumerate(models.studies):
-        texts = {kind: _texts(study, kind, count if kind != RANDOM else RANDOM_TEXTS) for kind in KINDS}
-        judged = {kind: _judged(study, written) for kind, written in texts.items()}
+        texts = {kind: _texts(study, kind, count) for kind, count in counts.items()}
+        judged = {kind: _judged(study, written, _prompts(study, counts[kind])[0]) for kind, written in texts.items()}
         for kind, result in judged.items():
             if result.copulas.sum() < ENOUGH:
                 raise Inapplicable(f"seed {k}: {int(result.copulas.sum())} copulas in {kind} text, too few to judge")
@@ -211,8 +212,8 @@ def _steering(study: PromptStudy, kind: str, first: int, size: int, count: int) 
     return Steering(choice.site, component, *tokens)
 
 
-def _judged(study: PromptStudy, texts: Sequence[str]) -> Judged:
-    prompts = _prompts(study, len(texts))[0]
+def _judged(study: PromptStudy, texts: Sequence[str], prompts: Prompts) -> Judged:
+    """Texts (n) that continue these prompts (n)."""
     if study.source.fragment:
         columns = [_by_grammar(text) for text in texts]
     else:

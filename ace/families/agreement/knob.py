@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ace.arrays import Array
 from ace.auc import cluster_sums
-from ace.core import Core
+from ace.core import OBLIQUE, ORTHOGONAL, Core
 from ace.model.sites import Site
 from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement, measures
@@ -21,8 +21,6 @@ from ace.study.prompts import PromptStudy
 from ace.study.rest import Rest
 from ace.study.site_choice import rank_of
 from ace.tasks.base import Split
-
-ORTHOGONAL, OBLIQUE = "orthogonal", "oblique"
 
 
 @measures("the rest")

@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 
 from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
+from ace.errors import Inapplicable
 from ace.rank import Fixed
 from ace.stats import Estimate, bootstrap
 from ace.study.language_subjects import Scales
@@ -140,7 +141,14 @@ def _ceilings(subject: Subject[Scales], trained: _Coordinates) -> list[float]:
         first, second = _halves(study)
         return _correlation("", first, second, trained, pooled=True, resampled=False).value
 
-    return [float(np.mean([repeated(study) for study in each.trained.studies])) for each in subject.trained.subjects]
+    means = [float(np.mean([repeated(study) for study in each.trained.studies])) for each in subject.trained.subjects]
+    for each, mean in zip(subject.trained.subjects, means, strict=True):
+        if mean <= 0:
+            raise Inapplicable(
+                f"{each.name}: axes from two halves of the prompts correlate at {mean:.3f} within a number; a"
+                " correlation between scales is held against that, so it should be positive"
+            )
+    return means
 
 
 def _between_seeds(trained: _Coordinates) -> dict[str, list[float]]:

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
+from ace.core import OBLIQUE
 from ace.errors import Inapplicable
-from ace.families.agreement.ablation import OBLIQUE
 from ace.families.agreement.axes import EXTRACTED, Axis, best_axes, edited_states, extracted_axis, place
 from ace.families.agreement.elsewhere import few_encoded, few_prompts, few_runs
 from ace.model.continuation import Encoded, scattered

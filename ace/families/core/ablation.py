@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ace.arrays import Array
-from ace.core import Core
+from ace.arrays import Array, Ints
+from ace.core import PROJECTORS, Core
 from ace.families.core.size import require_cores
 from ace.model.intervene import Intervention
 from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
-from ace.study.rest import Rest, jackknife_error
+from ace.study.rest import Rest, jackknife
 from ace.study.subspaces import Subspaces
 from ace.study.token_rest import rest_at
 from ace.study.tokens import TokenStudy, TokenSubject
@@ -58,13 +58,12 @@ def rest_of(study: TokenStudy, index: int, mode: str, parts: tuple[str, ...], va
         return np.array([value(scores(number, None), own, chance) for number in numbers])
 
     def on_few(numbers: Sequence[int]) -> tuple[Array, Array]:
-        values, errors = [], []
-        for number in numbers:
-            columns = np.stack([scores(number, SEQUENCES), own[:SEQUENCES], chance[:SEQUENCES]])
-            places = np.arange(columns.shape[1]) % GROUPS
-            values.append(value(*columns))
-            errors.append(jackknife_error(np.array([value(*columns[:, places != k]) for k in range(GROUPS)])))
-        return np.array(values), np.array(errors)
+        few = [scores(number, SEQUENCES) for number in numbers]
+
+        def values(rows: Ints) -> Array:
+            return np.array([value(each[rows], own[rows], chance[rows]) for each in few])
+
+        return jackknife(values, SEQUENCES, GROUPS)
 
     many = study.tail(index).head is None and len(own) > 2 * SEQUENCES
     return Rest(str(index), parts, on_all, on_few if many else None)
@@ -132,6 +131,6 @@ def _scores(study: TokenStudy) -> dict[str, object]:
         **{
             f"{mode}, {projector}": [float(edited(study, k, mode, projector).mean()) for k in study.members]
             for mode in ("keep", "remove")
-            for projector in ("orthogonal", "oblique")
+            for projector in PROJECTORS
         },
     }

@@ -19,8 +19,8 @@ from ace.moments import Moments, moments, regression
 from ace.stats import Estimate, bootstrap
 from ace.study.controls import principal_core
 from ace.study.measurement import Measurement, measures
-from ace.study.rest import DRAWS, Rest
-from ace.study.subspaces import rest_subspaces
+from ace.study.rest import Rest
+from ace.study.token_rest import rest_at
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split
 from ace.tasks.hidden_markov import HiddenMarkov
@@ -98,7 +98,7 @@ def _unexplained(belief: Array, left: Array) -> float:
 
 def _of_the_rest(study: TokenStudy, index: int, target: Both, state: Both) -> Rest:
     """Random subspaces of the rest in one core's place: what they explain, from the moments of the whole state."""
-    drawn = rest_subspaces(study.core(index), study.states(index, Split.EXTRACTION).flatten(0, 1), DRAWS, seed=index)
+    drawn = rest_at(study, index)
     fitted, tested = (moments(state[split], target[split]) for split in (Split.SELECTION, Split.EVALUATION))
 
     def values(numbers: Sequence[int]) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -166,11 +167,4 @@ def _consensus_margins(study: TokenStudy) -> tuple[tuple[Estimate, ...], dict[st
 
 def _capped(estimate: Estimate, limit: float) -> Estimate:
     replicates = None if estimate.replicates is None else np.minimum(estimate.replicates, limit)
-    return Estimate(
-        estimate.label,
-        min(estimate.value, limit),
-        replicates=replicates,
-        count=estimate.count,
-        acceleration=estimate.acceleration,
-        clusters=estimate.clusters,
-    )
+    return replace(estimate, value=min(estimate.value, limit), replicates=replicates)

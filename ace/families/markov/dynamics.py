@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ace.arrays import Array, Complex, Ints
+from ace.core import PROJECTORS
 from ace.families.core.alignment import coordinates
 from ace.families.core.likeness import View, outputs
 from ace.families.core.operator import fitted_spectrum, spectrum_distance, steps
@@ -19,8 +20,7 @@ from ace.model.intervene import Intervention
 from ace.moments import explained, regression
 from ace.stats import Estimate, binomial_p_values, bootstrap, exact, quantile
 from ace.study.measurement import Measurement, measures
-from ace.study.rest import DRAWS
-from ace.study.rest import LEVEL as LEVEL_OF_P
+from ace.study.rest import DRAWS, LEVEL
 from ace.study.token_rest import rest_at
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split
@@ -118,13 +118,13 @@ def generation(subject: TokenSubject) -> Measurement:
 
     kept, obliquely = (
         [generated(k, Intervention(study.core(k), "keep", projector=kind).apply) for k in study.members]
-        for kind in ("orthogonal", "oblique")
+        for kind in PROJECTORS
     )
     whole = [generated(k, None) for k in range(len(study))]
     drawn = np.array([value for k in range(len(study)) for value in random(k)])
     return Measurement(
         tuple(exact(str(k), outcome[0], count=CHAINS) for k, outcome in enumerate(kept)),
-        {"chains along the rest": (exact("all", quantile(drawn, 1 - LEVEL_OF_P), count=len(drawn)),)},
+        {"chains along the rest": (exact("all", quantile(drawn, 1 - LEVEL), count=len(drawn)),)},
         beside={
             "whole model": tuple(exact(str(k), outcome[0], count=CHAINS) for k, outcome in enumerate(whole)),
             "oblique": tuple(exact(str(k), outcome[0], count=CHAINS) for k, outcome in enumerate(obliquely)),

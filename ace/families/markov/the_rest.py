@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ace.arrays import Array
-from ace.study.rest import Rest, jackknife_error
-from ace.study.token_rest import FEW, few_performance, rest_performance
+from ace.study.rest import Rest, jackknife
+from ace.study.token_rest import FEW, GROUPS, rest_performance, rest_scores
 from ace.study.tokens import TokenStudy
 
 
@@ -25,9 +25,8 @@ def rest_of(study: TokenStudy, mode: str, value: Callable[[int, Array], Array]) 
             return np.asarray(value(index, performance))[:, None]
 
         def few(numbers: Sequence[int]) -> tuple[Array, Array]:
-            performance, without = few_performance(study, index, mode, tuple(numbers))
-            errors = jackknife_error(np.array([value(index, part) for part in without]))
-            return np.asarray(value(index, performance))[:, None], errors[:, None]
+            scores = rest_scores(study, index, mode, tuple(numbers), FEW)
+            return jackknife(lambda rows: value(index, scores[:, :, rows].mean(axis=2))[:, None], FEW, GROUPS)
 
         return Rest(str(index), (str(index),), values, few if len(study.base_scores(index)) > 2 * FEW else None)
 

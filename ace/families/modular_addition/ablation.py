@@ -8,7 +8,7 @@ from typing import Any
 
 from ace.alternatives.methods import own_readers
 from ace.arrays import Array
-from ace.core import Core
+from ace.core import OBLIQUE, ORTHOGONAL, Core
 from ace.families.core.likeness import outputs
 from ace.families.core.transplant import transplants
 from ace.families.modular_addition.clock_or_pizza import distance_irrelevance, gradient_symmetricity
@@ -25,7 +25,6 @@ from ace.tasks.base import Split
 from ace.training.transformer import SmallTransformer
 
 WHEN = "at the first checkpoint after grokking"
-ORTHOGONAL = "orthogonal"
 PAIRS = 200  # whose gradients say which algorithm a model runs
 
 
@@ -103,9 +102,9 @@ def each(study: TokenStudy, value: Callable[[TokenStudy, int, Core], Estimate]) 
 
 def _beside(study: TokenStudy, late: TokenStudy, value: Callable[..., Estimate]) -> dict[str, tuple[Estimate, ...]]:
     """The same by the oblique projector, at the end of training, and with every alternative in the core's place."""
-    oblique = partial(value, projector="oblique")
+    oblique = partial(value, projector=OBLIQUE)
     ways = {
-        "oblique": each(study, oblique),
+        OBLIQUE: each(study, oblique),
         "at the end": each(late, value),
         "at the end, oblique": each(late, oblique),
     }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ace.arrays import Array
-from ace.families.modular_addition.ablation import ORTHOGONAL, WHEN, accuracy, each, published_bound
+from ace.families.modular_addition.ablation import WHEN, accuracy, each, published_bound
 from ace.families.modular_addition.scans import scan_at
 from ace.families.modular_addition.the_rest import rest_hits, rest_of
 from ace.stats import Estimate, exact, proportion
@@ -70,7 +70,7 @@ def formation(subject: TokenSubject) -> Measurement:
         core = study.core(index)
         return _carries(study, *(accuracy(study, index, core, mode, projector) for mode in ("keep", "remove")))
 
-    def appears(late: TokenStudy, early: TokenStudy, projector: str = ORTHOGONAL) -> tuple[Estimate, ...]:
+    def appears(late: TokenStudy, early: TokenStudy, projector: str = "orthogonal") -> tuple[Estimate, ...]:
         return tuple(
             exact(str(k), float(formed(late, k, projector) and not formed(early, k, projector)))
             for k in history.members
