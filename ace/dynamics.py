@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -103,3 +104,25 @@ def match_spectra(fitted: Complex, wanted: Complex) -> Match:
     priced = np.where(cost <= levels[low], cost, cost.sum() + 1.0)
     rows, columns = linear_sum_assignment(priced)
     return Match(left[rows], right[columns], np.asarray(cost[rows, columns]))
+
+
+FEW = 6  # eigenvalues, of which all 720 orders are tried at once
+
+
+def matching_distance(fitted: Complex, wanted: Complex) -> Array:
+    """(...) the largest distance in `match_spectra` of each of many spectra (..., r) with one (r).
+
+    Raises:
+        InputError: different or zero sizes, or NaN or infinity.
+    """
+    size = fitted.shape[-1]
+    if wanted.shape != (size,) or size == 0:
+        raise InputError(f"fitted: expected spectra (..., r) and one (r), got shapes {fitted.shape} and {wanted.shape}")
+    if not (np.isfinite(fitted).all() and np.isfinite(wanted).all()):
+        raise InputError("fitted: expected finite eigenvalues")
+    if size > FEW:
+        each = [match_spectra(row, wanted).largest for row in fitted.reshape(-1, size)]
+        return np.array(each).reshape(fitted.shape[:-1])
+    cost = np.abs(fitted[..., :, None] - wanted)
+    orders = np.array(list(permutations(range(size))))
+    return np.asarray(cost[..., np.arange(size), orders].max(axis=-1).min(axis=-1))

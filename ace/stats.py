@@ -144,8 +144,9 @@ def clustered_proportion(label: str, hits: Ints, trials: Ints) -> Estimate:
 def bootstrap(
     label: str,
     clusters: Array,
-    statistic: Callable[[Array], float],
+    statistic: Callable[[Array], float | Array],
     *,
+    vectorized: bool = False,
     possible: tuple[float, float] = (-math.inf, math.inf),
     seed: int = 0,
     resamples: int = RESAMPLES,
@@ -158,6 +159,7 @@ def bootstrap(
     Args:
         clusters: (n, ...) one entry a cluster, such as a sequence: a value, counts, or a moment matrix.
         statistic: called on a mean of clusters (...), gives a finite number.
+        vectorized: it is called on stacks of means (c, ...) instead, and gives (c).
         possible: ends of what the statistic can be, such as 0 of a ratio of sizes: tails of replicates are drawn on.
 
     Raises:
@@ -174,9 +176,13 @@ def bootstrap(
     def computed(counts: Array) -> Array:
         """(c) the statistic where each block is taken so many times (c, blocks)."""
         means = (counts / (counts @ sizes)[:, None]) @ blocks.reshape(len(blocks), -1)
-        return np.array([statistic(mean) for mean in means.reshape(-1, *values.shape[1:])], dtype=np.float64)
+        return of_each(means.reshape(-1, *values.shape[1:]))
 
-    value = float(statistic(values.mean(axis=0)))
+    def of_each(means: Array) -> Array:
+        results = statistic(means) if vectorized else [statistic(mean) for mean in means]
+        return np.asarray(results, dtype=np.float64).reshape(len(means))
+
+    value = float(of_each(values.mean(axis=0)[None])[0])
     replicates = computed(resample_counts(len(blocks), resamples, seed).astype(np.float64))
     left_out = computed(1 - np.eye(len(blocks)))
     if not (np.isfinite(value) and np.isfinite(replicates).all() and np.isfinite(left_out).all()):
@@ -210,7 +216,17 @@ def bootstrap_mean(label: str, clusters: Array) -> Estimate:
     Raises:
         InputError: fewer than two clusters, or NaN or infinity.
     """
-    return bootstrap(label, clusters, float)
+    return bootstrap(label, clusters, lambda means: means, vectorized=True)
+
+
+def bootstrap_ratio(label: str, clusters: Array) -> Estimate:
+    """Bootstrap of the mean of one number a cluster over that of another, (n, 2).
+
+    Raises:
+        InputError: fewer than two clusters, NaN or infinity, or a resample whose second numbers are 0 on average.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return bootstrap(label, clusters, lambda means: means[:, 0] / means[:, 1], vectorized=True)
 
 
 def grouped(clusters: Array, groups: int = 300) -> Array:

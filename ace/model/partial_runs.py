@@ -70,6 +70,17 @@ def skipped_blocks(model: nn.Module, anatomy: Anatomy, count: int, tuples: Seque
     Args:
         tuples: for every block, whether it returns a tuple that begins with the state, or the state itself.
     """
+    with passing_on(model, anatomy.blocks[:count], tuples):
+        yield
+
+
+@contextmanager
+def passing_on(model: nn.Module, blocks: Sequence[str], tuples: Sequence[bool]) -> Iterator[None]:
+    """Inside, the modules of these names hand on what they get, unchanged.
+
+    Args:
+        tuples: for each, whether it returns a tuple that begins with the state, or the state itself.
+    """
 
     def passing(block: int, real: Callable[..., Any]) -> Callable[..., Any]:
         def forward(*arguments: Any, **named: Any) -> Any:
@@ -79,7 +90,7 @@ def skipped_blocks(model: nn.Module, anatomy: Anatomy, count: int, tuples: Seque
 
         return forward
 
-    with replaced_forwards(model, anatomy.blocks[:count], passing):
+    with replaced_forwards(model, blocks, passing):
         yield
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ace.errors import AceError, Inapplicable, InputError, SiteError
+from ace.errors import Inapplicable, InputError, SiteError
 from ace.extract import head_sensitivities
+from ace.model.left_out import LeftOut, find_left_out, without
+from ace.model.passes import check_finite, outputs_of, placed, read_state, run_any
 from ace.model.sites import Site, hooked
 
-CHUNK = 256  # sequences a forward pass of the whole model
+CHUNK = 128  # sequences a forward pass of the whole model; with more, small models leave the processor's caches
 HEAD_CHUNK = 500  # sequences that a linear head is applied to at a time
 PROBED = 4  # sequences that tell what a tail is
 PROBED_LOGIT = 1e3  # size of the logits at which a tail that looks linear is probed: no soft cap leaves them alone
@@ -22,39 +24,6 @@ MOST_OUTPUTS = 64  # beyond, outputs drawn at random stand for all
 SAME_ROWS, OTHER_ROWS = 64, 2**14  # by how many roundings two runs may differ: of the same rows, and of fewer
 
 Edit = Callable[[Tensor], Tensor]
-
-
-def outputs_of(model: nn.Module, inputs: Tensor) -> Tensor:
-    """Outputs (n, s, v) of a model on inputs (n, ...): a tensor (n, s, v) or (n, v), or an object with `logits`.
-
-    Inputs are moved to where the model is, and floating ones cast to its dtype.
-
-    Raises:
-        InputError: something else came, or NaN or infinity, or the model cannot be run on such inputs.
-    """
-    try:
-        came = model(_fitting(model, inputs))
-    except (AceError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        raise InputError(
-            f"model: {type(model).__name__} cannot be run on inputs {tuple(inputs.shape)} in {inputs.dtype}:"
-            f" {type(error).__name__}: {error}"
-        ) from error
-    outputs = getattr(came, "logits", came)
-    if not isinstance(outputs, Tensor) or outputs.ndim not in (2, 3) or len(outputs) != len(inputs):
-        shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise InputError(f"model: expected outputs (n, s, v) or (n, v) for {len(inputs)} inputs, got {shape}")
-    _check_finite("model: expected finite outputs", outputs)
-    return outputs[:, None] if outputs.ndim == 2 else outputs
-
-
-def _fitting(model: nn.Module, inputs: Tensor) -> Tensor:
-    """Inputs where a model's first floating parameter is, and in its dtype where they are floating themselves."""
-    like = next((parameter for parameter in model.parameters() if parameter.is_floating_point()), None)
-    if like is None:
-        return inputs
-    return inputs.to(like) if inputs.is_floating_point() else inputs.to(like.device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +38,7 @@ class Tail:
         output_places: how many positions an output has.
         local: whether each output depends on the state at its own position alone. Then the states at the scored
             positions, the last, are all that count. Elsewhere all positions do: what one loses, another has.
+        left_out: blocks that need not run for it.
     """
 
     model: nn.Module
@@ -77,6 +47,7 @@ class Tail:
     places: int
     output_places: int
     local: bool
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def kept(self, scored: int) -> int:
         """How many of the state's last positions count, where `scored` outputs are scored.
@@ -111,9 +82,10 @@ class Tail:
             SiteError: the site's module ran more often than once a pass.
         """
         kept = self.kept(scored)
-        parts = [_read(self.model, self.site, part)[0][:, -kept:].cpu() for part in inputs.split(CHUNK)]
-        states = torch.cat(parts).contiguous()
-        _check_finite(f"{self.site}: expected finite states", states)
+        with without(self.model, self.left_out.to_read):
+            parts = [read_state(self.model, self.site, part, run_any)[0] for part in inputs.split(CHUNK)]
+        states = torch.cat([part[:, -kept:].cpu() for part in parts]).contiguous()
+        check_finite(f"{self.site}: expected finite states", states)
         return states
 
     @torch.no_grad()
@@ -136,11 +108,12 @@ class Tail:
             return functional.linear(states.to(self.head.weight), self.head.weight, self.head.bias)
 
         def put(state: Tensor) -> Tensor:
-            placed = _placed(state)
-            joined = torch.cat([placed[:, : placed.shape[1] - states.shape[1]], states.to(state)], dim=1)
+            whole = placed(state)
+            joined = torch.cat([whole[:, : whole.shape[1] - states.shape[1]], states.to(state)], dim=1)
             return joined.reshape(state.shape)
 
-        with hooked(self.model, self.site, put):
+        needless = self.left_out.to_run if states.shape[1] == self.places else ()
+        with without(self.model, needless), hooked(self.model, self.site, put):
             return outputs_of(self.model, inputs)
 
     def sensitivities(self, inputs: Tensor, scored: int, *, centred: bool, seed: int = 0) -> Tensor:
@@ -169,7 +142,7 @@ class Tail:
             outputs = self.from_states(run, leaf)[:, -scored:]
             outputs = outputs - outputs.mean(dim=-1, keepdim=True) if centred else outputs
             rows = torch.cat([self._gradients(sum_of_all, leaf) for sum_of_all in _combinations(outputs, generator)])
-        _check_finite(f"{self.site}: expected finite sensitivities", rows)
+        check_finite(f"{self.site}: expected finite sensitivities", rows)
         return rows.double()
 
     def _gradients(self, scalar: Tensor, leaf: Tensor) -> Tensor:
@@ -180,18 +153,6 @@ class Tail:
         if gradient is None:
             raise SiteError(f"{self.site}: expected outputs with gradients with respect to the state, got none")
         return gradient.flatten(0, 1)
-
-
-def _placed(state: Tensor) -> Tensor:
-    """State as (n, t, d): one without positions has one."""
-    return state[:, None] if state.ndim == 2 else state
-
-
-def _check_finite(expected: str, values: Tensor) -> None:
-    """Refuse NaN or infinity; what was expected, the first rows and the dtype are told."""
-    bad = (~torch.isfinite(values)).flatten(1).any(dim=1).nonzero().flatten()
-    if len(bad):
-        raise InputError(f"{expected}, got NaN or infinity in rows {bad[:5].tolist()} ({values.dtype})")
 
 
 def _combinations(outputs: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
@@ -207,27 +168,6 @@ def _combinations(outputs: Tensor, generator: torch.Generator) -> Iterator[Tenso
         yield (chosen * signs).sum()
 
 
-def _read(model: nn.Module, site: Site, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """State (n, t, d) at a site and outputs (n, s, v) on inputs (n, ...).
-
-    Raises:
-        SiteError: not one state (n, t, d) or (n, d) a pass.
-        InterventionError: the site's module does not run in a pass.
-    """
-    seen: list[Tensor] = []
-    # A copy: what a model adds in place above the site is none of the state.
-    with hooked(model, site, lambda state: seen.append(state.detach().clone())):
-        outputs = outputs_of(model, inputs)
-    if len(seen) != 1 or seen[0].ndim not in (2, 3) or len(seen[0]) != len(inputs):
-        raise SiteError(
-            f"{site}: expected one state ({len(inputs)}, t, d) or ({len(inputs)}, d) a pass, got"
-            f" {[tuple(state.shape) for state in seen]}"
-        )
-    if not seen[0].is_floating_point():
-        raise SiteError(f"{site}: expected a state of real numbers, got {seen[0].dtype}")
-    return _placed(seen[0]), outputs
-
-
 @torch.no_grad()
 def find_tail(model: nn.Module, site: Site, inputs: Tensor) -> Tail:
     """The tail above a site, told by running a few inputs (n, ...): nothing is taken from a module's name or order.
@@ -239,10 +179,10 @@ def find_tail(model: nn.Module, site: Site, inputs: Tensor) -> Tail:
         InterventionError: the site's module does not run in a pass.
     """
     probe = inputs[:PROBED]
-    state, outputs = _read(model, site, probe)
-    _check_finite(f"{site}: expected finite states", state)
+    state, outputs = read_state(model, site, probe)
+    check_finite(f"{site}: expected finite states", state)
     for some in dict.fromkeys((len(probe), max(1, len(probe) - 1))):
-        _, again = _read(model, site, probe[:some])
+        _, again = read_state(model, site, probe[:some])
         # Fewer rows are summed in another order, which moves more than the last digits.
         if not _same(again, outputs[:some], SAME_ROWS if some == len(probe) else OTHER_ROWS):
             raise SiteError(
@@ -253,6 +193,14 @@ def find_tail(model: nn.Module, site: Site, inputs: Tensor) -> Tail:
     linear = isinstance(module, nn.Linear) and _is_all_there_is(model, site, module, probe, state, outputs)
     head = module if isinstance(module, nn.Linear) and linear else None
     tail = Tail(model, site, head, state.shape[1], outputs.shape[1], local=linear)
+    left_out = find_left_out(
+        model,
+        site,
+        run=lambda: outputs_of(model, probe),
+        read=lambda: read_state(model, site, probe, run_any)[0],
+        given=lambda: tail.from_states(probe, state),
+    )
+    tail = replace(tail, left_out=left_out)
     local = linear or (state.shape[1] == outputs.shape[1] and _is_local(tail, probe, state, outputs))
     return replace(tail, local=local)
 

@@ -12,8 +12,10 @@ compiled kernels could fuse. So the gain over loops is less than two on two core
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -46,6 +48,12 @@ def initial_weights(sizes: Architecture, generators: Sequence[torch.Generator], 
     return {name: torch.stack([weights[name] for weights in singles]).to(dtype) for name in singles[0]}
 
 
+@lru_cache(maxsize=8)
+def _without_weights(sizes: Architecture) -> SmallTransformer:
+    with torch.device("meta"):
+        return SmallTransformer(sizes)
+
+
 def member(sizes: Architecture, weights: Mapping[str, Tensor], index: int) -> SmallTransformer:
     """Model `index` of stacked weights as an ordinary module in evaluation mode, on the weights' device and dtype.
 
@@ -55,8 +63,7 @@ def member(sizes: Architecture, weights: Mapping[str, Tensor], index: int) -> Sm
     models = weights["tokens.weight"].shape[0]
     if check_count("index", index, smallest=0) >= models:
         raise InputError(f"index: expected 0..{models - 1}, got {index}")
-    with torch.device("meta"):
-        model = SmallTransformer(sizes)
+    model = copy.deepcopy(_without_weights(sizes))  # a twentieth of the time of another from its parts
     model.load_state_dict({name: stacked[index].clone() for name, stacked in weights.items()}, assign=True)
     return model.eval().requires_grad_(False)
 

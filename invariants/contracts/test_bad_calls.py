@@ -41,7 +41,8 @@ from ace.families.family import find_claim
 from ace.imports import load_attribute
 from ace.model import continuation, generate, language, observe, prefix, sites, steer
 from ace.model.intervene import Intervention, intervening, rank_scan
-from ace.model.tail import find_tail, outputs_of
+from ace.model.passes import outputs_of
+from ace.model.tail import find_tail
 from ace.moments import moments
 from ace.report import record
 from ace.spectrum import FactorSpectrum
@@ -303,6 +304,11 @@ bad(
     "resamples | at least 1 | 0",
 )
 bad("stats.bootstrap_mean: one cluster", lambda _: stats.bootstrap_mean("0", np.ones(1)), "clusters | 2")
+bad(
+    "stats.bootstrap_ratio: nothing below",
+    lambda _: stats.bootstrap_ratio("0", np.zeros((3, 2))),
+    "0 | finite statistic | NaN",
+)
 bad("stats.grouped: no groups", lambda _: stats.grouped(np.ones(3), 0), "groups | at least 1 | 0")
 bad("stats.holm_intervals: none", lambda _: stats.holm_intervals([], float), "estimates | one | none")
 bad("stats.quantile: no draws", lambda _: stats.quantile(np.ones(0), 0.9), "values | one draw | none")
@@ -684,6 +690,8 @@ bad("dynamics.fit_operator: NaN", lambda _: dynamics.fit_operator(holed(6, 4), H
 bad("dynamics.spectrum: not square", lambda _: dynamics.spectrum(H.numpy()), "matrix | square | (6, 4)")
 bad("dynamics.spectrum: NaN", lambda _: dynamics.spectrum(holed(3, 3).numpy()), "matrix | finite")
 bad("dynamics.match_spectra: sizes", lambda _: dynamics.match_spectra(TWO, TWO[:1]), "fitted | (2,) | (1,)")
+bad("dynamics.matching_distance: sizes", lambda _: dynamics.matching_distance(TWO, TWO[:1]), "fitted | (2,) | (1,)")
+bad("dynamics.matching_distance: NaN", lambda _: dynamics.matching_distance(TWO * complex(NAN), TWO), "fitted | finite")
 bad("dynamics.match_spectra: empty", lambda _: dynamics.match_spectra(TWO[:0], TWO[:0]), "fitted | (0,)")
 bad("dynamics.match_spectra: NaN", lambda _: dynamics.match_spectra(TWO * complex(NAN), TWO), "fitted | finite")
 
@@ -1331,9 +1339,9 @@ bad("check.check_instance: another", lambda _: check.check_instance("a", 1, str)
 
 
 TOKENS = builders.tokens()
-bad("model.tail.outputs_of: one axis", lambda _: outputs_of(nn.Identity(), TOKENS[0]), "model | (n, s, v) | (5,)")
+bad("model.passes.outputs_of: one axis", lambda _: outputs_of(nn.Identity(), TOKENS[0]), "model | (n, s, v) | (5,)")
 bad(
-    "model.tail.outputs_of: words",
+    "model.passes.outputs_of: words",
     lambda _: outputs_of(builders.Blockless(), TOKENS),
     "Blockless cannot be run | (4, 5)",
 )
@@ -1848,6 +1856,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "moments.canonical_pairs",
         "moments.correlations",
         "moments.explained_beside",
+        "moments.pooled",
         "rank.Energy.choose",
         "rank.Gap.choose",
         "rank.Full.choose",
@@ -1898,6 +1907,13 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "report.record.write_document",
         "report.record.compare",
         "model.sites.state_place",
+        "model.passes.run_any",
+        "model.passes.read_state",
+        "model.passes.placed",
+        "model.passes.check_finite",
+        "model.left_out.without",
+        "model.left_out.find_left_out",
+        "model.partial_runs.passing_on",
         "model.stored_keys.cache_keyword",
         "model.stored_keys.output_cache",
         "model.language.LanguageModel.run",

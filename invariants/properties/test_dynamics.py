@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ace.arrays import Complex
-from ace.dynamics import fit_operator, match_spectra, spectrum
+from ace.dynamics import fit_operator, match_spectra, matching_distance, spectrum
 from invariants.properties.strategies import conditions, distance, frame, gaussian, invertible, rounding, seeds, widths
 
 
@@ -117,6 +117,15 @@ def test_the_matching_is_the_best_of_all_permutations(pair: tuple[Complex, Compl
     match = match_spectra(found, wanted)
     assert match.largest == pytest.approx(bottleneck, abs=rounding(1, 10.0))
     assert match.distances.sum() == pytest.approx(total, abs=rounding(len(found), 10.0))
+
+
+@given(pair=spectra_pairs(largest=8), seed=seeds)
+def test_distances_of_many_spectra_are_those_of_each(pair: tuple[Complex, Complex], seed: int) -> None:
+    found, wanted = pair
+    many = found + gaussian(seed, 2, 3, len(found)).numpy()
+    slow = [[match_spectra(each, wanted).largest for each in row] for row in many]
+    np.testing.assert_allclose(matching_distance(many, wanted), slow, rtol=1e-14)
+    assert matching_distance(found, wanted) == pytest.approx(match_spectra(found, wanted).largest, rel=1e-14)
 
 
 @given(pair=spectra_pairs(largest=12))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -53,7 +55,7 @@ def both(found: Moments) -> tuple[slice, slice]:
     return first, second
 
 
-def fitted(found: Moments) -> float:
+def fitted(found: Moments) -> Array:
     """Share of the second view that the best affine map of the first explains."""
     return explained(found.total, *both(found), *regression(found.total, *both(found)))
 
@@ -188,6 +190,36 @@ def test_a_constant_view_explains_nothing_and_is_not_explained(
     target = moments(views[0], still)
     slope = gaussian(seed, 2, views[0].shape[-1]).numpy()
     assert explained(target.total, *both(target), slope, np.ones(2)) == 0.0
+
+
+@given(views=view_pairs(), seed=seeds)
+def test_a_stack_of_moments_gives_what_each_gives(views: tuple[Array, Array], seed: int) -> None:
+    found = moments(*views)
+    first, second = both(found)
+    pairs = canonical_pairs(found.total, first, second)
+    slope, offset = regression(found.total, first, second)
+    # Moments of resamples, and one in which the second view is constant.
+    weights = np.random.default_rng(seed).dirichlet(np.ones(len(found.clusters)), 3)
+    stack = np.tensordot(weights, found.clusters, axes=1)
+    still = moments(views[0], np.ones_like(views[1])).total
+    stack = np.concatenate([stack, still[None]]).reshape(2, 2, *still.shape)
+    calls: list[Callable[[Array], Array | tuple[Array, Array]]] = [
+        lambda moment: covariance(moment, first, second),
+        lambda moment: regression(moment, first, second),
+        lambda moment: explained(moment, first, second, slope, offset),
+        lambda moment: explained_beside(moment, second, second),
+        lambda moment: correlations(moment, first, second, pairs),
+    ]
+    for call in calls:
+        together = call(stack)
+        for place in np.ndindex(2, 2):
+            alone = call(stack[place])
+            for part, same in zip(_parts(together), _parts(alone), strict=True):
+                np.testing.assert_allclose(part[place], same, rtol=1e-9, atol=1e-12)
+
+
+def _parts(values: Array | tuple[Array, Array]) -> tuple[Array, ...]:
+    return values if isinstance(values, tuple) else (values,)
 
 
 @given(seed=seeds, width=st.integers(1, 6), data=st.data())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -22,6 +23,7 @@ from ace.stats import (
     binomial_p_values,
     bootstrap,
     bootstrap_mean,
+    bootstrap_ratio,
     clustered_proportion,
     exact,
     grouped,
@@ -311,6 +313,18 @@ def test_bootstrap_means_have_the_known_mean_and_variance(seed: int, clusters: i
     assert 0.5 < squares.mean() < 2.0
 
 
+@given(seed=seeds, clusters=st.integers(2, 400))
+def test_a_vectorized_statistic_gives_what_it_gives_one_by_one(seed: int, clusters: int) -> None:
+    columns = 3 + sample(seed, 2 * clusters).reshape(clusters, 2) % 1
+    slow = bootstrap("0", columns, lambda mean: float(mean[0] / mean[1]), resamples=30)
+    stacked = bootstrap("0", columns, lambda means: means[:, 0] / means[:, 1], vectorized=True, resamples=30)
+    assert (slow.value, slow.acceleration, slow.freedom) == (stacked.value, stacked.acceleration, stacked.freedom)
+    np.testing.assert_array_equal(slow.replicates, stacked.replicates)
+    default, ratio = bootstrap("0", columns, lambda mean: float(mean[0] / mean[1])), bootstrap_ratio("0", columns)
+    assert ratio == replace(default, replicates=ratio.replicates)
+    np.testing.assert_array_equal(default.replicates, ratio.replicates)
+
+
 @given(seed=seeds, clusters=st.integers(5, 30))
 def test_the_bootstrap_over_counts_agrees_with_resampling_the_clusters(seed: int, clusters: int) -> None:
     # Slow twin: scipy calls the statistic on every resample of whole clusters.
@@ -473,6 +487,10 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (
         # Drawn with this seed, no resample leaves out just the one.
         lambda: bootstrap("x", np.arange(9.0), lambda m: float(m) if m != 4.5 else math.nan, resamples=1),
+        "x: expected a finite statistic on every resample, got NaN or infinity",
+    ),
+    (
+        lambda: bootstrap_ratio("x", np.zeros((3, 2))),
         "x: expected a finite statistic on every resample, got NaN or infinity",
     ),
     (lambda: grouped(np.ones(3), 0), "groups: expected an integer of at least 1, got 0"),

@@ -13,7 +13,7 @@ from ace.arrays import Array, Ints
 from ace.core import PROJECTORS, Core
 from ace.families.core.size import require_cores
 from ace.model.intervene import Intervention
-from ace.stats import Estimate, bootstrap
+from ace.stats import Estimate, bootstrap_ratio
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
 from ace.study.rest import Rest, jackknife
@@ -31,7 +31,7 @@ def relative(label: str, study: TokenStudy, index: int, scores: Array, reference
     """`sign` times (scores - reference) over (base - chance), means over sequences (n), bootstrapped over sequences."""
     above = study.base_scores(index) - study.chance
     columns = np.column_stack([sign * (scores - reference), above])
-    return bootstrap(label, columns, lambda mean: float(mean[0] / mean[1]))
+    return bootstrap_ratio(label, columns)
 
 
 @remembered

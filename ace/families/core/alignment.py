@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
+
 from ace.arrays import Array
 from ace.compare import overlap
 from ace.moments import Moments, canonical_pairs, correlations, moments
@@ -28,7 +30,7 @@ def aligned_pairs(
         first, second = tested.views[i], tested.views[j]
         pairs = canonical_pairs(chosen.total, first, second)
         correlate = partial(correlations, first=first, second=second, pairs=pairs)
-        estimates.append(bootstrap(f"{i}-{j}", tested.clusters, partial(_smallest, correlate)))
+        estimates.append(bootstrap(f"{i}-{j}", tested.clusters, partial(_smallest, correlate), vectorized=True))
         every[f"{i}-{j}"] = correlate(tested.total).tolist()
         directions.append(pairs)
     return tuple(estimates), every, directions
@@ -70,5 +72,5 @@ def oblique(study: TokenStudy, index: int, split: Split) -> Array:
     return study.core(index).coordinates(study.states(index, split), "oblique").numpy()
 
 
-def _smallest(correlate: Callable[[Array], Array], moment: Array) -> float:
-    return float(correlate(moment).min())
+def _smallest(correlate: Callable[[Array], Array], each: Array) -> Array:
+    return np.asarray(correlate(each).min(axis=-1))

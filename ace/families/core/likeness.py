@@ -12,11 +12,11 @@ from torch import Tensor
 from ace.arrays import Array
 from ace.errors import Inapplicable
 from ace.families.core.alignment import aligned, coordinates, overlaps
-from ace.families.core.operator import fitted_spectrum, known_eigenvalues, plane, spectrum_distance, steps
+from ace.families.core.operator import fitted_spectrum, known_eigenvalues, plane, spectrum_error, steps
 from ace.families.core.size import require_cores, require_several
 from ace.families.core.transplant import transplanted
 from ace.linalg import random_frames
-from ace.stats import Estimate, bootstrap, quantile
+from ace.stats import Estimate, quantile
 from ace.study.checks import as_tensor
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
@@ -143,19 +143,16 @@ def spectrum(subject: TokenSubject) -> Measurement:
     wanted = known_eigenvalues(subject.trained.task)
     study, twins = require_cores(subject.trained), require_cores(subject.twins(), "untrained model")
 
-    def stepped(of: TokenStudy, view: View, index: int) -> Array:
+    def with_steps(of: TokenStudy, view: View, index: int) -> Array:
         values = view(of, index, Split.EVALUATION)
         if values.shape[1] < 2:
             raise Inapplicable("states or outputs have a single position, so there is no step from one to the next")
-        return steps(values)
+        return values
 
     def distances(of: TokenStudy, view: View) -> tuple[Estimate, ...]:
-        return tuple(
-            bootstrap(str(k), stepped(of, view, k), lambda moment: spectrum_distance(moment, wanted))
-            for k in of.members
-        )
+        return tuple(spectrum_error(str(k), with_steps(of, view, k), wanted) for k in of.members)
 
-    fitted = [fitted_spectrum(stepped(study, coordinates, k).mean(axis=0)) for k in study.members]
+    fitted = [fitted_spectrum(steps(with_steps(study, coordinates, k)).mean(axis=0)) for k in study.members]
     return Measurement(
         distances(study, coordinates),
         {"untrained": distances(twins, coordinates), "outputs": distances(study, outputs)},

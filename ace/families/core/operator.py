@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from ace.arrays import Array, Complex
-from ace.dynamics import match_spectra, spectrum
+from ace.dynamics import matching_distance, spectrum
 from ace.errors import Inapplicable, InputError
 from ace.moments import moments, regression
+from ace.stats import Estimate, bootstrap
 from ace.tasks.base import Task
 
 
@@ -39,20 +42,31 @@ def steps(*views: Array) -> Array:
     return moments(*(part for view in views for part in (view[:, :-1], view[:, 1:]))).clusters
 
 
-def fitted_spectrum(moment: Array) -> Complex:
-    """(k) eigenvalues of the least-squares map from before to after, of a moment of one view's `steps`."""
-    width = (len(moment) - 1) // 2
+def fitted_operator(moment: Array) -> Array:
+    """(..., k, k) the least-squares map from before to after, of moments (..., p, p) of one view's `steps`."""
+    width = (moment.shape[-1] - 1) // 2
     slope, _ = regression(moment, slice(1, 1 + width), slice(1 + width, 1 + 2 * width))
-    return spectrum(slope)
+    return slope
 
 
-def spectrum_distance(moment: Array, wanted: Complex) -> float:
-    """Largest distance in the best matching of the fitted eigenvalues with the known ones (k)."""
-    fitted = fitted_spectrum(moment)
-    size = max(len(fitted), len(wanted))
-    return match_spectra(_padded(fitted, size), _padded(wanted, size)).largest
+def fitted_spectrum(moment: Array) -> Complex:
+    """(k) eigenvalues of the fitted map, of one moment (p, p)."""
+    return spectrum(fitted_operator(moment))
+
+
+def spectrum_distance(moment: Array, wanted: Complex) -> Array:
+    """(...) largest distance of eigenvalues, of moments (..., p, p), best matched with known ones (k)."""
+    fitted = np.linalg.eigvals(fitted_operator(moment)).astype(np.complex128)
+    size = max(fitted.shape[-1], len(wanted))
+    return matching_distance(_padded(fitted, size), _padded(wanted, size))
+
+
+def spectrum_error(label: str, view: Array, wanted: Complex) -> Estimate:
+    """`spectrum_distance` of a view (n, t, k) from known eigenvalues, resampled over its sequences."""
+    return bootstrap(label, steps(view), partial(spectrum_distance, wanted=wanted), vectorized=True)
 
 
 def _padded(values: Complex, size: int) -> Complex:
     """A missing dimension predicts nothing: eigenvalue 0. So do the modes that a larger core adds to the known ones."""
-    return np.concatenate([values, np.zeros(max(0, size - len(values)), dtype=np.complex128)])
+    missing = max(0, size - values.shape[-1])
+    return np.concatenate([values, np.zeros((*values.shape[:-1], missing), dtype=np.complex128)], axis=-1)

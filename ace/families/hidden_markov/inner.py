@@ -15,7 +15,7 @@ from ace.families.core.size import require_cores, require_several
 from ace.families.core.transplant import transplanted
 from ace.families.hidden_markov.outside import Both, View, beyond, output_features, symbol_features
 from ace.families.trained import share_that_may_fail
-from ace.moments import Moments, moments, regression
+from ace.moments import Moments, pooled, regression
 from ace.stats import Estimate, bootstrap
 from ace.study.controls import principal_core
 from ace.study.measurement import Measurement, measures
@@ -83,12 +83,12 @@ def states_of(study: TokenStudy, index: int, split: Split) -> Array:
 
 def share(label: str, target: Both, view: Both) -> Estimate:
     """Share of a target (n, t, k) that a view (n, t, l) explains: fitted on selection, measured on evaluation."""
-    fitted = moments(view[Split.SELECTION], target[Split.SELECTION])
+    fitted = pooled(view[Split.SELECTION], target[Split.SELECTION])
     slope, offset = regression(fitted.total, *fitted.views)
     wanted = target[Split.EVALUATION]
     left = wanted - (view[Split.EVALUATION] @ slope.T + offset)
     columns = np.stack([(part**2).sum(axis=(1, 2)) for part in (left, wanted)], axis=1)
-    return bootstrap(label, columns, lambda mean: float(1.0 - mean[0] / mean[1]))
+    return bootstrap(label, columns, lambda means: 1.0 - means[:, 0] / means[:, 1], vectorized=True)
 
 
 def _unexplained(belief: Array, left: Array) -> float:
@@ -99,7 +99,7 @@ def _unexplained(belief: Array, left: Array) -> float:
 def _of_the_rest(study: TokenStudy, index: int, target: Both, state: Both) -> Rest:
     """Random subspaces of the rest in one core's place: what they explain, from the moments of the whole state."""
     drawn = rest_at(study, index)
-    fitted, tested = (moments(state[split], target[split]) for split in (Split.SELECTION, Split.EVALUATION))
+    fitted, tested = (pooled(state[split], target[split]) for split in (Split.SELECTION, Split.EVALUATION))
 
     def values(numbers: Sequence[int]) -> Array:
         return np.array([[explained_by(drawn.readers[number].numpy(), fitted, tested)] for number in numbers])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
-from ace.arrays import Array, Ints
+from ace.arrays import EPS, Array, Ints
 from ace.study.memory import remembered
 from ace.study.tokens import TokenStudy
 from ace.tasks.base import Split
@@ -27,13 +27,10 @@ def less_token_means(values: Array, inputs: Ints, vocabulary: int) -> Array:
 
     The mean over positions alone is the same for all seeds and would count as agreement, so it is subtracted too.
     """
-    left = values.copy()
-    for token in range(vocabulary):
-        with_token = (inputs == token)[..., None]
-        count = np.maximum(with_token.sum(axis=0), 1)
-        mean = np.where(with_token, values, 0.0).sum(axis=0) / count  # (t, k)
-        left -= np.where(with_token, mean, 0.0)
-    return left
+    shown = np.eye(vocabulary)[inputs]  # (n, t, v)
+    sums = shown.transpose(1, 2, 0) @ values.transpose(1, 0, 2)  # (t, v, k)
+    means = sums / np.maximum(shown.sum(axis=0), 1)[..., None]
+    return np.asarray(values - means[np.arange(inputs.shape[1]), inputs])
 
 
 def output_parts(study: TokenStudy, index: int, split: Split) -> tuple[Array, Array]:
@@ -83,16 +80,16 @@ def beyond(study: TokenStudy, index: int, views: Mapping[str, View], *, symbols:
         columns = [output_features(study, index, split), *([symbol_features(study, split)] if symbols else [])]
         return prepared(np.concatenate(columns, axis=-1), split)
 
-    given = {split: {name: view(split) for name, view in views.items()} for split in SPLITS}
-    shapes = {split: study.batch(split).inputs.shape for split in SPLITS}
-    rows = {
-        split: np.concatenate([prepared(values, split) for values in given[split].values()], axis=-1)
-        for split in SPLITS
-    }
-    fitted, *_ = np.linalg.lstsq(known(Split.SELECTION), rows[Split.SELECTION], rcond=None)
-    left = {split: (rows[split] - known(split) @ fitted).reshape(*shapes[split], -1) for split in SPLITS}
-    edges = np.cumsum([0] + [values.shape[-1] for values in given[Split.SELECTION].values()])
-    return {
-        name: {split: left[split][..., begin:end] for split in SPLITS}
-        for name, begin, end in zip(views, edges, edges[1:], strict=False)
-    }
+    outside = {split: known(split) for split in SPLITS}
+    frame, triangle = (part.numpy() for part in torch.linalg.qr(torch.from_numpy(outside[Split.SELECTION])))
+    rounding = len(frame) * EPS
+
+    def left_of(view: View) -> Both:
+        rows = {split: prepared(view(split), split) for split in SPLITS}
+        slope, *_ = np.linalg.lstsq(triangle, frame.T @ rows[Split.SELECTION], rcond=rounding)
+        return {
+            split: (values - outside[split] @ slope).reshape(*study.batch(split).inputs.shape, -1)
+            for split, values in rows.items()
+        }
+
+    return {name: left_of(view) for name, view in views.items()}

@@ -14,7 +14,7 @@ from ace.core import Core
 from ace.families.markov.the_rest import rest_of
 from ace.families.trained import share_that_may_fail
 from ace.rank import Gap, GivenSpectrum
-from ace.stats import Estimate, bootstrap, bootstrap_mean
+from ace.stats import Estimate, bootstrap_mean, bootstrap_ratio
 from ace.study.alternatives import alternative_cores
 from ace.study.controls import edited
 from ace.study.measurement import Measurement, measures
@@ -100,7 +100,7 @@ def necessity(subject: TokenSubject) -> Measurement:
 
     def above_chance(index: int, performance: Array) -> Estimate:
         columns = np.column_stack([performance[ACCURACY], own_performance(study, index)[ACCURACY]])
-        return bootstrap(str(index), columns - study.chance[:, None], lambda mean: float(mean[0] / mean[1]))
+        return bootstrap_ratio(str(index), columns - study.chance[:, None])
 
     def drawn(index: int, performance: Array) -> Array:
         return np.asarray(

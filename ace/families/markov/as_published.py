@@ -71,7 +71,7 @@ def _removed(study: TokenStudy, index: int) -> float:
 
 def _distance(study: TokenStudy, index: int) -> float:
     wanted = study.expect_task(MarkovChain).eigenvalues
-    return spectrum_distance(steps(_coordinates(study, index)).mean(axis=0), wanted)
+    return float(spectrum_distance(steps(_coordinates(study, index)).mean(axis=0), wanted))
 
 
 def _r2_over_oracle(study: TokenStudy, index: int) -> float:
@@ -84,7 +84,7 @@ def in_sample_r2(values: Array) -> float:
     step = moments(values[:, :-1], values[:, 1:])
     before, after = step.views
     slope, offset = regression(step.total, before, after)
-    return explained(step.total, before, after, slope, offset)
+    return float(explained(step.total, before, after, slope, offset))
 
 
 def consensus(subject: TokenSubject) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ from ace.arrays import Array, Complex, Ints
 from ace.core import PROJECTORS
 from ace.families.core.alignment import coordinates
 from ace.families.core.likeness import View, outputs
-from ace.families.core.operator import fitted_spectrum, spectrum_distance, steps
+from ace.families.core.operator import fitted_spectrum, spectrum_error, steps
 from ace.families.trained import share_that_may_fail
 from ace.model.generate import sample_tokens
 from ace.model.intervene import Intervention
@@ -36,13 +36,10 @@ def operator_spectrum(subject: TokenSubject) -> Measurement:
     """Matching distance of the operator's eigenvalues to the chain's, other than 1."""
     wanted = subject.trained.expect_task(MarkovChain).eigenvalues
 
-    def distance(drawn: Array) -> float:
-        return spectrum_distance(drawn, wanted)
-
     def distances(study: TokenStudy, view: View = coordinates) -> tuple[Estimate, ...]:
-        return tuple(bootstrap(str(k), steps(view(study, k, Split.EVALUATION)), distance) for k in study.members)
+        return tuple(spectrum_error(str(k), view(study, k, Split.EVALUATION), wanted) for k in study.members)
 
-    oracle = bootstrap("oracle", steps(_one_hot(subject.trained, Split.EVALUATION)), distance)
+    oracle = spectrum_error("oracle", _one_hot(subject.trained, Split.EVALUATION), wanted)
     return Measurement(
         distances(subject.trained),
         {"untrained": distances(subject.twins()), "outputs": distances(subject.trained, outputs)},
@@ -66,7 +63,7 @@ def oracle_r2(subject: TokenSubject) -> Measurement:
             values = {split: view(study, index, split) for split in (Split.SELECTION, Split.EVALUATION)}
             fit, test = (steps(shown, _one_hot(study, split)) for split, shown in values.items())
             widths = (values[Split.EVALUATION].shape[-1], study.task.vocabulary - 1)
-            estimates.append(bootstrap(str(index), test, _ratio_of_r2(fit.mean(axis=0), widths)))
+            estimates.append(bootstrap(str(index), test, _ratio_of_r2(fit.mean(axis=0), widths), vectorized=True))
         return tuple(estimates)
 
     return Measurement(
@@ -158,13 +155,13 @@ def _plane(study: TokenStudy) -> list[list[list[float]]]:
     return [[[value.real, value.imag] for value in fitted_eigenvalues(study, k)] for k in range(len(study))]
 
 
-def _ratio_of_r2(fitted: Array, widths: tuple[int, int]) -> Callable[[Array], float]:
+def _ratio_of_r2(fitted: Array, widths: tuple[int, int]) -> Callable[[Array], Array]:
     edges = np.cumsum([1, widths[0], widths[0], widths[1], widths[1]])
     views = [slice(int(a), int(b)) for a, b in pairwise(edges)]
     core, oracle = (views[0], views[1]), (views[2], views[3])
     own, chains = regression(fitted, *core), regression(fitted, *oracle)
 
-    def ratio(moment: Array) -> float:
+    def ratio(moment: Array) -> Array:
         return explained(moment, *core, *own) / explained(moment, *oracle, *chains)
 
     return ratio
