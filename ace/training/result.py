@@ -13,7 +13,7 @@ from ace.files import load_artifact, save_artifact
 from ace.training.course import Course
 from ace.training.ensemble import Weights, member
 from ace.training.recipe import Recipe
-from ace.training.transformer import SmallTransformer
+from ace.training.transformer import SmallTransformer, without_weights
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,7 @@ def checkpoints_of(record: Path, recipe: Recipe, tensors: Weights) -> dict[int, 
         checkpoints.setdefault(int(number), {})[name] = value
     dtype = getattr(torch, recipe.dtype)
     course = recipe.course or Course()
-    with torch.device("meta"):
-        single = {name: tuple(value.shape) for name, value in SmallTransformer(recipe.model).state_dict().items()}
+    single = {name: tuple(value.shape) for name, value in without_weights(recipe.model).state_dict().items()}
     for epoch, weights in checkpoints.items():
         count = recipe.models * len(course.arms_at(epoch))
         shapes = {name: (count, *shape) for name, shape in single.items()}

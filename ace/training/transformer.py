@@ -154,6 +154,15 @@ class SmallTransformer(nn.Module):
         return [KeyValues(self.sizes.context) for _ in self.blocks]
 
 
+def without_weights(sizes: Architecture) -> SmallTransformer:
+    """A model whose weights are still to be put in; the global random generator is left as it is.
+
+    On the CPU: the first model that torch makes on its device without memory takes a second.
+    """
+    with torch.random.fork_rng(devices=[]):
+        return SmallTransformer(sizes)
+
+
 def initialise(model: SmallTransformer, generator: torch.Generator) -> None:
     """Fill the weights as the published code's modules do by default, all from `generator`.
 

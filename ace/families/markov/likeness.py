@@ -15,7 +15,7 @@ from ace.study.controls import LEVEL
 from ace.study.measurement import Measurement, measures
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split
-from ace.training.transformer import SmallTransformer, initialise
+from ace.training.transformer import SmallTransformer, initialise, without_weights
 
 INITIALISATIONS = 50
 
@@ -27,7 +27,7 @@ def weights(subject: TokenSubject) -> Measurement:
     sizes = study.expect_model(0, SmallTransformer).sizes
     fresh = []
     for seed in range(INITIALISATIONS):
-        model = SmallTransformer(sizes)
+        model = without_weights(sizes)
         initialise(model, torch.Generator().manual_seed(10_000 + seed))
         fresh.append(model)
     null = [abs(weight_cosine(fresh[i], fresh[j])) for i in range(len(fresh)) for j in range(i)]
