@@ -126,12 +126,14 @@ class Claim:
         measure: what measures it, with every control that the claim names.
         about: what kind of subject it speaks of; the id's first part where nothing else is said.
         kind: "P", the paper's own sentence in the paper's statistic and projector, or "S", strengthened or ours.
-        replication: of a sentence of the paper: its figure, and what the published protocol gives.
+        replication: of a sentence of the paper, which cannot do without: its figure, and what the published protocol
+            gives.
         rest_level: what the core's rank p-value among the rest must not exceed, where the rest is a control.
 
     Raises:
         ClaimError: a control that the measure does not bring, or a control twice; another kind or
-            source of the bound; the paper as the source of a bound that is ours.
+            source of the bound; the paper as the source of a bound that is ours; a sentence of the paper
+            without its replication.
     """
 
     id: str
@@ -156,6 +158,11 @@ class Claim:
             raise ClaimError(f"{self.id}: expected a bound from {', '.join(SOURCES)}, got {self.bound_source!r}")
         if self.kind == "S" and (self.bound_source == "paper" or self.replication is not None):
             raise ClaimError(f"{self.id}: expected no bound and no figure of the paper for a sentence of ours")
+        if self.kind == "P" and self.replication is None:
+            raise ClaimError(
+                f"{self.id}: expected a replication of a sentence of the paper, kind P: the paper's figure and what the"
+                " published protocol gives, got None"
+            )
         absent = sorted(set(self.controls) - set(self.measure.controls))
         if absent or len(set(self.controls)) != len(self.controls):
             raise ClaimError(

@@ -1279,6 +1279,23 @@ bad(
     ClaimError,
 )
 bad(
+    "study.claim.Claim: a sentence of the paper without its figure",
+    lambda _: claims.Claim(
+        "t.t",
+        "A sentence.",
+        "the paper",
+        "a number",
+        AT_MOST_ONE,
+        "paper",
+        "why",
+        ("untrained",),
+        measure=other_controls,
+        kind="P",
+    ),
+    "t.t | a replication | kind P | the published protocol | None",
+    ClaimError,
+)
+bad(
     "study.measurement.Measurement: other controls than declared",
     lambda _: other_controls(None),
     "untrained | other",

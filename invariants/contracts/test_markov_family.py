@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from ace.families.core import as_published as published
 from ace.families.core.alignment import oblique
 from ace.families.core.transplant import transplants
 from ace.families.markov import ablation, as_published, optimum
@@ -80,7 +81,7 @@ def test_oblique_coordinates_of_a_copy_lose_nothing_below_a_linear_head(study: T
 
 
 def test_the_published_core_sees_the_test_sequences_and_the_shift_of_logits(study: TokenStudy) -> None:
-    core = as_published.published_core(study, 0)
+    core = published.published_core(study, 0)
     weight, _ = study.head(0)
     assert core.mean.numpy() == pytest.approx(study.states(0, Split.EVALUATION).flatten(0, 1).double().mean(0).numpy())
     span = torch.linalg.qr(weight.T).Q  # directions of the core are read by the head, its own mean among the classes
@@ -88,7 +89,7 @@ def test_the_published_core_sees_the_test_sequences_and_the_shift_of_logits(stud
 
 
 def test_what_the_published_protocol_removes_is_removed_about_zero(study: TokenStudy) -> None:
-    basis = as_published.published_core(study, 0).basis
+    basis = published.published_core(study, 0).basis
     states = study.states(0, Split.EVALUATION).double()
     weight, bias = study.head(0)
     logits = (states - states @ basis @ basis.T) @ weight.T + bias
@@ -109,7 +110,7 @@ def test_fits_in_sample_are_perfect_where_the_next_follows_from_the_last() -> No
 def test_a_model_is_aligned_with_itself_by_the_published_protocol(study: TokenStudy) -> None:
     twice = TokenStudy([study.models[1]] * 2, study.task, sizes=SMALL)
     subject = TokenSubject("twice", "markov", twice)
-    for figure in (as_published.alignment, as_published.divergence, as_published.weights):
+    for figure in (published.alignment, published.divergence, as_published.weights):
         assert figure(subject) == pytest.approx((1.0,))
 
 

@@ -17,6 +17,7 @@ import ace
 from ace.arrays import Array
 from ace.errors import InputError, SiteError, SplitError
 from ace.families.core import ablation, likeness
+from ace.report.record import result
 from ace.study.replicates import resampled_cores
 from ace.study.rest import DISMISSED, Rest
 from invariants.contracts.exact import CLASSES, FEATURES, PLACES, Bent, Exact, First, Largest, Untrained
@@ -25,6 +26,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "own_runs"
 CORE = [claim.id for claim in ace.registry().values() if claim.about == "runs"]
 SIZES = {ace.Split.EXTRACTION: 200, ace.Split.SELECTION: 200, ace.Split.EVALUATION: 600}
 ALONE = ["core.sufficiency", "core.necessity"]
+PAPERS = [name for name in CORE if ace.registry()[name].kind == "P"]
 PAIRS = ["core.rank", "core.divergence", "core.alignment", "core.transplant"]
 
 
@@ -54,8 +56,15 @@ def weights(runs: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_claim_about_any_task_comes_to_a_verdict_on_the_example(runs: Any, weights: Path) -> None:
-    found = statuses(runs.subject(weights, 250))
+@pytest.fixture(scope="module")
+def example(runs: Any, weights: Path) -> ace.Subject[ace.TokenStudy]:
+    """The example's subject, read below the last layer; what is measured of it is measured once."""
+    subject: ace.Subject[ace.TokenStudy] = runs.subject(weights, 250)
+    return subject
+
+
+def test_every_claim_about_any_task_comes_to_a_verdict_on_the_example(example: ace.Subject[ace.TokenStudy]) -> None:
+    found = statuses(example)
     # After half of the training the mixer's logits do not agree with the others' by .9 yet, and how far it has come
     # depends on the last digits, which threads and processors round differently.
     open_yet = {name: found.pop(name) for name in ("core.alignment", "core.transplant", "core.spectrum")}
@@ -66,6 +75,37 @@ def test_every_claim_about_any_task_comes_to_a_verdict_on_the_example(runs: Any,
         "core.necessity": "HOLDS",
         "core.divergence": "VACUOUS",
     }
+
+
+def three_times(name: str, subject: ace.Subject[ace.TokenStudy]) -> tuple[list[float], list[float]]:
+    """The protocol's numbers and ours, from the record of a sentence of the paper."""
+    kept = result(ace.verify_claim(name, subject))["replication"]
+    assert kept["paper"]
+    assert kept["differs"]
+    assert all(isinstance(value, float) for value in kept["protocol"] + kept["ours"])
+    return kept["protocol"], kept["ours"]
+
+
+def test_the_record_of_the_example_has_each_sentence_of_the_paper_three_times(
+    example: ace.Subject[ace.TokenStudy],
+) -> None:
+    found = {name: three_times(name, example) for name in PAPERS}
+    assert {name: len(protocol) for name, (protocol, _) in found.items()} == {
+        "core.rank": 4,
+        "core.sufficiency": 4,
+        "core.necessity": 4,
+        "core.divergence": 6,
+        "core.alignment": 6,
+    }
+    assert {name: len(ours) for name, (_, ours) in found.items()} == {
+        "core.rank": 4,
+        "core.sufficiency": 4,
+        "core.necessity": 8,  # from above and from below
+        "core.divergence": 6,
+        "core.alignment": 6,
+    }
+    assert set(found["core.rank"][0]) <= {3.0, 4.0}  # four classes: three differences, and the shift of all logits
+    assert found["core.sufficiency"][0] == pytest.approx([0.0] * 4, abs=0.02)
 
 
 def test_the_examples_weights_are_loaded_and_not_trained_again(
@@ -114,6 +154,9 @@ def test_the_example_read_where_more_than_a_linear_layer_follows(runs: Any, weig
         "UNDECIDED",
         "FAILS",
     }
+    # There is no head whose weight the published protocol could take: the gradients stand for it.
+    counts = {name: len(three_times(name, subject)[0]) for name in PAPERS}
+    assert counts == {name: 1 if name in ("core.divergence", "core.alignment") else 2 for name in PAPERS}
 
 
 # --- what a subject may lack ------------------------------------------------------------------------------------------

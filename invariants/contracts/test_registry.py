@@ -19,7 +19,7 @@ import ace.families
 from ace.errors import ClaimError
 from ace.families.family import Family, families, find_claim, registry
 from ace.stats import exact
-from ace.study.claim import DIRECTIONS, Bound, Claim
+from ace.study.claim import DIRECTIONS, Bound, Claim, Replication
 from ace.study.measurement import Measurement, measures
 from ace.suite.parametrize import claims_of
 from ace.suite.subjects import Asked, asked_subjects
@@ -121,6 +121,15 @@ def test_a_claim_is_refused_when_it_is_defined_where_its_measure_lacks_a_control
 ) -> None:
     with pytest.raises(ClaimError, match=named):
         claim(**changes)
+
+
+def test_a_sentence_of_the_paper_brings_its_figure_and_one_of_ours_has_none() -> None:
+    figure = Replication("3", lambda subject: (3.0,), "the same")
+    assert claim(kind="P", replication=figure).replication is figure
+    with pytest.raises(ClaimError, match=r"t\.one: expected a replication of a sentence of the paper.*, got None"):
+        claim(kind="P")
+    with pytest.raises(ClaimError, match=r"t\.one: expected no bound and no figure of the paper"):
+        claim(replication=figure)
 
 
 def test_a_family_with_such_a_claim_is_refused_when_claims_are_collected(add_family: Callable[..., Path]) -> None:

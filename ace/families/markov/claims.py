@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ace.families.core import as_published as published
 from ace.families.core import likeness as any_task
 from ace.families.markov import ablation, as_published, dynamics, likeness, optimum
 from ace.study.claim import OURS, Bound, Claim, Replication
@@ -43,9 +44,7 @@ CLAIMS = (
         controls=("low-rank chain",),
         measure=optimum.rank,
         kind="P",
-        replication=Replication(
-            "3", as_published.rank, "there dimensions, logits not centred; here less the states - 1"
-        ),
+        replication=Replication("3", published.rank, "there dimensions, logits not centred; here less the states - 1"),
     ),
     Claim(
         "markov.sufficiency",
@@ -97,7 +96,7 @@ CLAIMS = (
         controls=("untrained", "same model"),
         measure=likeness.divergence,
         kind="P",
-        replication=Replication("nearly orthogonal, in words", as_published.divergence, "there on the test sequences"),
+        replication=Replication("nearly orthogonal, in words", published.divergence, "there on the test sequences"),
     ),
     Claim(
         "markov.weights",
@@ -123,7 +122,7 @@ CLAIMS = (
         controls=("untrained", "outputs"),
         measure=any_task.alignment,
         kind="P",
-        replication=Replication(".93", as_published.alignment, IN_SAMPLE),
+        replication=Replication(".93", published.alignment, IN_SAMPLE),
     ),
     Claim(
         "markov.spectrum",
