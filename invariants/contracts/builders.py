@@ -48,6 +48,16 @@ def model(blocks: int = 2, dtype: torch.dtype = torch.float64, dropout: float = 
     return made.to(dtype).eval().requires_grad_(False)
 
 
+def untrained(
+    sizes: Architecture, count: int = 2, kind: type[SmallTransformer] = SmallTransformer
+) -> list[SmallTransformer]:
+    """Transformers of one size that nobody trained, model k drawn from seed k, in evaluation mode."""
+    models = [kind(sizes) for _ in range(count)]
+    for seed, made in enumerate(models):
+        initialise(made, torch.Generator().manual_seed(seed))
+    return [made.eval().requires_grad_(False) for made in models]
+
+
 def site(index: int = -1, of: nn.Module | None = None) -> Site:
     """A site of `model()`, by default the one below the head."""
     return find_sites(of if of is not None else model()).site(index)

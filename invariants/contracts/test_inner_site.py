@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-import torch
 from sklearn.linear_model import LinearRegression
 from torch import nn
 
@@ -18,7 +17,8 @@ from ace.families.hidden_markov.outside import SPLITS, View, beyond, less_token_
 from ace.moments import moments
 from ace.study.tokens import TokenStudy
 from ace.tasks import HiddenPermutation, Split, hidden_permutation
-from ace.training.transformer import Architecture, SmallTransformer, initialise
+from ace.training.transformer import Architecture
+from invariants.contracts import builders
 
 SMALL = {Split.EXTRACTION: 60, Split.SELECTION: 200, Split.EVALUATION: 120}
 
@@ -26,11 +26,7 @@ SMALL = {Split.EXTRACTION: 60, Split.SELECTION: 200, Split.EVALUATION: 120}
 @pytest.fixture(scope="module")
 def study() -> TokenStudy:
     """Two untrained models of three blocks, read at the input of the last."""
-    models = []
-    for seed in range(2):
-        model = SmallTransformer(Architecture(3, 8, 3, width=12, heads=2, hidden=16))
-        initialise(model, torch.Generator().manual_seed(seed))
-        models.append(model.eval())
+    models = builders.untrained(Architecture(3, 8, 3, width=12, heads=2, hidden=16))
     return TokenStudy(models, hidden_permutation(length=7), sites="blocks.2", sizes=SMALL)
 
 

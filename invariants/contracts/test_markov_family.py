@@ -17,7 +17,8 @@ from ace.study.subspaces import rest_subspaces
 from ace.study.token_rest import rest_performance
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks import Split, circulant_chain
-from ace.training.transformer import Architecture, SmallTransformer, initialise
+from ace.training.transformer import Architecture
+from invariants.contracts import builders
 
 SMALL = {Split.EXTRACTION: 40, Split.SELECTION: 50, Split.EVALUATION: 60}
 MODES = ("keep", "remove")
@@ -26,11 +27,7 @@ MODES = ("keep", "remove")
 @pytest.fixture(scope="module")
 def study() -> TokenStudy:
     """Two untrained models of one block."""
-    models = []
-    for seed in range(2):
-        model = SmallTransformer(Architecture(4, 8, 1, width=16, heads=2, hidden=24))
-        initialise(model, torch.Generator().manual_seed(seed))
-        models.append(model.eval())
+    models = builders.untrained(Architecture(4, 8, 1, width=16, heads=2, hidden=24))
     return TokenStudy(models, circulant_chain(length=8), sizes=SMALL)
 
 

@@ -20,7 +20,8 @@ from ace.study.memory import Memory, remembered
 from ace.study.token_rest import rest_at, rest_performance
 from ace.study.tokens import TokenStudy
 from ace.tasks import MarkovChain, Split
-from ace.training.transformer import Architecture, SmallTransformer, initialise
+from ace.training.transformer import Architecture
+from invariants.contracts import builders
 
 SIZES = {Split.EXTRACTION: 60, Split.SELECTION: 60, Split.EVALUATION: 80}
 
@@ -28,11 +29,7 @@ SIZES = {Split.EXTRACTION: 60, Split.SELECTION: 60, Split.EVALUATION: 80}
 @pytest.fixture(scope="module")
 def study() -> TokenStudy:
     """Untrained models: what is compared is arithmetic."""
-    models = []
-    for seed in range(2):
-        model = SmallTransformer(Architecture(4, 16, 1, 12, 2, 24))
-        initialise(model, torch.Generator().manual_seed(seed))
-        models.append(model.eval().requires_grad_(False))
+    models = builders.untrained(Architecture(4, 16, 1, 12, 2, 24))
     transition = np.roll(np.eye(4), 1, axis=1) * 0.25 + np.eye(4) * 0.75
     return TokenStudy(models, MarkovChain("chain", transition, 12), sizes=SIZES)
 

@@ -27,9 +27,9 @@ from ace.study.token_rest import rest_at, rest_performance
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks import ModularAddition, Split, circulant_chain
 from ace.tasks.base import HELD_OUT, Batch, Task
-from ace.training.transformer import Architecture, KeyValues, SmallTransformer, initialise
+from ace.training.transformer import Architecture, KeyValues, SmallTransformer
 from ace.verify import Status, verify_claim
-from invariants.contracts.builders import gaussian
+from invariants.contracts.builders import gaussian, untrained
 
 CLASSES, WIDTH, LENGTH = 5, 6, 4
 SIZES = dict.fromkeys(HELD_OUT, 80)
@@ -456,12 +456,7 @@ class Normed(SmallTransformer):
 
 
 def transformers(kind: type[SmallTransformer], vocabulary: int, context: int, count: int = 2) -> list[SmallTransformer]:
-    models = []
-    for seed in range(count):
-        model = kind(Architecture(vocabulary, context, 2, width=12, heads=2, hidden=24))
-        initialise(model, torch.Generator().manual_seed(seed))
-        models.append(model.eval().requires_grad_(False))
-    return models
+    return untrained(Architecture(vocabulary, context, 2, width=12, heads=2, hidden=24), count, kind)
 
 
 def normed_study() -> TokenStudy:
