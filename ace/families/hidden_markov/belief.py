@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -20,6 +20,8 @@ from ace.study.tokens import TokenStudy, TokenSubject
 from ace.tasks.base import Split
 from ace.tasks.hidden_markov import HiddenMarkov
 
+Directions = tuple[Array, Array]
+
 
 @measures("current token", "untrained", "outputs")
 def belief(subject: TokenSubject) -> Measurement:
@@ -28,20 +30,20 @@ def belief(subject: TokenSubject) -> Measurement:
     beliefs = {split: process.beliefs(trained.batch(split).inputs) for split in (Split.SELECTION, Split.EVALUATION)}
     tokens = {split: np.eye(process.vocabulary)[trained.batch(split).inputs][..., :-1] for split in beliefs}
 
+    def left_by(source: Callable[[Split], Array]) -> Array:
+        """(n, t, k) what the best affine map of a source leaves of the beliefs."""
+        fitted = pooled(source(Split.SELECTION), beliefs[Split.SELECTION])
+        slope, offset = regression(fitted.total, *fitted.views)
+        return beliefs[Split.EVALUATION] - (source(Split.EVALUATION) @ slope.T + offset)
+
+    def state(index: int, split: Split) -> Array:
+        return trained.states(index, split).double().numpy() - trained.core(index).mean.numpy()
+
+    left_by_state = [left_by(partial(state, k)) for k in trained.members]
+
     def shortfall(index: int, source: Callable[[Split], Array]) -> tuple[Estimate, float, float]:
         """R2 from `source` minus R2 from the whole state, and both."""
-
-        def views(split: Split) -> tuple[Array, Array]:
-            return source(split), trained.states(index, split).double().numpy() - trained.core(index).mean.numpy()
-
-        fitted = pooled(*views(Split.SELECTION), beliefs[Split.SELECTION])
-        maps = [regression(fitted.total, view, fitted.views[2]) for view in fitted.views[:2]]
-        wanted = beliefs[Split.EVALUATION]
-        left = [
-            wanted - (view @ slope.T + offset)
-            for view, (slope, offset) in zip(views(Split.EVALUATION), maps, strict=True)
-        ]
-        tested = moments(wanted, *left)
+        tested = moments(beliefs[Split.EVALUATION], left_by(source), left_by_state[index])
         target, part, whole = tested.views
 
         def difference(moment: Array) -> Array:
@@ -51,7 +53,7 @@ def belief(subject: TokenSubject) -> Measurement:
         ours, best = (float(explained_beside(tested.total, view, target)) for view in (part, whole))
         return estimate, ours, best
 
-    members = range(len(trained))
+    members = trained.members
     cores = [shortfall(k, partial(trained.coordinates, k)) for k in members]
     controls = {
         "current token": [shortfall(k, tokens.__getitem__) for k in members],
@@ -87,8 +89,9 @@ def alignment(subject: TokenSubject) -> Measurement:
     Permuted sequences and untrained models give the bound, so neither can be a control: no value is above its own
     quantile.
     """
-    trained, null = _residual_alignment(subject.trained)
-    untrained, _ = _residual_alignment(subject.twins())
+    trained, directions, tests = _residual_alignment(subject.trained)
+    untrained, *_ = _residual_alignment(subject.twins())
+    null = _permuted(subject.trained, directions, tests)
     shown, _ = aligned(subject.trained, partial(_residual, outputs))
     ceiling = max(estimate.interval(0.95)[1] for estimate in untrained)
     level = quantile(null, LEVEL)
@@ -108,21 +111,24 @@ def alignment(subject: TokenSubject) -> Measurement:
     )
 
 
-def _residual_alignment(study: TokenStudy) -> tuple[tuple[Estimate, ...], Array]:
-    """Estimates of all pairs, and the null: 1,000 permutations of one seed's sequences, over all pairs."""
-    members = range(len(study))
+def _residual_alignment(study: TokenStudy) -> tuple[tuple[Estimate, ...], Sequence[Directions], Sequence[Array]]:
+    """Estimates and directions of all pairs, and the residuals (n, t, r) of every model that they are of."""
     values = {
-        split: [_residual(coordinates, study, k, split) for k in members]
+        split: [_residual(coordinates, study, k, split) for k in study.members]
         for split in (Split.SELECTION, Split.EVALUATION)
     }
     chosen, tested = (moments(*values[split]) for split in (Split.SELECTION, Split.EVALUATION))
     estimates, _, directions = aligned_pairs(study, chosen, tested)
-    tests = values[Split.EVALUATION]
+    return estimates, directions, values[Split.EVALUATION]
+
+
+def _permuted(study: TokenStudy, directions: Sequence[Directions], tests: Sequence[Array]) -> Array:
+    """The null: 1,000 permutations of one seed's sequences, over all pairs."""
     nulls = [
         permuted_correlations(tests[i] @ ours.T, tests[j] @ theirs.T, draws=DRAWS, seed=i * len(study) + j)
         for (i, j), (ours, theirs) in zip(study.pairs, directions, strict=True)
     ]
-    return estimates, np.concatenate(nulls)
+    return np.concatenate(nulls)
 
 
 def permuted_correlations(first: Array, second: Array, *, draws: int, seed: int) -> Array:
