@@ -15,7 +15,7 @@ from ace.model.left_out import LeftOut, find_left_out, without
 from ace.model.passes import check_finite, outputs_of, placed, read_state, run_any
 from ace.model.sites import Site, hooked
 
-CHUNK = 128  # sequences a forward pass of the whole model; with more, small models leave the processor's caches
+POSITIONS = 4096  # of sequences a forward pass of the whole model; more of a small model leave the processor's caches
 HEAD_CHUNK = 500  # sequences that a linear head is applied to at a time
 PROBED = 4  # sequences that tell what a tail is
 PROBED_LOGIT = 1e3  # size of the logits at which a tail that looks linear is probed: no soft cap leaves them alone
@@ -83,7 +83,7 @@ class Tail:
         """
         kept = self.kept(scored)
         with without(self.model, self.left_out.to_read):
-            parts = [read_state(self.model, self.site, part, run_any)[0] for part in inputs.split(CHUNK)]
+            parts = [read_state(self.model, self.site, part, run_any)[0] for part in inputs.split(_together(inputs))]
         states = torch.cat([part[:, -kept:].cpu() for part in parts]).contiguous()
         check_finite(f"{self.site}: expected finite states", states)
         return states
@@ -97,7 +97,7 @@ class Tail:
             states: (n, s, d) from `states`, or others in their place.
             edit: maps states (n_i, s, d) to others; None leaves them as given.
         """
-        size = HEAD_CHUNK if self.head is not None else CHUNK
+        size = HEAD_CHUNK if self.head is not None else _together(inputs)
         for part, given in zip(states.split(size), inputs.split(size), strict=True):
             replacement = edit(part) if edit is not None else part
             yield self.from_states(given, replacement)[:, -scored:].cpu()
@@ -153,6 +153,11 @@ class Tail:
         if gradient is None:
             raise SiteError(f"{self.site}: expected outputs with gradients with respect to the state, got none")
         return gradient.flatten(0, 1)
+
+
+def _together(inputs: Tensor) -> int:
+    """How many sequences of inputs (n, t, ...) make up a forward pass."""
+    return max(1, POSITIONS // (inputs.shape[1] if inputs.ndim > 1 else 1))
 
 
 def _combinations(outputs: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
