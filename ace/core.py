@@ -20,6 +20,7 @@ from ace.spectrum import FactorSpectrum
 
 PROJECTORS = ORTHOGONAL, OBLIQUE = "orthogonal", "oblique"
 REFERENCES = ("mean", "zero", "resample")
+BLOCK = 4096  # rows whose coordinates are computed at a time
 
 
 class Deferred:
@@ -181,10 +182,17 @@ class Core:
     def coordinates(self, states: Tensor, kind: str = "orthogonal") -> Tensor:
         """Core coordinates (..., r) float64 of states (..., d), about the mean: Q^T (h - mean) or D^T (h - mean)."""
         check_choice("kind", kind, PROJECTORS)
-        values = as_finite("states", states)
+        floating = isinstance(states, Tensor) and states.is_floating_point()
+        values = states.detach() if floating else as_finite("states", states)
         if values.shape[-1] != self.width:
             raise InputError(f"states: expected width {self.width}, got {values.shape[-1]}")
-        return (values - self.mean) @ (self.basis if kind == "orthogonal" else self.dual)
+        onto = self.basis if kind == "orthogonal" else self.dual
+        # Blocks stay in the cache: copies of all states in float64 would cost five times the product.
+        blocks = values.reshape(-1, self.width).split(BLOCK)
+        result = torch.cat([(block.to(torch.float64) - self.mean) @ onto for block in blocks])
+        if not torch.isfinite(result.sum()):
+            as_finite("states", states)  # which rows
+        return result.view(*values.shape[:-1], onto.shape[1])
 
     def truncated(self, rank: int) -> Core:
         """The core of the leading `rank` dimensions."""
