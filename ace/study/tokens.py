@@ -191,7 +191,8 @@ class TokenStudy:
             wanted = targets[place : place + len(logits)]
             place += len(logits)
             hits.append((logits.argmax(dim=-1) == wanted).double())
-            losses.append(-logits.double().log_softmax(dim=-1).gather(-1, wanted[..., None])[..., 0])
+            values = logits.double()
+            losses.append(values.logsumexp(dim=-1) - values.gather(-1, wanted[..., None])[..., 0])
         return torch.cat(hits).numpy(), torch.cat(losses).numpy()
 
     def scores(
