@@ -1922,6 +1922,8 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "model.partial_runs.returned_tuples",
         "model.stored_keys.repeated_cache",
         "model.stored_keys.tiled_cache",
+        "model.stored_keys.shared_cache",
+        "model.stored_keys.growing_cache",
         "model.stored_keys.KeyMemory",
         "model.stored_keys.KeyMemory.joined",
         "model.stored_keys.layer_for_rows",
