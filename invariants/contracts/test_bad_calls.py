@@ -1924,6 +1924,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "model.stored_keys.tiled_cache",
         "model.stored_keys.shared_cache",
         "model.stored_keys.growing_cache",
+        "study.prompts.encoded_once",
         "model.stored_keys.KeyMemory",
         "model.stored_keys.KeyMemory.joined",
         "model.stored_keys.layer_for_rows",
