@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -51,6 +52,7 @@ class Discrimination:
     jackknife: Quantities
     count: int
     trials: int
+    _kept: dict[float, Quantities] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def auc(self) -> Array:
@@ -92,21 +94,14 @@ class Discrimination:
         if not (np.isfinite(value) and np.isfinite(replicates).all()):
             raise InputError(f"{label}: expected finite values, got NaN or infinity")
         smooth = self._resampled(label, float(value), replicates, left_out)
-        edges = list(self._edges())
-        if not edges:
+        if not self._edges:
             return smooth
 
         def limits(confidence: float) -> tuple[float, float]:
             low, high = smooth.interval(confidence)
-            below, above = (smooth.value - low) ** 2, (high - smooth.value) ** 2
-            for name, row in edges:
-                values = getattr(self.values, name)
-                for end in self._at_the_edge(name, row, confidence):
-                    moved = values.copy()
-                    moved[row] = end
-                    changed = _computed(label, quantity, replace(self.values, **{name: moved}))
-                    change = float(changed) - smooth.value
-                    below, above = below + min(change, 0.0) ** 2, above + max(change, 0.0) ** 2
+            changes = _computed(label, quantity, self._moved(confidence)) - smooth.value
+            below = (smooth.value - low) ** 2 + float((np.minimum(changes, 0.0) ** 2).sum())
+            above = (high - smooth.value) ** 2 + float((np.maximum(changes, 0.0) ** 2).sum())
             return smooth.value - float(np.sqrt(below)), smooth.value + float(np.sqrt(above))
 
         return replace(smooth, limits=limits)
@@ -122,14 +117,33 @@ class Discrimination:
             freedom=freedom(left_out),
         )
 
-    def _edges(self) -> Iterator[tuple[str, int]]:
+    @cached_property
+    def _edges(self) -> tuple[tuple[str, int], ...]:
         """Which AUC and accuracies have fewer effective errors, or effective hits, than replicates can show."""
+        found = []
         for name in ("auc", "accuracy"):
             values, drawn = getattr(self.values, name), getattr(self.replicates, name)
             for row, value in enumerate(values):
                 trials = effective_trials(value, drawn[row].var(), self.count)
                 if _alike(drawn[row]) or min(value, 1 - value) * trials < FEW:
-                    yield name, row
+                    found.append((name, row))
+        return tuple(found)
+
+    def _moved(self, confidence: float) -> Quantities:
+        """(m, 2 e) the values, in each column with one of those at their edge moved down or up.
+
+        Kept for each confidence: every quantity of these asks for the same.
+        """
+        if confidence not in self._kept:
+            columns = {
+                name: np.repeat(getattr(self.values, name)[:, None], 2 * len(self._edges), axis=1)
+                for name in ("auc", "accuracy")
+            }
+            for place, (name, row) in enumerate(self._edges):
+                columns[name][row, 2 * place : 2 * place + 2] = self._at_the_edge(name, row, confidence)
+            whole = np.broadcast_to(self.values.separation[:, None], columns["auc"].shape)
+            self._kept[confidence] = Quantities(columns["auc"], columns["accuracy"], whole)
+        return self._kept[confidence]
 
     def _at_the_edge(self, name: str, row: int, confidence: float) -> tuple[float, float]:
         """Where a value is moved down and up: by what its binomial limits reach beyond its BCa limits, in squares.

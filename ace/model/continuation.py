@@ -80,7 +80,7 @@ def encode_prompts(language: LanguageModel, prompts: Prompts, *, rows: int = ROW
         places = len(scored) if longest == 1 else 1
         groups.setdefault((len(prompt), tails, longest, places), []).append((row, prompt, scored))
     return [
-        _encoded(members[begin : begin + rows], *sizes[1:])
+        _encoded(members[begin : begin + rows], sizes[2])
         for sizes, members in sorted(groups.items())
         for begin in range(0, len(members), rows)
     ]
@@ -108,23 +108,23 @@ def _scored(
     return scored
 
 
-def _encoded(
-    members: Sequence[tuple[int, list[int], list[tuple[list[int], float]]]], tails: int, length: int, places: int
-) -> Encoded:
-    n = len(members)
+def _encoded(members: Sequence[tuple[int, list[int], list[tuple[list[int], float]]]], length: int) -> Encoded:
+    """Prompts of one length, each with its row and its continuations of at most `length` tokens.
+
+    From lists at once: tensors filled entry by entry took most of the time.
+    """
     prompts = torch.tensor([prompt for _, prompt, _ in members])
-    run = prompts[:, -1:, None].expand(n, tails, 1)
-    targets = torch.zeros(n, tails, length, places, dtype=torch.int64)
-    weights = torch.zeros(n, tails, length, places)
-    run = torch.cat([run, torch.zeros(n, tails, length - 1, dtype=torch.int64)], dim=2)
-    for row, (_, _, scored) in enumerate(members):
-        for index, (ids, weight) in enumerate(scored):
-            if length == 1:
-                targets[row, 0, 0, index], weights[row, 0, 0, index] = ids[0], weight
-                continue
-            run[row, index, 1 : len(ids)] = torch.tensor(ids[:-1])
-            targets[row, index, : len(ids), 0] = torch.tensor(ids)
-            weights[row, index, : len(ids), 0] = weight
+    each = [scored for _, _, scored in members]
+    if length == 1:
+        run = prompts[:, -1:, None]
+        targets = torch.tensor([[[[ids[0] for ids, _ in scored]]] for scored in each])
+        weights = torch.tensor([[[[weight for _, weight in scored]]] for scored in each])
+    else:
+        targets = torch.tensor([[ids + [0] * (length - len(ids)) for ids, _ in scored] for scored in each])[..., None]
+        ends = [[[weight] * len(ids) + [0.0] * (length - len(ids)) for ids, weight in scored] for scored in each]
+        weights = torch.tensor(ends)[..., None]
+        before = targets[:, :, :-1, 0] * (weights[:, :, 1:, 0] != 0)  # what comes before another token is run
+        run = torch.cat([prompts[:, -1:, None].expand(-1, before.shape[1], 1), before], dim=2)
     return Encoded(torch.tensor([row for row, _, _ in members]), prompts[:, :-1], run, targets, weights)
 
 

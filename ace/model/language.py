@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,6 +63,20 @@ class LanguageModel:
         output = self.model(input_ids=ids, use_cache=store or cache is not None, **before)
         return output.logits, output_cache(output)
 
+    @cached_property
+    def encoding(self) -> Hashable:
+        """Equal for two models only if `encode_all` gives the same for both, whatever the texts."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        told = self.tokenizer if backend is None else (type(self.tokenizer), _digest(backend.to_str()))
+        return told, self.tokenizer.eos_token_id, *self._limits
+
+    @property
+    def _limits(self) -> tuple[int, int | None]:
+        """Tokens that the model knows, and positions that it has, where that is known."""
+        size = self.model.get_input_embeddings().num_embeddings  # type: ignore[operator]
+        limit = getattr(getattr(self.model, "config", None), "max_position_embeddings", None)
+        return int(size), limit if isinstance(limit, int) else None
+
     def encode(self, text: str) -> list[int]:
         """Token ids of a prompt, with the special tokens that the tokenizer puts in front.
 
@@ -81,8 +96,7 @@ class LanguageModel:
         encoded = self.tokenizer(list(texts), verbose=False)["input_ids"]  # too long a text is refused below
         # Some tokenizers end every text; a prompt goes on.
         trimmed = [ids[:-1] if len(ids) > 1 and ids[-1] == end and end is not None else ids for ids in encoded]
-        size = self.model.get_input_embeddings().num_embeddings  # type: ignore[operator]
-        limit = getattr(getattr(self.model, "config", None), "max_position_embeddings", None)
+        size, limit = self._limits
         for text, ids in zip(texts, trimmed, strict=True):
             if not ids:
                 raise InputError(f"prompt: expected a text of at least one token, got {text!r}")
@@ -90,7 +104,7 @@ class LanguageModel:
                 raise InputError(
                     f"prompt: token {max(ids)} of {text!r} is outside the model's {size}: another tokenizer?"
                 )
-            if isinstance(limit, int) and len(ids) > limit:
+            if limit is not None and len(ids) > limit:
                 raise InputError(
                     f"prompt: expected at most the model's {limit} tokens, got {len(ids)} of {text[:40]!r}"
                 )
@@ -258,6 +272,10 @@ def _check_run(language: LanguageModel) -> None:
     returned, read = states
     if returned.shape != read.shape or not torch.equal(returned.to(read.device), read):
         raise SiteError(f"{kind}: expected {anatomy.sites[-1].path} to read what {anatomy.blocks[-1]} returns")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _first_line(error: Exception) -> str:

@@ -22,7 +22,7 @@ from ace.model.late_rows import rows_joining_late
 from ace.model.observe import reading
 from ace.model.partial_runs import restricted_head, returned_tuples, skipped_blocks
 from ace.model.sites import Site, hooked
-from ace.model.stored_keys import repeated_cache, tiled_cache
+from ace.model.stored_keys import repeated_cache, shared_cache, tiled_cache
 
 ROWS = 4096  # tokens of one run of many edits
 KEYS = 2**24  # entries of one block's keys in such a run
@@ -90,7 +90,7 @@ class PrefixRun:
         Args:
             first: the first block that is run and not skipped: below it, no keys are needed.
         """
-        return self._logits(times, None if self._cache is None else tiled_cache(self._cache, times, first))
+        return self._logits(times, None if self._cache is None else shared_cache(self._cache, times, first))
 
     def _logits(self, times: int, cache: Any) -> Tensor:
         tails = self._encoded.tails.flatten(0, 1).repeat(times, 1).to(self._language.device)

@@ -21,7 +21,7 @@ from ace.model.late_rows import rows_joining_late
 from ace.model.observe import reading
 from ace.model.partial_runs import restricted_head, returned_tuples, skipped_blocks
 from ace.model.sites import Site, hooked
-from ace.model.stored_keys import tiled_cache
+from ace.model.stored_keys import shared_cache, tiled_cache
 from ace.tasks.prompt import Contrast
 
 STRENGTHS = (-0.75, -1.0, -1.5, -2.5)
@@ -214,7 +214,7 @@ def _pushed_logits(
     """(k, n, v) logits of the current tokens (n, 1) with edited states (k, n, d) at a site, on keys of their own."""
     count, rows, _ = edited.shape
     replacement = edited.reshape(count * rows, 1, -1)
-    cache = None if before is None else tiled_cache(before, count, site.index)
+    cache = None if before is None else shared_cache(before, count, site.index)
     with (
         skipped_blocks(language.model, language.anatomy, site.index, tuples),
         hooked(language.model, site, lambda state: replacement.to(state.device)),

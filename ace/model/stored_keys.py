@@ -10,9 +10,14 @@ import copy
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache as cached
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from ace.model.shared_keys import SharedKeys
 
 CACHE_NAMES = ("cache", "past_key_values")  # since transformers 5.24, and before
 
@@ -59,6 +64,72 @@ def tiled_cache(cache: Any, times: int = 1, first: int = 0) -> Any:
     return repeated_cache(cache, tile if times > 1 else lambda stored: stored, first)
 
 
+def shared_cache(cache: Any, times: int = 1, first: int = 0) -> Any:
+    """`tiled_cache` for one run: without gradients, what is stored is not repeated where attention does without."""
+    if times == 1 or torch.is_grad_enabled():
+        return tiled_cache(cache, times, first)
+    copied = tiled_cache(cache)
+    for index, layer in enumerate(copied.layers[first:], first):
+        if layer.is_initialized:
+            joins = _joinable(layer, index, kept=0)
+            copied.layers[index] = _joining(layer, None, 0) if joins else _tiled(layer, times * len(layer.keys))
+    return copied
+
+
+def growing_cache(cache: Any, steps: int) -> None:
+    """Give the layers of a cache room for so many more positions, which are then put behind the others in place.
+
+    Concatenating them copies all that is stored at every step. A layer that does more than that stays as it is.
+    """
+    from transformers.cache_utils import DynamicLayer
+
+    for index, layer in enumerate(getattr(cache, "layers", ())):
+        if type(layer) is DynamicLayer and layer.is_initialized:
+            cache.layers[index] = _growing_kind()(layer, steps)
+
+
+@cached
+def _growing_kind() -> Any:
+    """The class of such layers; its base is there only where language models are."""
+    from transformers.cache_utils import DynamicLayer
+
+    class GrowingLayer(DynamicLayer):
+        """A layer whose keys and values are the filled part of memory that was allocated at once.
+
+        A copy of it is a plain layer: two that grow in the same memory would overwrite each other.
+        """
+
+        def __init__(self, layer: Any, steps: int) -> None:
+            self.__dict__.update(layer.__dict__)
+            self._memory = [_with_room(part, steps) for part in (layer.keys, layer.values)]
+
+        def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+            """Put them behind the others, in place while there is room."""
+            before = self.get_seq_length()
+            after = before + key_states.shape[2]
+            if after > self._memory[0].shape[2]:
+                return super().update(key_states, value_states, *args, **kwargs)
+            for memory, part in zip(self._memory, (key_states, value_states), strict=True):
+                memory[:, :, before:after] = part
+            self.keys, self.values = keys, values = self._memory[0][:, :, :after], self._memory[1][:, :, :after]
+            return keys, values
+
+        def __copy__(self) -> Any:
+            plain = DynamicLayer.__new__(DynamicLayer)
+            plain.__dict__.update({name: value for name, value in self.__dict__.items() if name != "_memory"})
+            return plain
+
+    return GrowingLayer
+
+
+def _with_room(stored: Tensor, steps: int) -> Tensor:
+    """(n, heads, t + steps, d) memory that begins with keys or values (n, heads, t, d)."""
+    rows, heads, length, width = stored.shape
+    memory = stored.new_empty(rows, heads, length + steps, width)
+    memory[:, :, :length] = stored
+    return memory
+
+
 class KeyMemory:
     """Memory for one block's keys and values that the next block uses again: allocating takes longer than filling it.
 
@@ -98,10 +169,10 @@ def layer_for_rows(cache: Any, index: int, count: int, memory: KeyMemory, kept: 
         kept: as many rows as the layer has, or 0, where what the body stores is not wanted.
     """
     own = cache.layers[index]
-    if not own.is_initialized:
+    if not own.is_initialized or count == kept:
         yield
         return
-    joins = index > 0 and _joinable(own)
+    joins = _joinable(own, index, kept)
     lent = _joining(own, memory, kept) if joins else _tiled(own, count)
     after = own
     cache.layers[index] = lent
@@ -110,29 +181,39 @@ def layer_for_rows(cache: Any, index: int, count: int, memory: KeyMemory, kept: 
         if not joins and kept:
             lent.keys, lent.values = lent.keys[:kept], lent.values[:kept]
             after = lent
-        elif index == 0:
+        elif not kept and index == 0:
             after = lent  # with the new positions: the first layer tells how many are stored
     finally:
         cache.layers[index] = after
 
 
-def _joinable(layer: Any) -> bool:
+def _joinable(layer: Any, index: int, kept: int) -> bool:
     """Whether the layer does nothing but put new keys and values behind those it has."""
     from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-    return type(layer) in (DynamicLayer, DynamicSlidingWindowLayer)
+    if type(layer) is DynamicSlidingWindowLayer:
+        return index > 0 or kept > 0  # it counts positions itself, and the first layer tells how many there are
+    return type(layer) in (DynamicLayer, _growing_kind())
 
 
-def _joining(layer: Any, memory: KeyMemory, kept: int) -> Any:
-    """A copy of a layer that answers one `update` from shared memory, and stores the first `kept` rows in the layer."""
+def _joining(layer: Any, memory: KeyMemory | None, kept: int) -> Any:
+    """A copy of a layer that answers one `update`, and stores the first `kept` rows in the layer.
+
+    What it answers is joined in the given memory, or in some of its own, and only where attention does not do without.
+    """
+    copied = copy.copy(layer)
 
     def update(keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        joined = memory.joined("keys", layer.keys, keys), memory.joined("values", layer.values, values)
+        parts = {"keys": (layer.keys, keys), "values": (layer.values, values)}
+        answers = []
+        for name, (stored, fresh) in parts.items():
+            join = partial((memory or KeyMemory(len(fresh))).joined, name, stored, fresh)
+            answers.append(join() if fresh.requires_grad else SharedKeys(stored, fresh, join))
         if kept:
             layer.update(keys[:kept], values[:kept])
-        return joined
+        copied.keys, copied.values = answers
+        return copied.keys, copied.values
 
-    copied = copy.copy(layer)
     copied.update = update
     return copied
 

@@ -21,11 +21,11 @@ from torch.nn.functional import softplus
 from ace.check import check_rank
 from ace.core import Core
 from ace.errors import Inapplicable
-from ace.model.continuation import encode_prompts, scattered
+from ace.model.continuation import scattered
 from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
 from ace.study.memory import remembered
-from ace.study.prompts import PromptStudy
+from ace.study.prompts import PromptStudy, encoded_once
 from ace.tasks.base import Split
 
 PROMPTS = 160  # of the extraction split
@@ -90,7 +90,7 @@ def _pool(study: PromptStudy, site: Site) -> _Pool:
     held = torch.from_numpy(np.isin(prompts.clusters, names[: len(names) // HELD_OUT]))
     if any(len(labels[part].unique()) < 2 for part in (held, ~held)):
         raise Inapplicable("too few groups of prompts to train on some of both classes and to hold out others")
-    encoded = encode_prompts(study.language, prompts)
+    encoded = encoded_once(study, prompts)
     runs = [PrefixRun(study.language, group) for group in encoded]
     states = scattered(encoded, (run.states(site).float() for run in runs))
     sources = _opposite(torch.arange(len(rows)), labels, held, torch.Generator().manual_seed(1))

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from ace.arrays import Array, Ints
-from ace.model.continuation import Encoded, encode_prompts, scattered
+from ace.model.continuation import Encoded, scattered
 from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
 from ace.study.memory import remembered
-from ace.study.prompts import PromptStudy, plain
+from ace.study.prompts import PromptStudy, encoded_once, plain
 from ace.study.rest import DRAWS, Rest, jackknife
 from ace.study.site_choice import Choice, rank_of
 from ace.study.subspaces import Subspaces, rest_subspaces
@@ -88,7 +88,7 @@ def few_runs(study: PromptStudy, contrast: Contrast | None) -> Runs:
     """Those prompts, run once."""
     prompts = study.prompts(Split.EVALUATION).take(few_rows(study))
     if contrast is None:
-        groups = encode_prompts(study.language, prompts)
+        groups = encoded_once(study, prompts)
         return groups, [PrefixRun(study.language, group) for group in groups]
     return read_under(study, few_runs(study, None), prompts.under(contrast))
 
@@ -101,7 +101,7 @@ def evaluation_runs(study: PromptStudy, contrast: Contrast | None = None) -> Run
 
 def read_under(study: PromptStudy, runs: Runs, prompts: Prompts) -> Runs:
     """The same prompts with other continuations; where tokens allow, nothing is run again but rows of the head."""
-    groups = encode_prompts(study.language, prompts)
+    groups = encoded_once(study, prompts)
     if len(groups) != len(runs[1]):
         return groups, [PrefixRun(study.language, group) for group in groups]
     return groups, [run.under(group) for run, group in zip(runs[1], groups, strict=True)]

@@ -87,7 +87,7 @@ class PromptStudy:
     @remembered
     def encoded(self, split: Split) -> list[Encoded]:
         """Token ids of a split, group by group."""
-        return encode_prompts(self.language, self.prompts(split))
+        return encoded_once(self, self.prompts(split))
 
     @remembered
     def runs(self, split: Split) -> Runs:
@@ -190,6 +190,12 @@ class PromptStudy:
             deep: only sites in the lower 80 % of depth.
         """
         return choose_site(self, projector, DEEP if deep else self.sites[-2].depth)
+
+
+def encoded_once(study: PromptStudy, prompts: Prompts) -> list[Encoded]:
+    """Token ids of prompts, group by group: once for all studies that share a memory and encode alike, as seeds do."""
+    key = ("encoded", study.language.encoding, prompts.texts, prompts.contrasts)
+    return study.memory.get(key, lambda: encode_prompts(study.language, prompts))
 
 
 def plain(values: Tensor) -> Array:

@@ -118,6 +118,23 @@ def _soft_cap(module: nn.Module, arguments: object, output: Any) -> Any:
     return output
 
 
+@pytest.mark.parametrize("top_k", [1, 7, 40, 60])
+def test_a_sample_is_that_of_an_ordered_vocabulary(top_k: int) -> None:
+    logits = gaussian(0, 64, 40).float()
+    ordered = logits.sort(dim=-1, descending=True)
+    values, places = ordered.values[:, :top_k], ordered.indices[:, :top_k]
+    drawn = torch.multinomial(values.softmax(dim=-1), 1, generator=torch.Generator().manual_seed(2))
+    found = sample_likeliest(logits, top_k, torch.Generator().manual_seed(2))
+    assert torch.equal(found, places.gather(1, drawn))
+
+
+def test_of_equal_logits_each_is_drawn() -> None:
+    logits = torch.tensor([1.0, 0.0, 1.0, 1.0, -torch.inf]).expand(3000, -1)
+    found = sample_likeliest(logits, 3, torch.Generator().manual_seed(0))
+    assert torch.bincount(found[:, 0], minlength=5)[[1, 4]].tolist() == [0, 0]
+    assert (torch.bincount(found[:, 0])[[0, 2, 3]] > 900).all()
+
+
 def test_a_prompt_of_one_token_can_be_continued() -> None:
     language = families.language(families.family("llama"))
     prompts = ids(language, "the key")[:, :1]

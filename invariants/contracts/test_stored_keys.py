@@ -10,10 +10,21 @@ import pytest
 import torch
 import transformers as hf
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers.cache_utils import CacheLayerMixin
 
 from ace.model.language import wrap_model
-from ace.model.stored_keys import CACHE_NAMES, KeyMemory, cache_keyword, layer_for_rows, output_cache, tiled_cache
+from ace.model.shared_keys import SharedKeys
+from ace.model.stored_keys import (
+    CACHE_NAMES,
+    KeyMemory,
+    cache_keyword,
+    growing_cache,
+    layer_for_rows,
+    output_cache,
+    shared_cache,
+    tiled_cache,
+)
 from invariants.contracts import families
 from invariants.contracts.builders import gaussian
 from invariants.contracts.families import FAMILIES, Family
@@ -140,3 +151,122 @@ def test_a_layer_lent_to_a_block_that_broke_off_is_put_back(layer: int) -> None:
     with pytest.raises(Interrupted), layer_for_rows(cache, layer, TIMES * STORED, KeyMemory(TIMES * STORED), STORED):
         raise Interrupted
     assert cache.layers[layer] is own
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_shared_cache_gives_what_a_tiled_one_does_and_leaves_the_given_one_alone(first: int) -> None:
+    given, wanted = filled(), tiled_cache(filled(), TIMES, first)
+    with torch.no_grad():
+        shared = shared_cache(given, TIMES, first)
+    for layer in range(first, 2):
+        found = shared.update(*fresh(), layer)
+        assert all(type(part) is SharedKeys for part in found)
+        assert all(torch.equal(*pair) for pair in zip(found, wanted.update(*fresh(), layer), strict=True))
+    assert shared.get_seq_length() == wanted.get_seq_length()
+    for layer in range(2):
+        assert all(torch.equal(*pair) for pair in zip(stored(given, layer), stored(filled(), layer), strict=True))
+
+
+def test_with_gradients_nothing_is_shared() -> None:
+    keys, values = fresh()
+    given = shared_cache(filled(), TIMES).update(keys.requires_grad_(), values, 1)
+    assert not any(isinstance(part, SharedKeys) for part in given)
+    given[0].sum().backward()
+    assert keys.grad is not None
+    assert bool((keys.grad == 1).all())
+
+
+# --- attention to what rows share -------------------------------------------------------------------------------------
+HELD = 7  # positions that are stored
+
+
+def shared(dtype: torch.dtype = torch.float32, positions: int = 1) -> tuple[Tensor, SharedKeys, SharedKeys]:
+    """A query of new positions, and the keys and values that it reads."""
+    query, *parts = (gaussian(seed, TIMES * STORED, 3, positions, 8).to(dtype) for seed in range(3))
+    kept = [gaussian(seed, STORED, 3, HELD, 8).to(dtype) for seed in (3, 4)]
+
+    def join(held: Tensor, part: Tensor) -> Tensor:
+        return torch.cat([held.repeat(TIMES, 1, 1, 1), part], dim=2)
+
+    keys, values = (
+        SharedKeys(held, part, lambda held=held, part=part: join(held, part))  # type: ignore[misc]
+        for held, part in zip(kept, parts, strict=True)
+    )
+    return query, keys, values
+
+
+def attended(query: Tensor, keys: Tensor, values: Tensor, **named: Any) -> Tensor:
+    return functional.scaled_dot_product_attention(query, keys, values, **named)
+
+
+@pytest.mark.parametrize("scale", [None, 0.7])
+def test_attention_to_shared_keys_is_that_to_the_tensor_they_stand_for(scale: float | None) -> None:
+    query, keys, values = shared()
+    found = attended(query, keys, values, scale=scale)
+    assert keys._joined is values._joined is None  # nothing was repeated
+    wanted = attended(query, keys.joined(), values.joined(), scale=scale)
+    assert found.shape == wanted.shape == (TIMES * STORED, 3, 1, 8)
+    assert float((found - wanted).abs().max()) <= 1e-6
+
+
+@pytest.mark.parametrize(
+    ("dtype", "positions", "named"),
+    [
+        (torch.float32, 1, {"attn_mask": torch.arange(HELD + 1)[None] > 2}),
+        (torch.float32, 2, {"is_causal": True}),
+        (torch.float32, 1, {"is_causal": True}),
+        (torch.float32, 2, {}),
+        (torch.bfloat16, 1, {}),
+    ],
+    ids=["masked", "causal", "causal, one", "several", "half"],
+)
+def test_any_other_attention_reads_the_tensor_itself(dtype: torch.dtype, positions: int, named: dict[str, Any]) -> None:
+    query, keys, values = shared(dtype, positions)
+    assert torch.equal(attended(query, keys, values, **named), attended(query, keys.joined(), values.joined(), **named))
+
+
+def test_whatever_else_is_done_to_shared_keys_is_done_to_the_tensor_they_stand_for() -> None:
+    query, keys, values = shared()
+    whole = keys.joined()
+    assert (keys.shape, keys.dtype, keys.device) == (whole.shape, whole.dtype, whole.device)
+    for act in (
+        lambda part: query @ part.transpose(2, 3),
+        lambda part: part[:, :, None].expand(-1, -1, 2, -1, -1).reshape(len(query), 6, HELD + 1, 8),
+        lambda part: torch.cat([part, part], dim=2),
+        lambda part: part[:, :, -2:],
+    ):
+        assert type(act(keys)) is Tensor
+        assert torch.equal(act(keys), act(whole))
+    assert torch.equal(attended(query, keys, values.joined()), attended(query, whole, values.joined()))
+
+
+def test_a_growing_cache_holds_what_a_concatenated_one_does() -> None:
+    growing, plain = filled(), filled()
+    growing_cache(growing, 2 * FRESH)
+    for step in range(3):  # one step more than there is room for
+        for layer in range(2):
+            parts = gaussian(step, STORED, 1, FRESH, 8), gaussian(step + 9, STORED, 1, FRESH, 8)
+            found, wanted = growing.update(*parts, layer), plain.update(*parts, layer)
+            assert all(torch.equal(*pair) for pair in zip(found, wanted, strict=True))
+            assert all(torch.equal(*pair) for pair in zip(stored(growing, layer), stored(plain, layer), strict=True))
+        assert growing.get_seq_length() == plain.get_seq_length()
+
+
+def test_a_copy_of_a_growing_cache_does_not_write_into_it() -> None:
+    growing, plain = filled(), filled()
+    growing_cache(growing, 4 * FRESH)
+    copied = tiled_cache(growing)
+    kept = gaussian(7, STORED, 1, FRESH, 8), gaussian(8, STORED, 1, FRESH, 8)
+    growing.update(*kept, 1)
+    plain.update(*kept, 1)
+    copied.update(gaussian(9, STORED, 1, FRESH, 8), gaussian(10, STORED, 1, FRESH, 8), 1)
+    assert all(torch.equal(*pair) for pair in zip(stored(growing, 1), stored(plain, 1), strict=True))
+
+
+def test_a_layer_that_does_more_than_store_is_not_made_to_grow() -> None:
+    cache = hf.DynamicCache()
+    cache.layers = [hf.cache_utils.DynamicSlidingWindowLayer(sliding_window=3)]
+    cache.update(gaussian(0, STORED, 1, 4, 8), gaussian(1, STORED, 1, 4, 8), 0)
+    own = cache.layers[0]
+    growing_cache(cache, FRESH)
+    assert cache.layers[0] is own

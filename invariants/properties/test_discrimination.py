@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from ace.arrays import Array, Ints
 from ace.auc import discriminate, separations, simple_auc
-from ace.discrimination import FEW, Discrimination, Quantities
+from ace.discrimination import FEW, Discrimination, Quantities, Quantity
 from ace.errors import InputError
 from ace.intervals import acceleration, effective_limits, freedom
 from ace.stats import RESAMPLES, Estimate
@@ -234,6 +235,32 @@ def test_what_two_rows_may_lose_adds_up_in_squares(level: float) -> None:
     # A folded quantity does not move out of the place where it is folded, and half a share moves both ways.
     weighed = scored.estimate("w", lambda part: 3 * part.accuracy[0] + part.separation[1]).interval(level)
     assert weighed == pytest.approx((4 - 3 * share, 4))
+
+
+@given(st.integers(0, 2**20), st.sampled_from(LEVELS))
+def test_limits_are_those_of_one_edge_after_the_other(seed: int, level: float) -> None:
+    rng = np.random.default_rng(seed)
+    clusters, labels = np.repeat(np.arange(10), 4), np.tile([0, 0, 1, 1], 10)
+    scores = rng.standard_normal((3, 40)) + np.array([[1.0], [4.0], [-5.0]]) * (labels - 0.5)
+    scored = discriminate(scores, labels, clusters, resamples=200)
+    quantities: list[Quantity] = [
+        lambda part: part.auc[0] - part.auc[1],
+        lambda part: part.accuracy[2] + part.auc[1] * part.separation[2],
+        lambda part: abs(part.auc[1] - part.accuracy[1]),
+    ]
+    for quantity in quantities:
+        found = scored.estimate("a", quantity)
+        near = smooth(found).interval(level)
+        reach = [(found.value - near[0]) ** 2, (near[1] - found.value) ** 2]
+        for name, row in scored._edges:
+            for end in scored._at_the_edge(name, row, level):
+                moved = getattr(scored.values, name).copy()
+                moved[row] = end
+                change = float(quantity(replace(scored.values, **{name: moved}))) - found.value
+                reach[int(change > 0)] += change**2
+        wanted = found.value - math.sqrt(reach[0]), found.value + math.sqrt(reach[1])
+        assert found.interval(level) == pytest.approx(wanted)
+        assert found.interval(level) == found.interval(level)  # kept from before
 
 
 def test_more_confidence_and_fewer_clusters_widen_what_is_certain() -> None:

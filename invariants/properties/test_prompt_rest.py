@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from ace.core import PROJECTORS, Core
 from ace.families.agreement import depth, dose, generation, knob, published
 from ace.model.intervene import Intervention
 from ace.study.prompt_rest import few_rows, own_contrasts, read_under, rest_at, rest_of
-from ace.study.prompts import PromptStudy
+from ace.study.prompts import PromptStudy, encoded_once
 from ace.study.rest import DISMISSED
 from ace.study.site_choice import MODES, WANTED, Choice, rank_of, sweep
 from ace.tasks import Split
@@ -168,3 +169,16 @@ def test_the_published_protocol_confounds_the_two_nouns_and_takes_the_site_that_
     confounded = PromptStudy(language(), source, sizes={Split.EXTRACTION: 30, Split.EVALUATION: 30})
     scores, labels = confounded.base(Split.EVALUATION)[None], confounded.labels(Split.EVALUATION)
     assert found.base == pytest.approx(float(simple_auc(scores, labels)[0]))
+
+
+def test_prompts_are_encoded_once_for_studies_that_encode_alike(study: PromptStudy) -> None:
+    twin = PromptStudy(language(), AgreementTask(), sizes=SIZES, memory=study.memory)
+    prompts = study.prompts(Split.EVALUATION)
+    assert encoded_once(twin, prompts) is encoded_once(study, prompts) is study.encoded(Split.EVALUATION)
+    assert encoded_once(study, prompts.under(HAVE)) is not encoded_once(study, prompts)
+    other = replace(twin.language, tokenizer=copy.deepcopy(twin.language.tokenizer))
+    assert other.encoding == study.language.encoding
+    other.tokenizer.add_tokens(["zebra"])
+    assert replace(other).encoding != study.language.encoding
+    shorter = PromptStudy(replace(other), AgreementTask(), sizes=SIZES, memory=study.memory)
+    assert encoded_once(shorter, prompts) is not encoded_once(study, prompts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,13 +13,14 @@ from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
 from ace.core import OBLIQUE, ORTHOGONAL
 from ace.linalg import random_frames
-from ace.model.continuation import encode_prompts, scattered
+from ace.model.continuation import Encoded, scattered
 from ace.model.intervene import Intervention
 from ace.model.prefix import PrefixRun
 from ace.stats import Estimate, bootstrap, quantile
 from ace.study.measurement import Measurement, measures
+from ace.study.memory import remembered
 from ace.study.prompt_seeds import PromptSubject
-from ace.study.prompts import PromptStudy
+from ace.study.prompts import PromptStudy, Runs, encoded_once
 from ace.study.site_choice import rank_of
 from ace.tasks.base import Split
 from ace.tasks.prompt import Prompts
@@ -47,8 +49,9 @@ def collateral(subject: PromptSubject) -> Measurement:
 
     for k, study in enumerate(models.studies):
         few = study.prompts(Split.EVALUATION).take(range(NEUTRAL))
-        neutral, oblique = _damage(study, neutral_prompts(study)), _damage(study, neutral_prompts(study), OBLIQUE)
-        agreeing = _damage(study, few, directions=0)
+        neutral, oblique = (_damage(study, neutral_runs(study), projector) for projector in (ORTHOGONAL, OBLIQUE))
+        groups = encoded_once(study, few)
+        agreeing = _damage(study, (groups, _run_whole(study, groups)), directions=0)
         random = quantile(neutral.random, DAMAGE)
         estimates += parts(str(k), neutral.nats, few.clusters, random)
         controls += parts(str(k), agreeing.nats, few.clusters, random)
@@ -90,13 +93,31 @@ def neutral_prompts(study: PromptStudy) -> Prompts:
     )
 
 
-def _damage(study: PromptStudy, prompts: Prompts, projector: str = ORTHOGONAL, directions: int = DIRECTIONS) -> _Damage:
+def neutral_runs(study: PromptStudy) -> tuple[Sequence[Encoded], Sequence[PrefixRun]]:
+    """Those prompts, run once with the logits of the whole vocabulary."""
+    return encoded_once(study, neutral_prompts(study)), _neutral_runs(study)
+
+
+@remembered
+def _neutral_runs(study: PromptStudy) -> Runs:
+    return _run_whole(study, encoded_once(study, neutral_prompts(study)))
+
+
+def _run_whole(study: PromptStudy, groups: Sequence[Encoded]) -> Runs:
+    return Runs(PrefixRun(study.language, group, vocabulary=True) for group in groups)
+
+
+def _damage(
+    study: PromptStudy,
+    prompts: tuple[Sequence[Encoded], Sequence[PrefixRun]],
+    projector: str = ORTHOGONAL,
+    directions: int = DIRECTIONS,
+) -> _Damage:
     site, core = study.choice().site, study.core(study.choice().site, rank_of(study.choice()))
     turns = random_frames(core.width, 1, max(1, directions), torch.Generator().manual_seed(0))[:directions, :, 0]
-    groups = encode_prompts(study.language, prompts)
+    groups, runs = prompts
     nats, random = [], []
-    for group in groups:
-        run = PrefixRun(study.language, group, vocabulary=True)
+    for group, run in zip(groups, runs, strict=True):
         states = run.states(site)
         removed = Intervention(core, "remove", projector=projector).apply(states)
         lengths = (removed - states).norm(dim=-1, keepdim=True)

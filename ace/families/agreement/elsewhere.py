@@ -9,12 +9,12 @@ import torch
 from ace.arrays import Array
 from ace.auc import discriminate
 from ace.families.agreement.axes import Axis, edited_states, place
-from ace.families.agreement.collateral import divergence, neutral_prompts, next_token
-from ace.model.continuation import Encoded, encode_prompts, scattered
+from ace.families.agreement.collateral import divergence, neutral_runs, next_token
+from ace.model.continuation import Encoded, scattered
 from ace.model.prefix import PrefixRun
 from ace.study.memory import remembered
 from ace.study.prompt_rest import read_under
-from ace.study.prompts import PromptStudy, Runs
+from ace.study.prompts import PromptStudy, Runs, encoded_once
 from ace.tasks.base import Split
 from ace.tasks.prompt import Prompts
 
@@ -28,10 +28,9 @@ def few_prompts(study: PromptStudy) -> Prompts:
     return every.take(range(min(FEW, len(every))))
 
 
-@remembered
 def few_encoded(study: PromptStudy) -> list[Encoded]:
     """Token ids of these prompts, group by group."""
-    return encode_prompts(study.language, few_prompts(study))
+    return encoded_once(study, few_prompts(study))
 
 
 @remembered
@@ -55,10 +54,9 @@ def transfer_aucs(study: PromptStudy, axes: Sequence[Axis]) -> dict[str, Array]:
 def neutral_nats(study: PromptStudy, axes: Sequence[Axis]) -> Array:
     """(m, n) KL in nats of the next token on neutral text with each axis removed from the clean model's."""
     site = place(study)[0]
-    groups = encode_prompts(study.language, neutral_prompts(study))
+    groups, runs = neutral_runs(study)
     parts = []
-    for group in groups:
-        run = PrefixRun(study.language, group, vocabulary=True)
+    for group, run in zip(groups, runs, strict=True):
         states = run.states(site)
         clean = next_token(run.push_logits(site, states[None]), group.tails.shape)
         nats = []

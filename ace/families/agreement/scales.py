@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -204,13 +205,11 @@ def _correlation(
     by_class = np.where(classes[:, :, None], columns[:, None, :], 0.0)  # (n, c, 6)
 
     def correlation(mean: Array) -> float:
-        count, x, y, xx, yy, xy = mean.T
-        drawn = count > 0  # few clusters may leave a class out of a resample
-        xx, yy, xy = (
-            (products[drawn] - a[drawn] * b[drawn] / count[drawn]).sum()
-            for products, a, b in ((xx, x, x), (yy, y, y), (xy, x, y))
-        )
-        return float(xy / np.sqrt(xx * yy)) / ceiling
+        xx = yy = xy = 0.0
+        for count, x, y, x_x, y_y, x_y in mean.tolist():  # called ten thousand times: floats are faster than arrays
+            if count > 0:  # few clusters may leave a class out of a resample
+                xx, yy, xy = xx + x_x - x * x / count, yy + y_y - y * y / count, xy + x_y - x * y / count
+        return xy / math.sqrt(xx * yy) / ceiling if xx * yy > 0 else math.nan
 
     sums = cluster_sums(by_class, of.clusters)
     plain: Callable[[Array], float] = correlation

@@ -155,8 +155,8 @@ def changes(study: PromptStudy, edit: Callable[[Tensor], Tensor], weights: Array
 
 def selectivity(mean: Array) -> float:
     """Own effect over the median of the others, each over its s.d., from the mean of the columns of `_columns`."""
-    change, value, square = mean[:, 0] / mean[:, 3], mean[:, 1] / mean[:, 3], mean[:, 2] / mean[:, 3]
-    effect = change / np.sqrt(np.maximum(square - value**2, np.finfo(np.float64).tiny))
+    change, value, square, count = mean.T  # sums, so that counts need not be divided out one by one
+    effect = change / np.sqrt(np.maximum(square * count - value * value, np.finfo(np.float64).tiny))
     others = np.sort(effect[1:])  # quicker than their median is, ten thousand times over
     return float(2 * effect[0] / (others[(len(others) - 1) // 2] + others[len(others) // 2]))
 
