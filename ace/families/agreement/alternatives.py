@@ -22,7 +22,7 @@ from ace.families.agreement.axes import (
 from ace.families.agreement.collateral import neutral_prompts
 from ace.families.agreement.elsewhere import neutral_nats, transfer_aucs
 from ace.families.agreement.specificity import axis_selectivities
-from ace.stats import Estimate, bootstrap
+from ace.stats import Estimate, bootstrap_ratio
 from ace.study.memory import remembered
 from ace.study.prompts import PromptStudy
 from ace.tasks.base import Split
@@ -104,7 +104,7 @@ def _elsewhere(study: PromptStudy) -> dict[Axis, dict[str, Any]]:
     found: dict[Axis, dict[str, Any]] = {}
     for row, axis in enumerate(axes):
         sums = cluster_sums(np.column_stack([nats[row], np.ones(nats.shape[1])]), clusters)
-        damage = bootstrap(axis.method, sums, lambda mean: float(mean[0] / mean[1]))
+        damage = bootstrap_ratio(axis.method, sums)
         found[axis] = {"transfer": {name: float(auc[row]) for name, auc in transfers.items()}, "nats": _shown(damage)}
     try:
         ratios = axis_selectivities(study, axes, [axis.method for axis in axes])

@@ -40,6 +40,7 @@ def attractor(subject: PromptSubject) -> Measurement:
                 str(k),
                 _moments(study, _coordinate(study, site_of(study), kind)),
                 _head_over_attractor,
+                vectorized=True,
                 possible=(0.0, math.inf),
             )
             for k, study in enumerate(models.studies)
@@ -75,12 +76,13 @@ def _rest_ratios(study: PromptStudy, numbers: Sequence[int]) -> Array:
     drawn = rest_at(study, site, 1, ORTHOGONAL).take(torch.tensor(numbers))
     states = study.states(Split.EVALUATION, site).double() - study.core(site, 1).mean
     axes = drawn.directions[:, :, 0]  # (g, d)
-    return np.array([[_head_over_attractor(_moments(study, row).sum(axis=0))] for row in (states @ axes.T).T.numpy()])
+    moments = np.stack([_moments(study, row).sum(axis=0) for row in (states @ axes.T).T.numpy()])
+    return _head_over_attractor(moments)[:, None]
 
 
 def _coefficients(moments: Array) -> Array:
-    """(3) least squares on head, attractor and a constant, from moments (3, 4) of the design with itself and y."""
-    return np.asarray(np.linalg.solve(moments[:, :3], moments[:, 3]))
+    """(..., 3) least squares on head, attractor and 1, from moments (..., 3, 4) of the design with itself and y."""
+    return np.asarray(np.linalg.solve(moments[..., :3], moments[..., 3:])[..., 0])
 
 
 def _moments(study: PromptStudy, coordinate: Array) -> Array:
@@ -92,9 +94,10 @@ def _moments(study: PromptStudy, coordinate: Array) -> Array:
     return cluster_sums(design[:, :, None] * np.column_stack([design, coordinate])[:, None, :], prompts.clusters)
 
 
-def _head_over_attractor(moments: Array) -> float:
-    head, other, _ = np.abs(_coefficients(moments))
-    return float(head / other)
+def _head_over_attractor(moments: Array) -> Array:
+    """(...) from moments (..., 3, 4)."""
+    sizes = np.abs(_coefficients(moments))
+    return np.asarray(sizes[..., 0] / sizes[..., 1])
 
 
 @measures("the rest")

@@ -16,7 +16,7 @@ from ace.linalg import random_frames
 from ace.model.continuation import Encoded, scattered
 from ace.model.intervene import Intervention
 from ace.model.prefix import PrefixRun
-from ace.stats import Estimate, bootstrap, quantile
+from ace.stats import Estimate, bootstrap_ratio, quantile
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
 from ace.study.prompt_seeds import PromptSubject
@@ -43,8 +43,8 @@ def collateral(subject: PromptSubject) -> Measurement:
     def parts(label: str, nats: Array, clusters: Ints, random: float) -> list[Estimate]:
         sums = cluster_sums(np.column_stack([nats, np.ones(len(nats))]), clusters)
         return [
-            bootstrap(f"{label}, over {ALLOWED_NATS} nat", sums, lambda mean: float(mean[0] / mean[1] / ALLOWED_NATS)),
-            bootstrap(f"{label}, over random", sums, lambda mean: float(mean[0] / mean[1] / random)),
+            bootstrap_ratio(f"{label}, over {ALLOWED_NATS} nat", sums / [1.0, ALLOWED_NATS]),
+            bootstrap_ratio(f"{label}, over random", sums / [1.0, 1 / random]),
         ]
 
     for k, study in enumerate(models.studies):

@@ -14,7 +14,7 @@ from ace.core import Core
 from ace.families.agreement.reading import reading_directions
 from ace.linalg import random_frames
 from ace.model.continuation import scattered
-from ace.stats import Estimate, bootstrap
+from ace.stats import Estimate, bootstrap_ratio
 from ace.study.measurement import Measurement, measures
 from ace.study.prompt_rest import Runs, evaluation_runs, few_rows, few_runs
 from ace.study.prompt_seeds import PromptSubject
@@ -81,7 +81,7 @@ def _projections(axis: Tensor, rank: int, draws: int, generator: torch.Generator
 def _share(label: str, part: Array, whole: Array, study: PromptStudy) -> Estimate:
     """Mean effect of a part over that of the whole, bootstrapped over head nouns."""
     sums = cluster_sums(np.column_stack([part, whole]), study.prompts(Split.EVALUATION).clusters)
-    return bootstrap(label, sums, lambda mean: float(mean[0] / mean[1]))
+    return bootstrap_ratio(label, sums)
 
 
 def _effect(study: PromptStudy, core: Core, steps: Tensor, runs: Runs) -> Array:

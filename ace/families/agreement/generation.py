@@ -115,17 +115,17 @@ def _excesses(label: str, clean: Judged, flipped: Judged) -> list[Estimate]:
     shares = [_share(text) for text in (clean, flipped)]
     columns = np.stack([[text.plural, text.subjects] for text in (clean, flipped)], axis=-1)  # (2, n, 2)
 
-    def moved(mean: Array) -> float:
-        plural, subjects = np.maximum(mean, [[0.0], [TINY]])
-        numbers = plural / subjects
-        return float(numbers[1] - numbers[0])
+    def moved(means: Array) -> Array:
+        """(c) from means (c, 2, 2) of plural and all subjects, clean and flipped."""
+        numbers = means[:, 0] / np.maximum(means[:, 1], TINY)
+        return np.asarray(numbers[:, 1] - numbers[:, 0])
 
     sums = cluster_sums(columns.transpose(1, 0, 2), clean.clusters)
     return [
         _affine(f"{label}, clean", shares[0], -1.0, AGREES),
         _affine(f"{label}, flipped", shares[1], 1.0, -TURNED),
-        bootstrap(f"{label}, subjects up", sums, lambda mean: moved(mean) - MOVED),
-        bootstrap(f"{label}, subjects down", sums, lambda mean: -moved(mean) - MOVED),
+        bootstrap(f"{label}, subjects up", sums, lambda means: moved(means) - MOVED, vectorized=True),
+        bootstrap(f"{label}, subjects down", sums, lambda means: -moved(means) - MOVED, vectorized=True),
     ]
 
 

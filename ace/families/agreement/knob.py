@@ -67,13 +67,16 @@ def _r2(label: str, study: PromptStudy, before: Tensor, after: Tensor, *, within
     by_class = classes[:, :, None] * columns[:, None, :]  # (n, c, 5)
     sums = cluster_sums(by_class, study.prompts(Split.EVALUATION).clusters)
 
-    def explained(mean: Array) -> float:
-        drawn = mean[mean[:, 0] > 0]  # few clusters may leave a class out of a resample
-        count, left, left_squares, total, squares = drawn.T
+    def explained(means: Array) -> Array:
+        """(b) from means (b, c, 5) by class."""
+        count, left, left_squares, total, squares = np.moveaxis(means, -1, 0)
+        drawn = count > 0  # few clusters may leave a class out of a resample
+        count = np.where(drawn, count, 1.0)
         unexplained = left_squares - left**2 / count if within else left_squares
-        return float(1 - unexplained.sum() / (squares - total**2 / count).sum())
+        spread = squares - total**2 / count
+        return np.asarray(1 - unexplained.sum(axis=1, where=drawn) / spread.sum(axis=1, where=drawn))
 
-    return bootstrap(label, sums, explained, possible=(-math.inf, 1.0))
+    return bootstrap(label, sums, explained, vectorized=True, possible=(-math.inf, 1.0))
 
 
 def _classes(study: PromptStudy, split: Split, *, within: bool) -> Array:

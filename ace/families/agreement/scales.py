@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -204,17 +204,19 @@ def _correlation(
     classes = (of.labels[:, None] == [0, 1]) if pooled else np.ones((len(first), 1), dtype=bool)
     by_class = np.where(classes[:, :, None], columns[:, None, :], 0.0)  # (n, c, 6)
 
-    def correlation(mean: Array) -> float:
-        xx = yy = xy = 0.0
-        for count, x, y, x_x, y_y, x_y in mean.tolist():  # called ten thousand times: floats are faster than arrays
-            if count > 0:  # few clusters may leave a class out of a resample
-                xx, yy, xy = xx + x_x - x * x / count, yy + y_y - y * y / count, xy + x_y - x * y / count
-        return xy / math.sqrt(xx * yy) / ceiling if xx * yy > 0 else math.nan
+    def correlation(means: Array) -> Array:
+        """(b) from means (b, c, 6) by class."""
+        count, x, y, x_x, y_y, x_y = np.moveaxis(means, -1, 0)
+        drawn = count > 0  # few clusters may leave a class out of a resample
+        count = np.where(drawn, count, 1.0)
+        xx, yy, xy = (
+            (product - a * b / count).sum(axis=1, where=drawn)
+            for product, a, b in ((x_x, x, x), (y_y, y, y), (x_y, x, y))
+        )
+        size = np.sqrt(np.maximum(xx * yy, 0.0))
+        return np.divide(xy, size * ceiling, out=np.full_like(xy, math.nan), where=size > 0)
 
     sums = cluster_sums(by_class, of.clusters)
-    plain: Callable[[Array], float] = correlation
-    return (
-        bootstrap(label, sums, plain, possible=(-1 / ceiling, 1 / ceiling))
-        if resampled
-        else Estimate(label, plain(sums.mean(axis=0)))
-    )
+    if not resampled:
+        return Estimate(label, float(correlation(sums.mean(axis=0)[None])[0]))
+    return bootstrap(label, sums, correlation, vectorized=True, possible=(-1 / ceiling, 1 / ceiling))
