@@ -7,7 +7,7 @@ combinations are equally often. Nouns, prepositions, verbs and sentence frames o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -83,40 +83,47 @@ class AgreementTask(PromptTask):
         """
         check_choice("split", split, HELD_OUT)
         check_count("count", count)
-        key = (HELD_OUT.index(split), int(self.attractors))
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
-        frames = (FRAMES if self.attractors else SIMPLE)[split]
-        words = {place: choices[frames.share] for place, choices in _WORDS.items()}
-        nouns = [NOUNS[index] for index in self._nouns[split]]
-        texts, labels, heads, others = [], [], [], []
-        for row in range(count):
-            number, other = row % 2, row // 2 % 2
-            head, attractor = (nouns[int(k)] for k in rng.choice(len(nouns), 2, replace=False))
-            filling = {place: choices[int(rng.integers(len(choices)))] for place, choices in words.items()}
-            frame = frames.frames[row // 4 % len(frames.frames)]
-            text = frame.format(head=head[number], other=attractor[other], **filling)
-            texts.append(self.opening + (text[0].upper() + text[1:] if self.capital else text))
-            labels.append(number)
-            heads.append(head[0])
-            others.append(other)
-        prompts = Prompts(
-            tuple(texts),
-            np.array(labels),
-            NUMBERS,
-            tuple(heads),
-            (COPULA,),
-            split,
-            np.array(others) if self.attractors else None,
-        )
-        return prompts.take(rng.permutation(count))
+        return _drawn(self, split, count, seed)
 
-    @cached_property
-    def _nouns(self) -> dict[Split, Ints]:
-        # Half of them to evaluate: prompts about one noun are no independent samples.
-        order = np.random.default_rng(0).permutation(len(NOUNS))
-        quarter = len(NOUNS) // 4
-        parts = np.split(order, [quarter, 2 * quarter])
-        return dict(zip((Split.EXTRACTION, Split.SELECTION, Split.EVALUATION), parts, strict=True))
+
+@lru_cache(maxsize=64)
+def _drawn(task: AgreementTask, split: Split, count: int, seed: int) -> Prompts:
+    """`AgreementTask.prompts`: all models of a task and their untrained twins ask for the same."""
+    key = (HELD_OUT.index(split), int(task.attractors))
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+    frames = (FRAMES if task.attractors else SIMPLE)[split]
+    words = {place: choices[frames.share] for place, choices in _WORDS.items()}
+    nouns = [NOUNS[index] for index in _nouns()[split]]
+    texts, labels, heads, others = [], [], [], []
+    for row in range(count):
+        number, other = row % 2, row // 2 % 2
+        head, attractor = (nouns[int(k)] for k in rng.choice(len(nouns), 2, replace=False))
+        filling = {place: choices[int(rng.integers(len(choices)))] for place, choices in words.items()}
+        frame = frames.frames[row // 4 % len(frames.frames)]
+        text = frame.format(head=head[number], other=attractor[other], **filling)
+        texts.append(task.opening + (text[0].upper() + text[1:] if task.capital else text))
+        labels.append(number)
+        heads.append(head[0])
+        others.append(other)
+    prompts = Prompts(
+        tuple(texts),
+        np.array(labels),
+        NUMBERS,
+        tuple(heads),
+        (COPULA,),
+        split,
+        np.array(others) if task.attractors else None,
+    )
+    return prompts.take(rng.permutation(count))
+
+
+@lru_cache(maxsize=1)
+def _nouns() -> dict[Split, Ints]:
+    # Half of them to evaluate: prompts about one noun are no independent samples.
+    order = np.random.default_rng(0).permutation(len(NOUNS))
+    quarter = len(NOUNS) // 4
+    parts = np.split(order, [quarter, 2 * quarter])
+    return dict(zip((Split.EXTRACTION, Split.SELECTION, Split.EVALUATION), parts, strict=True))
 
 
 _WORDS = {

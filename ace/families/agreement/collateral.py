@@ -43,8 +43,8 @@ def collateral(subject: PromptSubject) -> Measurement:
     def parts(label: str, nats: Array, clusters: Ints, random: float) -> list[Estimate]:
         sums = cluster_sums(np.column_stack([nats, np.ones(len(nats))]), clusters)
         return [
-            bootstrap_ratio(f"{label}, over {ALLOWED_NATS} nat", sums / [1.0, ALLOWED_NATS]),
-            bootstrap_ratio(f"{label}, over random", sums / [1.0, 1 / random]),
+            bootstrap_ratio(f"{label}, over {ALLOWED_NATS} nat", sums * [1.0, ALLOWED_NATS]),
+            bootstrap_ratio(f"{label}, over random", sums * [1.0, random]),
         ]
 
     for k, study in enumerate(models.studies):
