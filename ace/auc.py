@@ -128,4 +128,4 @@ def separations(scores: Array, base: Array, labels: Ints) -> Array:
     whole = float(base[ones].mean() - base[zeros].mean())
     if whole == 0 or not np.isfinite(whole):
         raise InputError(f"base: expected a mean contrast that differs between labels, got a difference of {whole}")
-    return np.asarray((scores[:, ones].mean(axis=1) - scores[:, zeros].mean(axis=1)) / whole, dtype=np.float64)
+    return np.asarray((scores[:, ones].mean(axis=1) - scores[:, zeros].mean(axis=1)) / whole)

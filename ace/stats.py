@@ -265,7 +265,7 @@ def quantile(values: Array, level: float) -> float:
     Conservative: with too few draws for the level (999 for 0.999) it is the largest draw.
     """
     check_fraction("level", level)
-    ordered = np.sort(np.asarray(values, dtype=np.float64).ravel())
+    ordered = np.sort(values, axis=None)
     if ordered.size == 0:
         raise InputError("values: expected at least one draw of the null, got none")
     bad = int((~np.isfinite(ordered)).sum())
@@ -291,8 +291,7 @@ def binomial_p_values(hits: Ints, trials: Ints, chances: Array) -> Array:
     if not ((chances > -1e-9) & (chances < 1 + 1e-9)).all():
         raise InputError(f"chances: expected probabilities, got {chances.min()} to {chances.max()}")
     k, n, p = hits.ravel(), trials.ravel(), np.clip(chances.ravel(), 0.0, 1.0)
-    tails = np.minimum(stats.binom.cdf(k, n, p), stats.binom.sf(k - 1, n, p))
-    raw = np.where(n > 0, np.minimum(2 * tails, 1.0), 1.0)
+    raw = 2 * np.minimum(stats.binom.cdf(k, n, p), stats.binom.sf(k - 1, n, p))
     order = np.argsort(raw)
     steps = raw[order] * np.arange(raw.size, 0, -1)
     adjusted = np.empty_like(raw)

@@ -201,6 +201,7 @@ def test_the_null_quantile_grows_with_the_level_and_ignores_order(
     low, high = sorted((first, second))
     assert quantile(values, low) <= quantile(values, high)
     assert quantile(values[::-1], low) == quantile(values, low)
+    assert quantile(np.stack([values, values + 1]), low) == quantile(np.concatenate([values, values + 1]), low)
 
 
 @given(count=counts, chance=st.floats(0.01, 0.99), alpha=st.floats(0.001, 0.5))
