@@ -171,13 +171,13 @@ def bootstrap(
     # Blocks may differ by one cluster in size: a mean of clusters divides by the clusters drawn, not by the blocks.
     sizes = grouped(np.ones(len(values)))
 
-    def computed(counts: Array) -> Array:
+    def computed(counts: Array | Ints) -> Array:
         """(c) the statistic where each block is taken so many times (c, blocks)."""
         means = (counts / (counts @ sizes)[:, None]) @ blocks.reshape(len(blocks), -1)
         return np.array([statistic(mean) for mean in means.reshape(-1, *values.shape[1:])], dtype=np.float64)
 
     value = float(statistic(values.mean(axis=0)))
-    replicates = computed(resample_counts(len(blocks), resamples, seed).astype(np.float64))
+    replicates = computed(resample_counts(len(blocks), resamples, seed))
     left_out = computed(1 - np.eye(len(blocks)))
     if not (np.isfinite(value) and np.isfinite(replicates).all() and np.isfinite(left_out).all()):
         raise InputError(f"{label}: expected a finite statistic on every resample, got NaN or infinity")
@@ -223,7 +223,7 @@ def grouped(clusters: Array, groups: int = 300) -> Array:
     if len(clusters) <= groups:
         return clusters
     edges = np.linspace(0, len(clusters), groups + 1).astype(int)
-    return np.add.reduceat(clusters, edges[:-1], axis=0) * (groups / len(clusters))
+    return np.add.reduceat(clusters, edges[:-1]) * (groups / len(clusters))
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,15 @@ def test_a_quantity_keeps_the_last_axis() -> None:
         scored.estimate("s", lambda part: part.auc.max())
 
 
+def test_a_quantity_may_be_a_yes_or_no() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.tile([0, 1], 20)
+    scored = discriminate((rng.standard_normal(40) + labels / 2)[None], labels, np.repeat(np.arange(10), 4))
+    answers = scored.estimate("a", lambda part: np.asarray(part.auc[0] > scored.auc[0]))
+    numbers = scored.estimate("a", lambda part: np.asarray(part.auc[0] > scored.auc[0], dtype=np.float64))
+    assert (answers.value, answers.interval()) == (numbers.value, numbers.interval())
+
+
 def test_replicates_and_value_are_both_to_be_finite() -> None:
     scored = certain(np.tile([0.0, 1.0], 6)[None], nested=False)
 

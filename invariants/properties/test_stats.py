@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from typing import cast
 
 import numpy as np
 import pytest
@@ -345,6 +346,20 @@ def test_the_bootstrap_leaves_out_each_cluster_once(seed: int, clusters: int, co
         clusters=clusters,
         freedom=found.freedom,
     )
+
+
+def test_narrow_floats_are_averaged_as_wide_ones_are() -> None:
+    narrow = (1e6 + np.random.default_rng(0).random(1000)).astype(np.float32)
+    found, wide = bootstrap_mean("0", cast(Array, narrow)), bootstrap_mean("0", narrow.astype(np.float64))
+    assert (found.value, found.interval()) == (wide.value, wide.interval())
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.2, -0.2])
+def test_a_statistic_may_be_a_yes_or_no(shift: float) -> None:
+    values = sample(0, 20) + shift
+    answers = bootstrap("0", values, lambda mean: bool(mean > 0))
+    numbers = bootstrap("0", values, lambda mean: float(mean > 0))
+    assert (answers.value, answers.interval()) == (numbers.value, numbers.interval())
 
 
 def test_the_bootstrap_of_many_clusters_draws_blocks_of_them() -> None:
