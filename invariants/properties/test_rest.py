@@ -310,6 +310,27 @@ def test_values_on_few_rows_may_be_whole_numbers_and_so_may_margins() -> None:
     assert (test.as_good, test.nearest) == (25, (2.0,))
 
 
+@pytest.mark.parametrize(
+    ("good", "shown", "draws", "p_value"),
+    [
+        (0, False, 199, 1 / 200),
+        (1, False, 199, 2 / 200),
+        (2, False, 25, 2 / 25),  # two are more than the level lets through, however many are still to come
+        (20, False, 25, 20 / 25),
+        (0, True, 25, 1 / 25),  # none is no reason to call it less than one
+        (1, True, 25, 1 / 25),
+    ],
+)
+def test_the_p_value_counts_the_core_among_all_draws_and_not_where_drawing_ended_early(
+    good: int, shown: bool, draws: int, p_value: float
+) -> None:
+    values = np.array([1.0] * good + [-1.0] * (DRAWS - good))
+    test = rank_test(of(values), lambda value: value, [0.0], shown=shown)
+    assert (test.as_good, test.draws, test.p_value) == (good, draws, p_value)
+    assert test.settled == (draws == DRAWS or good > 1)
+    assert test.beaten == (draws == DRAWS)
+
+
 @given(seed=st.integers(0, 50))
 def test_the_draw_that_speaks_most_and_the_median_one_are_those_of_a_loop(seed: int) -> None:
     values = np.random.default_rng(seed).normal(size=(25, 3))

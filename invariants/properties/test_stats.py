@@ -29,6 +29,7 @@ from ace.stats import (
     holm_intervals,
     proportion,
     quantile,
+    resample_counts,
 )
 from invariants.properties.strategies import distance, gaussian, hoeffding, rounding, seeds
 
@@ -288,6 +289,17 @@ def test_the_bootstrap_is_fixed_by_its_seed(seed: int, clusters: int, stream: in
     assert other is not None
     assert np.array_equal(first, second)
     assert not np.array_equal(first, other)
+
+
+def test_draws_are_the_same_in_every_process_and_cannot_be_written_to() -> None:
+    first = resample_counts(5, 40, 3)
+    resample_counts.cache_clear()
+    again = resample_counts(5, 40, 3)
+    assert again is not first
+    assert np.array_equal(again, first)
+    assert (first.sum(axis=1) == 5).all()
+    with pytest.raises(ValueError, match="read-only"):
+        first[0, 0] = 1
 
 
 @given(seed=seeds, clusters=st.integers(2, 30), slope=st.floats(-5, 5), shift=st.floats(-5, 5))
