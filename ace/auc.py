@@ -58,7 +58,7 @@ class _Sums:
     def __init__(self, values: Array, labels: Ints, member: sparse.csr_array) -> None:
         """Of scores (m, n) for labels (n), where member (n, k) is 1 where a prompt lies in a cluster."""
         ones, zeros = (labels == label for label in (1, 0))
-        right = np.where(ones, values > 0, values < 0).astype(np.float64)
+        right = np.where(ones, values > 0, values < 0)
         self.sizes = np.stack([member[zeros].sum(axis=0), member[ones].sum(axis=0)])  # (2, k) prompts of each label
         self.right = right @ member  # (m, k)
         self.totals = np.stack([values[:, side] @ member[side] for side in (zeros, ones)])  # (2, m, k)
@@ -86,7 +86,7 @@ def _wins(ones: Array, zeros: Array) -> Array:
 
 def _ratio(above: Array, below: Array) -> Array:
     """NaN where the denominator is 0."""
-    return np.divide(above, below, out=np.full(np.broadcast_shapes(above.shape, below.shape), np.nan), where=below != 0)
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below != 0)
 
 
 def _counts(sizes: Array, resamples: int, rng: np.random.Generator) -> Array:
