@@ -39,8 +39,7 @@ def discriminate(
     names, places = np.unique(clusters, return_inverse=True)
     if not (labels == 1).any() or not (labels == 0).any() or len(names) < 2:
         raise InputError("labels: expected both classes and at least two clusters")
-    shape = (len(places), len(names))
-    sums = _Sums(values, labels, sparse.csr_array((np.ones(len(places)), (np.arange(len(places)), places)), shape))
+    sums = _Sums(values, labels, sparse.csr_array((np.ones(len(places)), (np.arange(len(places)), places))))
     counts = _counts(sums.sizes, resamples, np.random.default_rng(seed))
     whole = sums.quantities(np.ones((1, len(names))))
     return Discrimination(
