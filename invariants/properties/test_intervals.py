@@ -167,6 +167,13 @@ def test_few_values_and_values_that_are_alike_have_all_degrees_of_freedom(values
     assert freedom(np.array(values)) == expected
 
 
+@pytest.mark.parametrize("unit", [1e-120, 1e120])
+def test_shape_is_known_of_numbers_whose_powers_float64_cannot_hold(unit: float) -> None:
+    left_out = skewed(0, 30)
+    assert acceleration(unit * left_out) == pytest.approx(acceleration(left_out))
+    assert freedom(unit * left_out) == pytest.approx(freedom(left_out))
+
+
 def test_one_cluster_that_stands_out_leaves_the_fewest_degrees_of_freedom() -> None:
     assert freedom(np.array([0.0] * 99 + [1.0])) == FEWEST == 5
     assert freedom(np.tile([0.0, 1.0], 50)) == pytest.approx(99)
