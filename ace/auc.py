@@ -39,8 +39,7 @@ def discriminate(
     names, places = np.unique(clusters, return_inverse=True)
     if not (labels == 1).any() or not (labels == 0).any() or len(names) < 2:
         raise InputError("labels: expected both classes and at least two clusters")
-    shape = (len(places), len(names))
-    sums = _Sums(values, labels, sparse.csr_array((np.ones(len(places)), (np.arange(len(places)), places)), shape))
+    sums = _Sums(values, labels, sparse.csr_array((np.ones(len(places)), (np.arange(len(places)), places))))
     counts = _counts(sums.sizes, resamples, np.random.default_rng(seed))
     whole = sums.quantities(np.ones((1, len(names))))
     return Discrimination(
@@ -58,7 +57,7 @@ class _Sums:
     def __init__(self, values: Array, labels: Ints, member: sparse.csr_array) -> None:
         """Of scores (m, n) for labels (n), where member (n, k) is 1 where a prompt lies in a cluster."""
         ones, zeros = (labels == label for label in (1, 0))
-        right = np.where(ones, values > 0, values < 0).astype(np.float64)
+        right = np.where(ones, values > 0, values < 0)
         self.sizes = np.stack([member[zeros].sum(axis=0), member[ones].sum(axis=0)])  # (2, k) prompts of each label
         self.right = right @ member  # (m, k)
         self.totals = np.stack([values[:, side] @ member[side] for side in (zeros, ones)])  # (2, m, k)
@@ -86,7 +85,7 @@ def _wins(ones: Array, zeros: Array) -> Array:
 
 def _ratio(above: Array, below: Array) -> Array:
     """NaN where the denominator is 0."""
-    return np.divide(above, below, out=np.full(np.broadcast_shapes(above.shape, below.shape), np.nan), where=below != 0)
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below != 0)
 
 
 def _counts(sizes: Array, resamples: int, rng: np.random.Generator) -> Array:
@@ -128,4 +127,4 @@ def separations(scores: Array, base: Array, labels: Ints) -> Array:
     whole = float(base[ones].mean() - base[zeros].mean())
     if whole == 0 or not np.isfinite(whole):
         raise InputError(f"base: expected a mean contrast that differs between labels, got a difference of {whole}")
-    return np.asarray((scores[:, ones].mean(axis=1) - scores[:, zeros].mean(axis=1)) / whole, dtype=np.float64)
+    return np.asarray((scores[:, ones].mean(axis=1) - scores[:, zeros].mean(axis=1)) / whole)

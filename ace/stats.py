@@ -9,12 +9,11 @@ be. Intervals at 1 - 2 alpha, which the test of equivalence is often given, leav
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
 import numpy as np
-from scipy import stats
 
 from ace.arrays import Array, Ints
 from ace.check import check_count, check_fraction
@@ -173,17 +172,17 @@ def bootstrap(
     # Blocks may differ by one cluster in size: a mean of clusters divides by the clusters drawn, not by the blocks.
     sizes = grouped(np.ones(len(values)))
 
-    def computed(counts: Array) -> Array:
+    def computed(counts: Array | Ints) -> Array:
         """(c) the statistic where each block is taken so many times (c, blocks)."""
         means = (counts / (counts @ sizes)[:, None]) @ blocks.reshape(len(blocks), -1)
         return of_each(means.reshape(-1, *values.shape[1:]))
 
     def of_each(means: Array) -> Array:
         results = statistic(means) if vectorized else [statistic(mean) for mean in means]
-        return np.asarray(results, dtype=np.float64).reshape(len(means))
+        return np.asarray(results, dtype=np.float64)
 
     value = float(of_each(values.mean(axis=0)[None])[0])
-    replicates = computed(resample_counts(len(blocks), resamples, seed).astype(np.float64))
+    replicates = computed(resample_counts(len(blocks), resamples, seed))
     left_out = computed(1 - np.eye(len(blocks)))
     if not (np.isfinite(value) and np.isfinite(replicates).all() and np.isfinite(left_out).all()):
         raise InputError(f"{label}: expected a finite statistic on every resample, got NaN or infinity")
@@ -239,40 +238,7 @@ def grouped(clusters: Array, groups: int = 300) -> Array:
     if len(clusters) <= groups:
         return clusters
     edges = np.linspace(0, len(clusters), groups + 1).astype(int)
-    return np.add.reduceat(clusters, edges[:-1], axis=0) * (groups / len(clusters))
-
-
-@dataclass(frozen=True)
-class Holm:
-    """One estimate's place in Holm's step-down: its label, value and the interval at its adjusted level."""
-
-    label: str
-    value: float
-    low: float
-    high: float
-    confidence: float
-
-
-def holm_intervals(
-    estimates: Sequence[Estimate], margin: Callable[[float], float], confidence: float = 0.95
-) -> tuple[Holm, ...]:
-    """Intervals of several estimates at Holm's step-down levels, in the order given.
-
-    The estimate with the largest margin inside its bound is judged at 1 - alpha / k, the next at 1 - alpha / (k - 1),
-    down to 1 - alpha, so that all sentences "this seed is inside" are together wrong with probability at most alpha.
-
-    Args:
-        margin: how far inside its bound a value lies; orders the estimates.
-    """
-    if not estimates:
-        raise InputError("estimates: expected at least one, got none")
-    order = sorted(range(len(estimates)), key=lambda i: -margin(estimates[i].value))
-    placed: dict[int, Holm] = {}
-    for place, index in enumerate(order):
-        level = 1 - (1 - confidence) / (len(estimates) - place)
-        low, high = estimates[index].interval(level)
-        placed[index] = Holm(estimates[index].label, estimates[index].value, low, high, level)
-    return tuple(placed[i] for i in range(len(estimates)))
+    return np.add.reduceat(clusters, edges[:-1]) * (groups / len(clusters))
 
 
 def quantile(values: Array, level: float) -> float:
@@ -281,7 +247,7 @@ def quantile(values: Array, level: float) -> float:
     Conservative: with too few draws for the level (999 for 0.999) it is the largest draw.
     """
     check_fraction("level", level)
-    ordered = np.sort(np.asarray(values, dtype=np.float64).ravel())
+    ordered = np.sort(values, axis=None)
     if ordered.size == 0:
         raise InputError("values: expected at least one draw of the null, got none")
     bad = int((~np.isfinite(ordered)).sum())
@@ -289,28 +255,3 @@ def quantile(values: Array, level: float) -> float:
         raise InputError(f"values: expected finite draws, got NaN or infinity in {bad} of {ordered.size}")
     place = int(np.ceil(level * (ordered.size + 1) - 1e-9))
     return float(ordered[min(place, ordered.size) - 1])
-
-
-def binomial_p_values(hits: Ints, trials: Ints, chances: Array) -> Array:
-    """Two-sided exact binomial p-values, Holm-adjusted (family-wise), of equal-shaped arrays.
-
-    Twice the smaller tail: a value is below alpha exactly where the Clopper-Pearson interval at 1 - alpha excludes the
-    chance. Entries without trials have p = 1.
-
-    Raises:
-        InputError: shapes differ, hits outside 0..trials, or chances that are no probabilities (rounding allowed).
-    """
-    if not hits.shape == trials.shape == chances.shape:
-        raise InputError(f"hits: expected equal shapes, got {hits.shape}, {trials.shape}, {chances.shape}")
-    if ((hits < 0) | (hits > trials)).any():
-        raise InputError("hits: expected counts between 0 and trials")
-    if not ((chances > -1e-9) & (chances < 1 + 1e-9)).all():
-        raise InputError(f"chances: expected probabilities, got {chances.min()} to {chances.max()}")
-    k, n, p = hits.ravel(), trials.ravel(), np.clip(chances.ravel(), 0.0, 1.0)
-    tails = np.minimum(stats.binom.cdf(k, n, p), stats.binom.sf(k - 1, n, p))
-    raw = np.where(n > 0, np.minimum(2 * tails, 1.0), 1.0)
-    order = np.argsort(raw)
-    steps = raw[order] * np.arange(raw.size, 0, -1)
-    adjusted = np.empty_like(raw)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return adjusted.reshape(hits.shape)

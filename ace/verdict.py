@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 from ace.errors import ClaimError
-from ace.stats import Estimate, Holm, holm_intervals
+from ace.holm import Holm, holm_intervals
+from ace.stats import Estimate
 from ace.study.claim import Claim
 from ace.study.measurement import Measurement
 from ace.study.rest import RankTest, rank_test
@@ -201,8 +202,8 @@ def _status(
     tests: tuple[RankTest, ...],
 ) -> tuple[Status, str]:
     bound = sentence.bound
-    places = [bound.place(seed.low, seed.high, threshold) for seed in seeds]
-    if all(place == "inside" for place in places):
+    open_seeds = [seed for seed in seeds if bound.place(seed.low, seed.high, threshold) != "inside"]
+    if not open_seeds:
         inside = [name for name, result in controls.items() if result.place == "inside"]
         if inside:
             ranks = [f"seed {t.label}: {t.as_good} of {t.draws} draws" for t in tests if t.settled and not t.beaten]
@@ -217,7 +218,6 @@ def _status(
     if fallen:
         return Status.FAILS, f"outside the bound in {', '.join(fallen)} ({len(fallen)} of {len(seeds)})"
     # Outside at Holm's level and not at Bonferroni's is open too.
-    open_seeds = [seed for seed, place in zip(seeds, places, strict=True) if place != "inside"]
     return Status.UNDECIDED, _how_many_more(open_seeds, sentence, threshold)
 
 

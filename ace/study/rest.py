@@ -116,7 +116,7 @@ def rank_test(
     if allowed(draws, level) < 0:
         raise InputError(f"draws: expected at least {int(np.ceil(1 / level - 1e-9)) - 1} for p <= {level}, got {draws}")
     margin = np.vectorize(margins, otypes=[np.float64])
-    goals = np.asarray(needed, dtype=np.float64)
+    goals = np.asarray(needed)
     seen: list[Array] = []
     count = dismissed = 0
     for start in range(0, BATCH if shown else draws, BATCH):

@@ -73,7 +73,7 @@ def rest_subspaces(core: Core, states: Tensor, draws: int, *, seed: int, project
         bases = weighted_frames(outside, core.dimension, draws, generator)
         return Subspaces(bases, bases.mT)
     _, spread, axes = torch.linalg.svd(torch.linalg.qr(centred, mode="r").R, full_matrices=False)
-    varied = int((spread > ROUNDING * spread[0]).sum()) if len(spread) else 0
+    varied = int((spread > ROUNDING * spread[:1]).sum())
     colour, white = axes[:varied].T * spread[:varied], axes[:varied] / spread[:varied, None]  # (d, k), (k, d)
     read = torch.linalg.qr((core.readers @ colour).T).Q  # (k, r) what the core's readers read of whitened states
     if varied < 2 * core.dimension:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ace.auc import discriminate
-from ace.stats import Estimate, holm_intervals
+from ace.holm import holm_intervals
+from ace.stats import Estimate
 from invariants.calibration.coverage import ERRORS, SIDE
 from invariants.calibration.samples import Generator, prompts, skewed
 from invariants.calibration.section import Entry, Row, Section

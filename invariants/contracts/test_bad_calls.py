@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 import ace
 from ace import auc as discrimination
-from ace import check, compare, core_arrays, core_file, dynamics, files, intervals, linalg, rank, rotation, stats
+from ace import check, compare, core_arrays, core_file, dynamics, files, holm, intervals, linalg, rank, rotation, stats
 from ace.alternatives import classes, directions, evidence, probe
 from ace.core import Core
 from ace.errors import (
@@ -310,23 +310,23 @@ bad(
     "0 | finite statistic | NaN",
 )
 bad("stats.grouped: no groups", lambda _: stats.grouped(np.ones(3), 0), "groups | at least 1 | 0")
-bad("stats.holm_intervals: none", lambda _: stats.holm_intervals([], float), "estimates | one | none")
+bad("holm.holm_intervals: none", lambda _: holm.holm_intervals([], float), "estimates | one | none")
 bad("stats.quantile: no draws", lambda _: stats.quantile(np.ones(0), 0.9), "values | one draw | none")
 bad("stats.quantile: level", lambda _: stats.quantile(np.ones(3), 99.9), "level | 0 and 1 | 99.9")
 bad("stats.quantile: NaN", lambda _: stats.quantile(np.array([1.0, NAN]), 0.5), "values | NaN | 1 of 2")
 bad(
-    "stats.binomial_p_values: shapes differ",
-    lambda _: stats.binomial_p_values(COUNTS, COUNTS.T, np.ones((1, 2)) / 2),
+    "holm.binomial_p_values: shapes differ",
+    lambda _: holm.binomial_p_values(COUNTS, COUNTS.T, np.ones((1, 2)) / 2),
     "hits | (1, 2) | (2, 1)",
 )
 bad(
-    "stats.binomial_p_values: hits above trials",
-    lambda _: stats.binomial_p_values(COUNTS + 1, COUNTS, np.ones((1, 2)) / 2),
+    "holm.binomial_p_values: hits above trials",
+    lambda _: holm.binomial_p_values(COUNTS + 1, COUNTS, np.ones((1, 2)) / 2),
     "hits | between 0 and trials",
 )
 bad(
-    "stats.binomial_p_values: no probability",
-    lambda _: stats.binomial_p_values(COUNTS, COUNTS, np.array([[0.5, 1.5]])),
+    "holm.binomial_p_values: no probability",
+    lambda _: holm.binomial_p_values(COUNTS, COUNTS, np.array([[0.5, 1.5]])),
     "chances | probabilities | 1.5",
 )
 

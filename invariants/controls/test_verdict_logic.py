@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from ace.stats import Estimate, exact
 from ace.study.claim import Bound, Claim
 from ace.study.measurement import Measurement, measures
 from ace.study.rest import Rest
-from ace.verify import Status, judge
+from ace.verify import Status, Verdict, judge
 
 
 @measures("control")
@@ -135,18 +137,111 @@ def test_an_equivalence_margin_asks_for_the_whole_interval_between_its_ends(
         ({"0, up": 0.5, "0, down": 2.0}, "outside"),
         ({"0, up": 0.5, "0, down": 2.0, "1, up": 0.5, "1, down": 0.5}, "straddles"),
         ({"0, up": 2.0, "1, up": 2.0}, "outside"),
+        ({"0, up": None}, "straddles"),
+        ({"0, up": 0.5, "0, down": None}, "straddles"),
+        ({"0, up": None, "0, down": 2.0}, "outside"),
     ],
 )
-def test_a_control_of_several_parts_is_inside_only_where_all_of_them_are(parts: dict[str, float], place: str) -> None:
-    control = tuple(exact(label, value) for label, value in parts.items())
+def test_a_control_of_several_parts_is_inside_only_where_all_of_them_are(
+    parts: dict[str, float | None], place: str
+) -> None:
+    control = tuple(spread(label, 1.0, 0.1) if value is None else exact(label, value) for label, value in parts.items())
     verdict = judge(AT_MOST_ONE, Measurement((spread("0", 0.5, 0.1),), {"control": control}), "subject")
     assert verdict.controls["control"].place == place
+
+
+def test_of_a_control_the_seed_is_shown_that_speaks_most_for_the_claim_by_its_worst_part() -> None:
+    parts = {"0, up": 3.0, "0, down": 0.5, "1, up": 1.5, "1, down": 2.0, "2, up": 4.0}
+    found = Measurement((spread("0", 0.5, 0.1),), {"control": tuple(exact(*part) for part in parts.items())})
+    control = judge(AT_MOST_ONE, found, "subject").controls["control"]
+    assert (control.values, control.value) == (tuple(parts.values()), 2.0)
+
+
+# --- what a verdict says ----------------------------------------------------------------------------------------------
+def test_a_bound_is_held_against_the_number_that_was_measured_for_it() -> None:
+    claim = sentence("t.reference", Bound("<=", 0.25, "chance", 0.5))
+    found = replace(measurement(exact("0", 0.75)), references={"chance": 1.0})
+    verdict = judge(claim, found, "subject")
+    assert (verdict.status, verdict.threshold) == (Status.HOLDS, 0.75)
+    assert judge(claim, replace(found, references={"chance": 0.9}), "subject").status is Status.FAILS
+
+
+def test_a_verdict_keeps_whose_it_is_and_what_was_measured_beside() -> None:
+    other = spread("0", 3.0, 1.0)
+    found = replace(measurement(spread("0", 0.5, 0.1)), beside={"oblique": (other, exact("1", 2.0))}, details={"n": 4})
+    verdict = judge(AT_MOST_ONE, found, "a subject")
+    assert (verdict.claim, verdict.subject, verdict.details) == (AT_MOST_ONE, "a subject", {"n": 4})
+    assert verdict.beside == {"oblique": ((3.0, *other.interval(0.95)), (2.0, 2.0, 2.0))}
+
+
+@pytest.mark.parametrize("direction", ["<=", ">="])
+def test_a_verdict_shows_the_seed_that_speaks_least_for_it_and_all_that_seeds_reach(direction: str) -> None:
+    found = measurement(spread("0", 0.5, 0.1), spread("1", 1.5, 0.1))
+    verdict = judge(sentence("t.shown", Bound(direction, 1.25)), found, "subject")
+    assert verdict.estimate == (1.5 if direction == "<=" else 0.5)
+    assert (verdict.low, verdict.high) == (verdict.seeds[0].low, verdict.seeds[1].high)
+    nothing = Verdict(AT_MOST_ONE, "subject", Status.INAPPLICABLE, "")
+    assert np.isnan([nothing.estimate, nothing.low, nothing.high]).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "controls", "reason"),
+    [
+        ((0.5,), {"control": 2.0}, "inside the bound in every seed, and outside on every control"),
+        ((0.5,), {"control": 0.5}, "true, and true of control as well: it says nothing"),
+        ((0.5,), {"control": 0.5, "other": 0.1}, "true, and true of control and other as well: it says nothing"),
+        ((0.5,), {"control": None, "other": 2.0}, "inside the bound, but the control control straddles it"),
+        ((0.5,), {"control": None, "other": None}, "inside the bound, but the control control and other straddles it"),
+        ((0.5, 2.0), {"control": 2.0}, "outside the bound in 1 (1 of 2)"),
+        ((3.0, 0.5, 2.0), {"control": 2.0}, "outside the bound in 0, 2 (2 of 3)"),
+    ],
+)
+def test_a_verdict_names_the_seeds_and_controls_that_decided_it(
+    values: tuple[float, ...], controls: dict[str, float | None], reason: str
+) -> None:
+    claim = replace(AT_MOST_ONE, controls=tuple(controls), measure=replace(nothing, controls=tuple(controls)))
+    given = {name: (spread("c", 1.0, 0.1) if value is None else exact("c", value),) for name, value in controls.items()}
+    found = Measurement(tuple(exact(str(k), value) for k, value in enumerate(values)), given)
+    assert judge(claim, found, "subject").reason == reason
+
+
+@pytest.mark.parametrize(
+    ("halves", "times"),
+    [
+        ((0.75,), "9"),  # a third of the width just reaches from .75 to 1
+        ((0.8,), "10.3"),  # 10.24, and no less
+        ((0.3,), "2"),
+        ((0.3, 0.75, 0.5), "9"),  # the widest
+    ],
+)
+def test_so_many_times_the_samples_as_narrow_the_interval_to_the_bound(halves: tuple[float, ...], times: str) -> None:
+    def reaching(label: str, half: float) -> Estimate:
+        return Estimate(label, 0.75, limits=lambda confidence: (0.75 - half, 0.75 + half))
+
+    verdict = judge(AT_MOST_ONE, measurement(*(reaching(str(k), x) for k, x in enumerate(halves))), "subject")
+    named = ", ".join(str(k) for k in range(len(halves)))
+    assert verdict.reason == (
+        f"the interval straddles the bound in {named}; about {times} times the samples would settle it"
+    )
+
+
+def test_no_number_of_samples_settles_what_lies_on_the_bound() -> None:
+    verdict = judge(AT_MOST_ONE, measurement(spread("0", 1.0, 0.1), spread("1", 0.9, 0.2)), "subject")
+    assert verdict.reason == (
+        "the interval straddles the bound in 0, 1; the estimate lies on it, no sample size settles that"
+    )
 
 
 # --- the rest ---------------------------------------------------------------------------------------------------------
 @measures("the rest")
 def among_the_rest(subject: object) -> Measurement:
     """What the claims below would be measured by."""
+    raise AssertionError("measurements are given")
+
+
+@measures("control", "the rest")
+def beside_the_rest(subject: object) -> Measurement:
+    """What a claim with another control than the rest would be measured by."""
     raise AssertionError("measurements are given")
 
 
@@ -180,12 +275,13 @@ def test_the_core_must_beat_the_rest_and_no_more_is_drawn_than_settles_it(
 
 
 def test_one_seed_whose_rest_is_as_good_makes_the_sentence_vacuous() -> None:
-    measured = Measurement(
-        (spread("0", 0.5, 0.01), spread("1", 0.5, 0.01)), {}, rest=(drawn("0", 2.0), drawn("1", 0.2))
-    )
-    verdict = judge(BEATS_THE_REST, measured, "subject")
+    cores = tuple(spread(label, 0.5, 0.01) for label in "012")
+    rest = (drawn("0", 2.0), drawn("1", 0.2), drawn("2", 0.2, 2.0))
+    verdict = judge(BEATS_THE_REST, Measurement(cores, {}, rest=rest), "subject")
     assert verdict.status is Status.VACUOUS
-    assert "seed 1: 25 of 25 draws" in verdict.reason
+    assert verdict.reason == (
+        "true, and true of the rest (seed 1: 25 of 25 draws; seed 2: 13 of 25 draws) as well: it says nothing"
+    )
 
 
 def test_a_draw_counts_only_where_it_is_as_good_in_every_part() -> None:
@@ -195,6 +291,53 @@ def test_a_draw_counts_only_where_it_is_as_good_in_every_part() -> None:
 
     assert judge(BEATS_THE_REST, parts(0.1, 2.0), "subject").status is Status.HOLDS
     assert judge(BEATS_THE_REST, parts(0.1, 0.9), "subject").status is Status.VACUOUS
+
+
+def test_a_claim_may_let_more_of_the_rest_through() -> None:
+    # Four of 199 draws are as good: p = .025.
+    measured = Measurement((spread("0", 0.5, 0.01),), {}, rest=(drawn("0", *(2.0,) * 49, 0.1),))
+    assert judge(BEATS_THE_REST, measured, "subject").status is Status.VACUOUS
+    assert judge(replace(BEATS_THE_REST, rest_level=0.05), measured, "subject").status is Status.HOLDS
+
+
+@pytest.mark.parametrize(("control", "draws"), [("outside", 199), ("inside", 25), ("straddles", 25)])
+def test_a_few_draws_are_shown_where_another_control_settled_it(control: str, draws: int) -> None:
+    estimate = {"outside": exact("c", 2.0), "inside": exact("c", 0.5), "straddles": spread("c", 1.0, 0.1)}[control]
+    measured = Measurement((spread("0", 0.5, 0.01),), {"control": (estimate,)}, rest=(drawn("0", 2.0),))
+    both = replace(BEATS_THE_REST, controls=("control", "the rest"), measure=beside_the_rest)
+    verdict = judge(both, measured, "subject")
+    assert [test.draws for test in verdict.rest] == [draws]
+    assert {name: result.place for name, result in verdict.controls.items()} == {
+        "control": control,
+        "the rest": "outside",
+    }
+
+
+@pytest.mark.parametrize(
+    ("good", "place"),
+    [
+        ([0, 0], "outside"),
+        ([0, 1], "straddles"),  # with one of 25 draws as good the core may still beat 199
+        ([1, 1], "straddles"),
+        ([2, 0], "inside"),  # of 199 no more than one is let through
+    ],
+)
+def test_what_a_few_draws_say_of_the_rest_where_the_verdict_needs_no_more(good: list[int], place: str) -> None:
+    rest = tuple(drawn(str(k), *[0.1] * count, *[2.0] * (25 - count)) for k, count in enumerate(good))
+    measured = Measurement((spread("0", 1.5, 0.01), spread("1", 1.5, 0.01)), {}, rest=rest)
+    verdict = judge(BEATS_THE_REST, measured, "subject")
+    assert verdict.status is Status.FAILS
+    assert verdict.controls["the rest"].place == place
+
+
+def test_of_the_rest_the_draw_is_shown_that_speaks_most_for_the_claim_by_its_worst_part() -> None:
+    def parts(label: str, *draws: tuple[float, float]) -> Rest:
+        return Rest(label, (f"{label}, a", f"{label}, b"), lambda numbers: np.array(draws)[np.array(numbers) % 2])
+
+    cores = tuple(exact(f"{label}, {part}", 0.5) for label in "01" for part in "ab")
+    rest = (parts("0", (0.1, 3.0), (1.9, 1.5)), parts("1", (4.0, 2.5), (3.5, 0.1)))
+    found = judge(BEATS_THE_REST, Measurement(cores, {}, rest=rest), "subject").controls["the rest"]
+    assert (found.values, found.value) == ((1.9, 3.5), 1.9)
 
 
 def test_parts_of_the_rest_are_parts_of_the_measurement() -> None:

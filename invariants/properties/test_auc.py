@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from ace.arrays import Array
 from ace.auc import cluster_sums, discriminate, separations, simple_auc
 from ace.errors import InputError
 from ace.stats import RESAMPLES
@@ -49,6 +51,15 @@ def test_replicates_are_those_of_prompts_drawn_cluster_by_cluster(case: Case) ->
         np.testing.assert_allclose(found.replicates.auc[:, draw], expected, atol=1e-12)
         right = np.where(labels == 1, scores > 0, scores < 0)
         np.testing.assert_allclose(found.replicates.accuracy[:, draw], (right * weights).sum(axis=1) / weights.sum())
+
+
+@pytest.mark.parametrize("kind", [np.bool_, np.uint8, np.float32])
+def test_scores_of_any_kind_of_number_are_told_apart_alike(kind: type) -> None:
+    scores, clusters = np.array([[0, 1, 0, 0, 1, 1, 0, 1]]), np.repeat(np.arange(4), 2)
+    labels = np.tile([0, 1], 4)
+    found, wide = (discriminate(cast(Array, scores.astype(each)), labels, clusters) for each in (kind, np.float64))
+    for name in ("auc", "accuracy", "separation"):
+        np.testing.assert_array_equal(getattr(found.replicates, name), getattr(wide.replicates, name))
 
 
 @given(cases())

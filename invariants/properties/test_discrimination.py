@@ -178,6 +178,15 @@ def test_a_quantity_keeps_the_last_axis() -> None:
         scored.estimate("s", lambda part: part.auc.max())
 
 
+def test_a_quantity_may_be_a_yes_or_no() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.tile([0, 1], 20)
+    scored = discriminate((rng.standard_normal(40) + labels / 2)[None], labels, np.repeat(np.arange(10), 4))
+    answers = scored.estimate("a", lambda part: np.asarray(part.auc[0] > scored.auc[0]))
+    numbers = scored.estimate("a", lambda part: np.asarray(part.auc[0] > scored.auc[0], dtype=np.float64))
+    assert (answers.value, answers.interval()) == (numbers.value, numbers.interval())
+
+
 def test_replicates_and_value_are_both_to_be_finite() -> None:
     scored = certain(np.tile([0.0, 1.0], 6)[None], nested=False)
 
@@ -287,3 +296,13 @@ def test_next_to_no_errors_have_binomial_limits_as_well(seed: int, level: float,
             assert (low, high) == pytest.approx((min(near[0], far[0]), max(near[1], far[1])), abs=1e-9)
         elif errors >= FEW:
             assert (low, high) == pytest.approx(near, abs=1e-12)
+
+
+def test_three_errors_are_as_many_as_replicates_can_show_and_two_are_not() -> None:
+    # Twelve prompts of nouns whose shares differ so little that all twelve count as independent.
+    labels, nouns = np.tile([0, 1], 6), np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3])
+    three = RIGHT * np.where(np.isin(np.arange(12), (0, 5, 8)), -1, 1)
+    two = RIGHT * np.where(np.isin(np.arange(12), (0, 5)), -1, 1)
+    for scores, enough in ((three, True), (two, False)):
+        found = discriminate(scores[None], labels, nouns).estimate("a", partial(first, "accuracy"))
+        assert (found.interval() == smooth(found).interval()) == enough

@@ -167,8 +167,15 @@ def test_few_values_and_values_that_are_alike_have_all_degrees_of_freedom(values
     assert freedom(np.array(values)) == expected
 
 
+@pytest.mark.parametrize("unit", [1e-120, 1e120])
+def test_shape_is_known_of_numbers_whose_powers_float64_cannot_hold(unit: float) -> None:
+    left_out = skewed(0, 30)
+    assert acceleration(unit * left_out) == pytest.approx(acceleration(left_out))
+    assert freedom(unit * left_out) == pytest.approx(freedom(left_out))
+
+
 def test_one_cluster_that_stands_out_leaves_the_fewest_degrees_of_freedom() -> None:
-    assert freedom(np.array([0.0] * 99 + [1.0])) == FEWEST
+    assert freedom(np.array([0.0] * 99 + [1.0])) == FEWEST == 5
     assert freedom(np.tile([0.0, 1.0], 50)) == pytest.approx(99)
 
 
@@ -213,9 +220,9 @@ def test_a_tail_reaches_at_least_as_far_as_the_replicates() -> None:
 def test_a_tail_starts_below_the_fifth_replicate() -> None:
     # The lowest five are all alike, so that only the line can lie below them.
     ordered = np.concatenate([np.zeros(5), np.arange(1.0, 95.0)])
-    fifth = float(stats.norm.ppf(NEAR / 100))
+    fifth = float(stats.norm.ppf(5 / 100))
     assert tail_quantile(ordered, fifth + 1e-9) == pytest.approx(0.0, abs=1e-6)
-    assert tail_quantile(ordered, fifth - 0.1) == pytest.approx(-0.1 * 20 / (stats.norm.ppf(FAR / 100) - fifth))
+    assert tail_quantile(ordered, fifth - 0.1) == pytest.approx(-0.1 * 20 / (stats.norm.ppf(25 / 100) - fifth))
 
 
 @pytest.mark.parametrize("size", [1, 2, 2 * FAR - 2])
@@ -272,6 +279,16 @@ def test_a_folded_value_near_0_is_given_what_plain_percentiles_say_too(
     plain = replicate_interval(float(np.median(drawn)), drawn, confidence)
     assert low <= fold
     assert high >= plain[1] - 1e-6
+
+
+@pytest.mark.parametrize(("shift", "trusted"), [(0.48, True), (0.52, False), (-0.48, True), (-0.52, False)])
+def test_a_bias_is_trusted_up_to_half_a_standard_error(shift: float, trusted: bool) -> None:
+    drawn = stats.norm.ppf(np.arange(1, 10000) / 10000)
+    assert bias(shift, drawn) == pytest.approx(shift, abs=0.01)
+    low, high = 2 * shift - 1.96, 2 * shift + 1.96
+    if not trusted:  # what is not corrected is held as well
+        low, high = min(low, -1.96), max(high, 1.96)
+    assert replicate_interval(shift, drawn, 0.95) == pytest.approx((low, high), abs=0.01)
 
 
 def test_a_value_outside_its_replicates_lies_in_its_interval() -> None:

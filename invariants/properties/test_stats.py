@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,20 +17,20 @@ from scipy import stats
 
 from ace.arrays import Array, Ints
 from ace.errors import InputError
+from ace.holm import binomial_p_values, holm_intervals
 from ace.intervals import acceleration, binomial_limits, effective_limits, freedom, replicate_interval
 from ace.stats import (
     RESAMPLES,
     Estimate,
-    binomial_p_values,
     bootstrap,
     bootstrap_mean,
     bootstrap_ratio,
     clustered_proportion,
     exact,
     grouped,
-    holm_intervals,
     proportion,
     quantile,
+    resample_counts,
 )
 from invariants.properties.strategies import distance, gaussian, hoeffding, rounding, seeds
 
@@ -203,6 +204,7 @@ def test_the_null_quantile_grows_with_the_level_and_ignores_order(
     low, high = sorted((first, second))
     assert quantile(values, low) <= quantile(values, high)
     assert quantile(values[::-1], low) == quantile(values, low)
+    assert quantile(np.stack([values, values + 1]), low) == quantile(np.concatenate([values, values + 1]), low)
 
 
 @given(count=counts, chance=st.floats(0.01, 0.99), alpha=st.floats(0.001, 0.5))
@@ -290,6 +292,17 @@ def test_the_bootstrap_is_fixed_by_its_seed(seed: int, clusters: int, stream: in
     assert not np.array_equal(first, other)
 
 
+def test_draws_are_the_same_in_every_process_and_cannot_be_written_to() -> None:
+    first = resample_counts(5, 40, 3)
+    resample_counts.cache_clear()
+    again = resample_counts(5, 40, 3)
+    assert again is not first
+    assert np.array_equal(again, first)
+    assert (first.sum(axis=1) == 5).all()
+    with pytest.raises(ValueError, match="read-only"):
+        first[0, 0] = 1
+
+
 @given(seed=seeds, clusters=st.integers(2, 30), slope=st.floats(-5, 5), shift=st.floats(-5, 5))
 def test_the_bootstrap_of_an_affine_statistic_is_affine(seed: int, clusters: int, slope: float, shift: float) -> None:
     values = sample(seed, clusters)
@@ -358,6 +371,20 @@ def test_the_bootstrap_leaves_out_each_cluster_once(seed: int, clusters: int, co
         clusters=clusters,
         freedom=found.freedom,
     )
+
+
+def test_narrow_floats_are_averaged_as_wide_ones_are() -> None:
+    narrow = (1e6 + np.random.default_rng(0).random(1000)).astype(np.float32)
+    found, wide = bootstrap_mean("0", cast(Array, narrow)), bootstrap_mean("0", narrow.astype(np.float64))
+    assert (found.value, found.interval()) == (wide.value, wide.interval())
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.2, -0.2])
+def test_a_statistic_may_be_a_yes_or_no(shift: float) -> None:
+    values = sample(0, 20) + shift
+    answers = bootstrap("0", values, lambda mean: bool(mean > 0))
+    numbers = bootstrap("0", values, lambda mean: float(mean > 0))
+    assert (answers.value, answers.interval()) == (numbers.value, numbers.interval())
 
 
 def test_the_bootstrap_of_many_clusters_draws_blocks_of_them() -> None:

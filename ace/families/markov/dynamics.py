@@ -15,10 +15,11 @@ from ace.families.core.alignment import coordinates
 from ace.families.core.likeness import View, outputs
 from ace.families.core.operator import fitted_spectrum, spectrum_error, steps
 from ace.families.trained import share_that_may_fail
+from ace.holm import binomial_p_values
 from ace.model.generate import sample_tokens
 from ace.model.intervene import Intervention
 from ace.moments import explained, regression
-from ace.stats import Estimate, binomial_p_values, bootstrap, exact, quantile
+from ace.stats import Estimate, bootstrap, exact, quantile
 from ace.study.measurement import Measurement, measures
 from ace.study.rest import DRAWS, LEVEL
 from ace.study.token_rest import rest_at

@@ -14,7 +14,8 @@ import ace.verdict
 from ace.arrays import Array, Ints
 from ace.auc import discriminate, simple_auc
 from ace.discrimination import Discrimination, Quantities
-from ace.stats import Estimate, Holm, holm_intervals
+from ace.holm import Holm, holm_intervals
+from ace.stats import Estimate
 from ace.study.claim import Bound
 from ace.study.rest import RankTest, rank_test
 from ace.verdict import ControlResult, Status
