@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 
 # Read by OpenMP when torch loads. Threads that spin while they wait cost a busy two-core machine most of its time.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# Side by side, processes of several threads each are in each other's way: one each takes two thirds of the time.
-if "PYTEST_XDIST_WORKER" in os.environ:
+# The project's own models gain nothing from a second thread: waiting for it costs more than it does, in one process and
+# all the more in several side by side. Training and larger models do.
+USES_THREADS = ("retrain", "model", "subject")
+if not any(f"ACE_{name.upper()}" in os.environ or f"--ace-{name}" in " ".join(sys.argv) for name in USES_THREADS):
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from hypothesis import HealthCheck, settings

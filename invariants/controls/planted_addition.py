@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -148,6 +149,35 @@ def quiet_cores(subject: TokenSubject) -> TokenSubject:
         states = study.states(k, Split.EXTRACTION).flatten(0, 1).double() - core.mean
         study.replace_core(k, core.with_basis(torch.linalg.svd(states, full_matrices=True).Vh[-QUIET:].T))
     return planted
+
+
+def answered_by_the_clock(subject: TokenSubject) -> TokenSubject:
+    """At the end of training each head is replaced by one that reads the two angles of the answer best held."""
+    late = subject.training().study(subject.training().last)
+    modulus = late.task.vocabulary
+    models = []
+    for k in late.members:
+        states = torch.cat([late.states(k, split)[:, -1] for split in HELD_OUT]).double()
+        answers = torch.cat([torch.from_numpy(late.batch(split).targets[:, -1]) for split in HELD_OUT])
+        design = torch.nn.functional.pad(states, (0, 1), value=1.0)
+        wanted = _hands(answers, modulus)  # (n, f, 2)
+        read = torch.linalg.lstsq(design, wanted.flatten(1)).solution
+        missed = (design @ read - wanted.flatten(1)).square().sum(dim=0).view(-1, 2).sum(dim=1)
+        best = missed.argsort()[:2]
+        read = read.view(len(read), -1, 2)[:, best].flatten(1)
+        shown = _hands(torch.arange(modulus), modulus)[:, best].flatten(1)
+        model = copy.deepcopy(late.models[k])
+        heads = {"weight": (shown @ read[:-1].T).float(), "bias": (shown @ read[-1]).float()}
+        model.get_submodule("head").load_state_dict(heads)
+        models.append(model)
+    clocks = TokenStudy(models, late.task, rank=late.rank, extractor=late.extractor)
+    return replace(subject, name="planted", trained=clocks)
+
+
+def _hands(answers: Tensor, modulus: int) -> Tensor:
+    """(n, f, 2) cosine and sine of the angle of each answer (n), by each frequency, float64."""
+    angles = 2 * torch.pi * answers.double()[:, None] * torch.arange(1, modulus // 2 + 1) / modulus
+    return torch.stack([angles.cos(), angles.sin()], dim=-1)
 
 
 class Turning(TokenStudy):

@@ -56,7 +56,7 @@ def held_out_r2(study: TokenStudy, index: int, sample: str, source: str) -> Arra
     return np.atleast_1d(rotation.held_out_r2(class_means(study, index, source), rank, orders))
 
 
-@measures("memorised", "untrained", "permuted labels")
+@measures("memorised", "untrained", "outputs", "permuted labels")
 def rotations(subject: TokenSubject) -> Measurement:
     """Share of the shift operator's eigenvalues on the ring, at rank p / 3 or less, fitted without held-out edges."""
     history = subject.training()
@@ -75,7 +75,7 @@ def rotations(subject: TokenSubject) -> Measurement:
     )
 
 
-@measures("memorised", "untrained")
+@measures("memorised", "untrained", "outputs")
 def angles(subject: TokenSubject) -> Measurement:
     """Mean distance of the eigenvalues' angles to the multiples of 2 pi / p, in units of 2 pi / p."""
     modulus = addition_of(subject.training()).modulus
@@ -88,7 +88,7 @@ def angles(subject: TokenSubject) -> Measurement:
     )
 
 
-@measures("memorised", "untrained")
+@measures("memorised", "untrained", "outputs")
 def operator_r2(subject: TokenSubject) -> Measurement:
     """Held-out R2 of the step c -> c + 1 at rank p / 3 or less."""
     modulus = addition_of(subject.training()).modulus
@@ -122,16 +122,13 @@ def _measured(
         {
             "memorised": _estimates(subject.companion("memorised"), statistic),
             "untrained": _estimates(subject.twins(), statistic),
+            "outputs": _estimates(study, statistic, "outputs"),
             **controls,
         },
         references,
         {"rank": [operator_rank(study, k) for k in study.members], **details},
         site=f"{study.site}, {WHEN}",
-        beside={
-            "at the end": _estimates(at_the_end(subject), statistic),
-            "outputs": _estimates(study, statistic, "outputs"),
-            **beside,
-        },
+        beside={"at the end": _estimates(at_the_end(subject), statistic), **beside},
     )
 
 
