@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,15 @@ from ace.arrays import Array
 from ace.families.core.alignment import coordinates
 from ace.families.core.transplant import transplanted
 from ace.families.hidden_markov import inner
-from ace.families.hidden_markov.outside import SPLITS, View, beyond, less_token_means, output_features, symbol_features
+from ace.families.hidden_markov.outside import (
+    SPLITS,
+    Both,
+    View,
+    beyond,
+    less_token_means,
+    output_features,
+    symbol_features,
+)
 from ace.moments import moments
 from ace.study.tokens import TokenStudy
 from ace.tasks import HiddenPermutation, Split, hidden_permutation
@@ -37,6 +46,11 @@ def without_chance(*models: nn.Module) -> TokenStudy:
     return study
 
 
+def all_beyond(study: TokenStudy, views: Mapping[str, View], *, symbols: bool = False) -> dict[str, Both]:
+    left_of = beyond(study, 0, symbols=symbols)
+    return {name: left_of(view) for name, view in views.items()}
+
+
 def belief(study: TokenStudy, split: Split) -> Array:
     return study.expect_task(HiddenPermutation).latent(study.batch(split).inputs)
 
@@ -53,7 +67,7 @@ def test_of_the_outputs_nothing_is_left_and_of_something_else_all(study: TokenSt
     # What regression takes out of a view of the outputs is all of it, on rows that it was not fitted on too.
     noise = {split: np.random.default_rng(k).normal(size=(SMALL[split], 6, 2)) for k, split in enumerate(SPLITS)}
     views: dict[str, View] = {"outputs": partial(output_features, study, 0), "noise": noise.__getitem__}
-    left = beyond(study, 0, views, symbols=False)
+    left = all_beyond(study, views)
     size = float(np.abs(output_features(study, 0, Split.EVALUATION)).max())
     assert np.abs(left["outputs"][Split.EVALUATION]).max() <= 1e-6 * size
     assert (left["noise"][Split.EVALUATION] ** 2).mean() >= 0.8
@@ -61,7 +75,7 @@ def test_of_the_outputs_nothing_is_left_and_of_something_else_all(study: TokenSt
 
 def test_symbols_are_taken_out_where_that_is_asked(study: TokenStudy) -> None:
     views = {"symbols": partial(symbol_features, study)}
-    kept, gone = (beyond(study, 0, views, symbols=known)["symbols"][Split.EVALUATION] for known in (False, True))
+    kept, gone = (all_beyond(study, views, symbols=known)["symbols"][Split.EVALUATION] for known in (False, True))
     assert np.abs(gone).max() <= 1e-6
     assert (kept**2).mean() >= 0.05
 
@@ -77,7 +91,7 @@ def test_symbols_so_far_are_those_of_the_past(study: TokenStudy) -> None:
 
 def test_a_share_is_that_of_an_ordinary_regression(study: TokenStudy) -> None:
     views = {"belief": partial(belief, study), "core": partial(study.coordinates, 0)}
-    left = beyond(study, 0, views, symbols=False)
+    left = all_beyond(study, views)
     rows = {split: [part[split].reshape(-1, part[split].shape[-1]) for part in left.values()] for split in SPLITS}
     wanted, given = rows[Split.EVALUATION]
     fitted = LinearRegression().fit(rows[Split.SELECTION][1], rows[Split.SELECTION][0])
@@ -87,7 +101,7 @@ def test_a_share_is_that_of_an_ordinary_regression(study: TokenStudy) -> None:
 
 def test_what_a_draw_explains_is_the_share_of_its_coordinates(study: TokenStudy) -> None:
     views = {"belief": partial(belief, study), "state": partial(inner.states_of, study, 0)}
-    left = beyond(study, 0, views, symbols=False)
+    left = all_beyond(study, views)
     readers = np.random.default_rng(0).normal(size=(4, 12))
     fitted, tested = (moments(left["state"][split], left["belief"][split]) for split in SPLITS)
     slow = inner.share("0", left["belief"], {split: left["state"][split] @ readers.T for split in SPLITS}).value
@@ -96,7 +110,7 @@ def test_what_a_draw_explains_is_the_share_of_its_coordinates(study: TokenStudy)
 
 def test_other_sequences_explain_nothing(study: TokenStudy) -> None:
     views = {"belief": partial(belief, study), "core": partial(study.coordinates, 0)}
-    left = beyond(study, 0, views, symbols=False)
+    left = all_beyond(study, views)
     turned = {split: np.roll(left["core"][split], 1, axis=0) for split in SPLITS}
     assert inner.share("0", left["belief"], turned).value <= 0.05
 

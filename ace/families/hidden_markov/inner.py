@@ -40,19 +40,16 @@ def belief(subject: TokenSubject) -> Measurement:
     for k in study.members:
         other = (k + 1) % len(study)
         axes = principal_core(study, k).basis.numpy()
-        left = beyond(
-            study,
-            k,
-            {
-                "belief": lambda split: process.latent(study.batch(split).inputs),
-                "core": partial(study.coordinates, k),
-                "untrained": partial(twins.coordinates, k),
-                "outputs": partial(output_features, study, other),
-                "symbols": partial(symbol_features, study),
-                "state": partial(states_of, study, k),
-            },
-            symbols=False,
-        )
+        known: dict[str, View] = {
+            "belief": lambda split: process.latent(study.batch(split).inputs),
+            "core": partial(study.coordinates, k),
+            "untrained": partial(twins.coordinates, k),
+            "outputs": partial(output_features, study, other),
+            "symbols": partial(symbol_features, study),
+            "state": partial(states_of, study, k),
+        }
+        left_of = beyond(study, k, symbols=False)
+        left = {name: left_of(view) for name, view in known.items()}
         target, state = left["belief"], left["state"]
         views = {name: left[name] for name in ("core", "untrained", "outputs", "symbols")} | {
             "other sequences": {split: np.roll(values, 1, axis=0) for split, values in left["core"].items()},
@@ -140,17 +137,17 @@ def alignment(subject: TokenSubject) -> Measurement:
     left_over = []
     for host in study.members:
         donors = [k for k in study.members if k != host]
-        views: dict[str, View] = {"own": partial(study.coordinates, host)}
-        views |= {f"{kind} {k}": view(k) for kind, view in kinds.items() for k in donors}
-        left = beyond(study, host, views, symbols=True)
-        own = left["own"]
+        left_of = beyond(study, host, symbols=True)
+        own = left_of(partial(study.coordinates, host))
         left_over.append(_unexplained(study.coordinates(host, Split.EVALUATION), own[Split.EVALUATION]))
         for k in donors:
             label = f"{k}>{host}"
-            for kind in kinds:
-                shares.setdefault(kind, []).append(share(label, own, left[f"{kind} {k}"]))
-            turned = {split: np.roll(values, 1, axis=0) for split, values in left[f"core {k}"].items()}
-            shares.setdefault("other sequences", []).append(share(label, own, turned))
+            for kind, view in kinds.items():
+                left = left_of(view(k))
+                shares.setdefault(kind, []).append(share(label, own, left))
+                if kind == "core":
+                    turned = {split: np.roll(values, 1, axis=0) for split, values in left.items()}
+                    shares.setdefault("other sequences", []).append(share(label, own, turned))
     return Measurement(
         tuple(shares["core"]),
         {name: tuple(shares[name]) for name in ("untrained", "outputs", "other sequences")},

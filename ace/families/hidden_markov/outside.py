@@ -63,8 +63,8 @@ def symbol_features(study: TokenStudy, split: Split) -> Array:
     return np.concatenate(lags, axis=-1)
 
 
-def beyond(study: TokenStudy, index: int, views: Mapping[str, View], *, symbols: bool) -> dict[str, Both]:
-    """Views (n, t, k) less what is known outside one model: its outputs, token and position.
+def beyond(study: TokenStudy, index: int, *, symbols: bool) -> Callable[[View], Both]:
+    """What a view (n, t, k) has beyond what is known outside one model: its outputs, token and position.
 
     Token and position are taken out as means, the rest by one regression fitted on the selection split.
 
@@ -92,4 +92,4 @@ def beyond(study: TokenStudy, index: int, views: Mapping[str, View], *, symbols:
             for split, values in rows.items()
         }
 
-    return {name: left_of(view) for name, view in views.items()}
+    return left_of
