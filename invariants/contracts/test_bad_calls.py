@@ -1903,6 +1903,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "training.score.loss_and_accuracy",
         "training.score.mean_losses",
         "training.seeds.copied",
+        "training.transformer.without_weights",
         "training.seeds.model_seeds",
         "training.result.tensors_of",
         "linalg.Balance.reaches",
