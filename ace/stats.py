@@ -162,7 +162,7 @@ def bootstrap(
         possible: ends of what the statistic can be, such as 0 of a ratio of sizes: tails of replicates are drawn on.
 
     Raises:
-        InputError: fewer than two clusters, no resamples, or a statistic that is not finite.
+        InputError: fewer than two clusters, no resamples, or a statistic that is not one finite number a mean.
     """
     check_count("resamples", resamples)
     values = np.asarray(clusters, dtype=np.float64)
@@ -178,8 +178,10 @@ def bootstrap(
         return of_each(means.reshape(-1, *values.shape[1:]))
 
     def of_each(means: Array) -> Array:
-        results = statistic(means) if vectorized else [statistic(mean) for mean in means]
-        return np.asarray(results, dtype=np.float64)
+        results = np.asarray(statistic(means) if vectorized else [statistic(mean) for mean in means], dtype=np.float64)
+        if results.shape != (len(means),):
+            raise InputError(f"statistic: expected a number for each of {len(means)} means, got shape {results.shape}")
+        return results
 
     value = float(of_each(values.mean(axis=0)[None])[0])
     replicates = computed(resample_counts(len(blocks), resamples, seed))

@@ -303,6 +303,11 @@ bad(
     lambda _: stats.bootstrap("0", np.ones(3), float, resamples=0),
     "resamples | at least 1 | 0",
 )
+bad(
+    "stats.bootstrap: one number for a stack",
+    lambda _: stats.bootstrap("0", np.ones(3), lambda means: means.mean(), vectorized=True),
+    "statistic | each of 1 means | ()",
+)
 bad("stats.bootstrap_mean: one cluster", lambda _: stats.bootstrap_mean("0", np.ones(1)), "clusters | 2")
 bad(
     "stats.bootstrap_ratio: nothing below",
