@@ -517,6 +517,14 @@ BAD: list[tuple[Callable[[], object], str]] = [
         "x: expected a finite statistic on every resample, got NaN or infinity",
     ),
     (
+        lambda: bootstrap_ratio("x", np.column_stack([np.ones(3), np.zeros(3)])),
+        "x: expected a finite statistic on every resample, got NaN or infinity",
+    ),
+    (
+        lambda: bootstrap("x", np.ones(3), lambda means: means[:1], vectorized=True),
+        "statistic: expected a number for each of 999 means, got shape (1,)",
+    ),
+    (
         lambda: bootstrap_ratio("x", np.zeros((3, 2))),
         "x: expected a finite statistic on every resample, got NaN or infinity",
     ),
