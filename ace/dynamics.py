@@ -13,6 +13,8 @@ from ace.arrays import Array, Complex
 from ace.check import as_matrix
 from ace.errors import InputError
 
+FEW = 6  # eigenvalues, of which all 720 orders are tried at once
+
 
 @dataclass(frozen=True)
 class Operator:
@@ -104,9 +106,6 @@ def match_spectra(fitted: Complex, wanted: Complex) -> Match:
     priced = np.where(cost <= levels[low], cost, cost.sum() + 1.0)
     rows, columns = linear_sum_assignment(priced)
     return Match(left[rows], right[columns], np.asarray(cost[rows, columns]))
-
-
-FEW = 6  # eigenvalues, of which all 720 orders are tried at once
 
 
 def matching_distance(fitted: Complex, wanted: Complex) -> Array:
