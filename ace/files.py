@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 SCHEMA = 1  # of an artifact's record
 
 
+def default_cache() -> Path:
+    """Folder for what is trained, downloaded or converted on this machine: `ace-invariants` in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ace-invariants"
+
+
 def write_atomic(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that a reader, or a crash, sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,9 @@ from torch import Tensor, nn
 
 from ace.check import check_choice
 from ace.errors import ArtifactError, InputError, SiteError, TokenizerError
+from ace.files import default_cache
+from ace.model.gguf import converted_gguf, is_gguf
+from ace.model.quiet import quiet_transformers
 from ace.model.sites import Anatomy, find_sites, hooked
 from ace.model.stored_keys import cache_keyword, output_cache
 
@@ -164,6 +166,7 @@ def load_language_model(
     """Load a causal language model by hub name or local path. With HF_HUB_OFFLINE=1 the hub is not asked.
 
     Args:
+        name: hub name, folder, or a GGUF file, whose weights are made float32 once and kept in the user's cache.
         revision: branch, tag or commit on the hub.
         dtype: of the weights; "auto" as stored. Contrasts are in float32 whatever it is.
         device: to move the model to, without a `device_map`.
@@ -181,30 +184,15 @@ def load_language_model(
     chosen = {"dtype": dtype if dtype == "auto" else getattr(torch, dtype), "revision": revision}
     if device_map is not None:
         chosen["device_map"] = device_map
+    place = converted_gguf(Path(name).expanduser(), default_cache() / "models") if is_gguf(name) else name
     with quiet_transformers():
-        model = _load_model(name, chosen)
-        loaded = _load_tokenizer(tokenizer or name, revision=None if tokenizer else revision)
+        model = _load_model(place, chosen)
+        loaded = _load_tokenizer(tokenizer or place, revision=None if tokenizer else revision)
     if device is not None:
         model.to(device)
     language = wrap_model(model, loaded, str(name))
     _check_run(language)
     return language
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Inside, transformers shows no progress bar and no warning; what matters of them is raised here as an error."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _load_model(name: str | Path, chosen: dict[str, Any]) -> Any:

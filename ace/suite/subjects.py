@@ -9,12 +9,13 @@ from datetime import datetime
 from pathlib import Path
 
 from ace.extract import Extractor, extract_core
+from ace.files import default_cache
 from ace.study.language_subjects import several_scales
 from ace.study.subject import LazySubject
 from ace.suite.parametrize import require_different_names
 from ace.zoo.fixtures import StoredFixtures
 from ace.zoo.named import ModelSource, lazy_factory, lazy_model
-from ace.zoo.obtain import Store, default_cache
+from ace.zoo.obtain import Store
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from typing import Any
 
 from ace.errors import InputError
 from ace.extract import Extractor, extract_core
+from ace.files import default_cache
 from ace.imports import load_attribute
-from ace.model.language import load_language_model
+from ace.model.language import LanguageModel, load_language_model
 from ace.study.language_subjects import AGREEMENT, language_subject
 from ace.study.memory import Memory
 from ace.study.prompt_seeds import PromptSubject
@@ -18,8 +19,9 @@ from ace.study.subject import LazySubject, Subject
 from ace.tasks.agreement import TASKS
 from ace.tasks.pairs import read_pairs
 from ace.tasks.prompt import PromptTask
+from ace.zoo.download import model_place
 from ace.zoo.fixtures import StoredFixtures
-from ace.zoo.obtain import Store, default_cache
+from ace.zoo.obtain import Store
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class ModelSource:
     """A causal language model as it is asked for.
 
     Attributes:
-        name: hub name or folder.
+        name: folder, GGUF file, short name of a real model (`ace zoo list`), or hub name.
         revision: branch, tag or commit on the hub.
         dtype: auto, float32, bfloat16 or float16.
         device: where it runs.
@@ -68,21 +70,35 @@ class ModelSource:
         except InputError as error:
             raise InputError(f"task: expected one of {', '.join(TASKS)}, or a file: {error}") from error
 
+    def language(self) -> LanguageModel:
+        """The model itself, with its tokenizer.
+
+        Raises:
+            ArtifactError: no such model or tokenizer, unreadable, or not a causal language model.
+            SiteError: no recognisable blocks.
+            InputError: another dtype.
+        """
+        place, revision = model_place(self.name)
+        return load_language_model(
+            place,
+            revision=self.revision or revision,
+            dtype=self.dtype,
+            device=self.device,
+            tokenizer=self.tokenizer,
+        )
+
     def load(
         self, *, extractor: Extractor = extract_core, rerun: str = "", memory: Memory | None = None
     ) -> PromptSubject:
         """The model as a subject.
 
         Raises:
-            ArtifactError: no such model or tokenizer, unreadable, or not a causal language model.
-            SiteError: no recognisable blocks.
-            InputError: as `prompts`, or another dtype.
+            AceError: as `language` and `prompts`.
         """
         source = self.prompts()
-        language = load_language_model(
-            self.name, revision=self.revision, dtype=self.dtype, device=self.device, tokenizer=self.tokenizer
+        return language_subject(
+            self.full_name, self.language(), source, extractor=extractor, rerun=rerun, memory=memory
         )
-        return language_subject(self.full_name, language, source, extractor=extractor, rerun=rerun, memory=memory)
 
 
 def load_subject(
@@ -95,7 +111,7 @@ def load_subject(
     tokenizer: str | None = None,
     fixtures: str | Path | None = None,
 ) -> Subject[Any]:
-    """A subject by name: `package.module:factory`, or a causal language model by folder or hub name.
+    """A subject by name: `package.module:factory`, or a causal language model by folder, GGUF file, short or hub name.
 
     Args:
         task, revision, dtype, device, tokenizer: of a language model, see `ModelSource`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -24,11 +23,6 @@ from ace.training.result import TrainedEnsemble, load_ensemble, save_ensemble
 from ace.training.train import train
 
 AnyRecipe = TypeVar("AnyRecipe", Recipe, LanguageRecipe)
-
-
-def default_cache() -> Path:
-    """Folder for what is trained on this machine: `ace-invariants` in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ace-invariants"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 from ace.arrays import Array
 from ace.extract import extract_core, extract_stream, head_sensitivities
 from ace.families.modular_addition.scans import addition_of, held_out, scan_ranks
+from ace.files import default_cache
 from ace.model.continuation import Encoded
 from ace.model.generate import TOP_K, continue_text
 from ace.model.intervene import Intervention, RankScan, rank_scan
@@ -30,7 +31,7 @@ from ace.study.tokens import TokenStudy
 from ace.training.recipe import Recipe
 from ace.training.trainer import EnsembleTrainer
 from ace.training.transformer import Architecture, SmallTransformer, initialise
-from ace.zoo.obtain import Store, default_cache
+from ace.zoo.obtain import Store
 from ace.zoo.recipes import recipes
 from invariants import FIXTURES
 from invariants.bench import naive

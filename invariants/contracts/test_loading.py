@@ -14,8 +14,9 @@ import transformers as hf
 
 from ace.errors import ArtifactError, InputError, SiteError
 from ace.model.continuation import encode_prompts
-from ace.model.language import LanguageModel, load_language_model, quiet_transformers, wrap_model
+from ace.model.language import LanguageModel, load_language_model, wrap_model
 from ace.model.prefix import PrefixRun
+from ace.model.quiet import quiet_transformers
 from invariants.contracts import families
 
 SHARED = Path(__file__).parents[3] / "shared"

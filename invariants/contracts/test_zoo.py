@@ -20,6 +20,7 @@ import pytest
 
 from ace.cli import main
 from ace.errors import ArtifactError, InputError, NotTrained, RecipeError
+from ace.files import default_cache
 from ace.suite import test_claims as suite
 from ace.suite.parametrize import claims_of
 from ace.training import resumable
@@ -30,7 +31,7 @@ from ace.training.train import train
 from ace.training.trainer import EnsembleTrainer
 from ace.zoo import obtain
 from ace.zoo.fixtures import StoredFixtures
-from ace.zoo.obtain import Store, default_cache
+from ace.zoo.obtain import Store
 from ace.zoo.recipes import find_recipe, language_recipes, recipes
 from invariants import FIXTURES
 from invariants.contracts import builders, child

