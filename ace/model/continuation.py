@@ -79,6 +79,8 @@ def encode_prompts(language: LanguageModel, prompts: Prompts, *, rows: int = ROW
         tails = 1 if longest == 1 else len(scored)
         places = len(scored) if longest == 1 else 1
         groups.setdefault((len(prompt), tails, longest, places), []).append((row, prompt, scored))
+    for members in groups.values():
+        members.sort(key=lambda member: member[1])  # side by side what begins alike: it is run once
     return [
         _encoded(members[begin : begin + rows], sizes[2])
         for sizes, members in sorted(groups.items())

@@ -21,6 +21,7 @@ from ace.model.language import LanguageModel
 from ace.model.late_rows import rows_joining_late
 from ace.model.observe import reading
 from ace.model.partial_runs import restricted_head, returned_tuples, skipped_blocks
+from ace.model.shared_prefix import prefix_cache
 from ace.model.sites import Site, hooked
 from ace.model.stored_keys import repeated_cache, shared_cache, tiled_cache
 
@@ -78,8 +79,7 @@ class PrefixRun:
         prefix, tails = self._encoded.prefix, self._encoded.tails.shape[1]
         if prefix.shape[1] == 0:
             return None
-        with torch.no_grad(), restricted_head(self._language, torch.tensor([0])):
-            _, cache = self._language.run(prefix.to(self._language.device), store=True)
+        cache = prefix_cache(self._language, prefix)
         if cache is None or not hasattr(cache, "layers"):
             raise SiteError(f"{self._language.name}: expected a model that stores keys and values, got {type(cache)}")
         return repeated_cache(cache, lambda stored: stored.repeat_interleave(tails, dim=0)) if tails > 1 else cache

@@ -76,6 +76,15 @@ def shared_cache(cache: Any, times: int = 1, first: int = 0) -> Any:
     return copied
 
 
+def only_grows(cache: Any) -> bool:
+    """Whether all that a model stores are keys and values that are put behind those before."""
+    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+    kinds = (DynamicLayer, DynamicSlidingWindowLayer)
+    layers: tuple[Any, ...] = tuple(getattr(cache, "layers", ()))
+    return bool(layers) and all(type(layer) in kinds and layer.is_initialized for layer in layers)
+
+
 def growing_cache(cache: Any, steps: int) -> None:
     """Give the layers of a cache room for so many more positions, which are then put behind the others in place.
 

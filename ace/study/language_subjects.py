@@ -15,9 +15,12 @@ from ace.extract import Extractor, extract_core
 from ace.model.language import LanguageModel, wrap_model
 from ace.study.memory import Memory
 from ace.study.prompt_seeds import PromptStudies, PromptSubject
+from ace.study.prompts import SIZES
 from ace.study.subject import LazySubject, Subject
+from ace.tasks.base import Split
 from ace.tasks.prompt import PromptTask
 
+TWIN_SIZES = {**SIZES, Split.EVALUATION: 120}  # enough to tell an untrained model's AUC from .7
 AGREEMENT, AGREEMENT_FAMILY = "agreement", "agreement_family"  # what claims about such subjects are about
 
 
@@ -67,9 +70,15 @@ def language_subject(
     """
     check_instance("language", language, LanguageModel)
     shared = memory or Memory()
-    before, after = (
-        PromptStudies(load, 1, source, extractor=extractor, memory=shared)
-        for load in (lambda index: fresh_twin(language, index), lambda index: language)
+    after = PromptStudies(lambda index: language, 1, source, extractor=extractor, memory=shared)
+    before = PromptStudies(
+        lambda index: fresh_twin(language, index),
+        1,
+        source,
+        extractor=extractor,
+        memory=shared,
+        sizes=TWIN_SIZES,
+        kept=False,
     )
     return PromptSubject(name, AGREEMENT, after, before, rerun=rerun, memory=shared)
 

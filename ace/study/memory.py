@@ -56,6 +56,11 @@ class Memory:
         """Whether a value is kept for this key now."""
         return key in self._small or key in self._large
 
+    def release(self, owner: object) -> None:
+        """Drop the large values that were remembered of an owner; see `remembered`."""
+        for key in [key for key in self._large if isinstance(key, tuple) and len(key) > 1 and key[1] is owner]:
+            del self._large[key]
+
     def clear(self) -> None:
         """Drop everything."""
         self._small.clear()

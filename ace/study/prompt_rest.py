@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,14 +12,13 @@ from ace.model.continuation import Encoded, scattered
 from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
 from ace.study.memory import remembered
-from ace.study.prompts import PromptStudy, encoded_once, plain
+from ace.study.prompts import FEW, PromptStudy, encoded_once, plain
 from ace.study.rest import DRAWS, Rest, jackknife
 from ace.study.site_choice import Choice, rank_of
 from ace.study.subspaces import Subspaces, rest_subspaces
 from ace.tasks.base import Split
 from ace.tasks.prompt import Contrast, Prompts
 
-FEW = 24  # prompts on which a draw is judged first
 ROWS = 1536  # states pushed at a time
 
 # Contrasts (g, n) under each mode, the model's own (n) and the labels (n) of the same prompts -> (g, parts).
@@ -52,7 +50,7 @@ def rest_of(
         contrast: in place of the study's own.
     """
     labels = study.labels(Split.EVALUATION)
-    few = few_rows(study)
+    few = study.few_rows(Split.EVALUATION)
 
     def contrasts(numbers: Sequence[int], runs: Runs) -> dict[str, Array]:
         drawn = rest_at(study, choice.site, rank_of(choice), choice.projector).take(torch.tensor(numbers))
@@ -74,22 +72,12 @@ def rest_of(
     return Rest(label, parts, on_all, on_few if len(labels) > 2 * FEW else None)
 
 
-def few_rows(study: PromptStudy) -> Ints:
-    """Rows of the evaluation split, half of each label, spread over it."""
-    labels = study.labels(Split.EVALUATION)
-    rows = [np.flatnonzero(labels == label) for label in (0, 1)]
-    return np.sort(
-        np.concatenate([each[np.unique(np.linspace(0, len(each) - 1, FEW // 2).astype(int))] for each in rows])
-    )
-
-
 @remembered
 def few_runs(study: PromptStudy, contrast: Contrast | None) -> Runs:
-    """Those prompts, run once."""
-    prompts = study.prompts(Split.EVALUATION).take(few_rows(study))
+    """The few evaluation prompts on which draws are judged first, run once."""
     if contrast is None:
-        groups = encoded_once(study, prompts)
-        return groups, [PrefixRun(study.language, group) for group in groups]
+        return study.few(Split.EVALUATION)
+    prompts = study.prompts(Split.EVALUATION).take(study.few_rows(Split.EVALUATION))
     return read_under(study, few_runs(study, None), prompts.under(contrast))
 
 

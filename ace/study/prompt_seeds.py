@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from ace.check import check_count, check_instance
 from ace.errors import InputError
@@ -12,6 +13,7 @@ from ace.study.checks import require_different_prompts
 from ace.study.memory import Memory, remembered
 from ace.study.prompts import OTHER_SIZES, SIZES, PromptStudy
 from ace.study.subject import Subject
+from ace.tasks.base import Split
 from ace.tasks.prompt import PromptTask
 
 
@@ -23,6 +25,9 @@ class PromptStudies:
         count: how many seeds there are.
         source: the prompts, and what is known of them.
         extractor, memory: as for `PromptStudy`.
+        sizes: prompts of each split.
+        kept: keep every model; else only the last one asked for, so that the twins of a large model take the memory of
+            one. One that is asked for again is then loaded again.
 
     Raises:
         InputError: a `load` that cannot be called, no seeds, something that gives no prompts, or a text in two groups.
@@ -37,12 +42,16 @@ class PromptStudies:
         *,
         extractor: Extractor = extract_core,
         memory: Memory | None = None,
+        sizes: Mapping[Split, int] = SIZES,
+        kept: bool = True,
     ) -> None:
         if not callable(load):
             raise InputError(f"load: expected a function of the seed's number, got {type(load).__name__}")
         check_instance("source", source, PromptTask)
         require_different_prompts(source, SIZES)
-        self._load, self._count = load, check_count("count", count)
+        self._sizes = sizes
+        self._load, self._count, self._kept = load, check_count("count", count), kept
+        self._last: tuple[int, LanguageModel] | None = None
         self.source, self.extractor = source, extractor
         self.memory = memory or Memory()
 
@@ -54,10 +63,14 @@ class PromptStudies:
         """One study for each seed."""
         return tuple(self.study(index) for index in range(len(self)))
 
-    @remembered
     def language(self, index: int) -> LanguageModel:
         """The model of one seed."""
-        return self._load(index)
+        if self._kept:
+            return self.memory.get(("language", self, index), lambda: self._load(index))
+        if self._last is None or self._last[0] != index:
+            self._last = None  # before the next one takes memory
+            self._last = index, self._load(index)
+        return self._last[1]
 
     @remembered
     def study(self, index: int, own_labels: bool = False) -> PromptStudy:
@@ -66,13 +79,19 @@ class PromptStudies:
         Twins before training have more seeds than models that were trained: any number has one.
         """
         return PromptStudy(
-            self.language(index),
+            self.language(index) if self._kept else partial(self.language, index),
             self.source,
             own_labels=own_labels,
             extractor=self.extractor,
-            sizes=OTHER_SIZES if own_labels else SIZES,
+            sizes=OTHER_SIZES if own_labels else self._sizes,
             memory=self.memory,
         )
+
+    def release(self, index: int) -> None:
+        """Let go of runs of one seed, and of its model unless it is kept; what was measured of it stays."""
+        self.memory.release(self.study(index))
+        if not self._kept:
+            self._last = None
 
     @property
     def site(self) -> str:

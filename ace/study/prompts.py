@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ace.arrays import Array
+from ace.arrays import Array, Ints
 from ace.auc import Discrimination, discriminate
 from ace.core import Core
 from ace.errors import Inapplicable
@@ -32,6 +32,7 @@ OTHER_SIZES = {
 }  # of contrasts that only serve to compare
 MODES = ("keep", "remove", "flip")
 DEEP = 0.8  # "below the top": sites at this depth or less
+FEW = 24  # prompts on which much is tried first
 BEHAVES = 0.7  # AUC from which on a model agrees at all
 
 
@@ -48,6 +49,7 @@ class PromptStudy:
     """One model on one source of prompts under one contrast.
 
     Args:
+        language: the model, or what gives it each time it is needed, where it is not kept.
         contrast: in place of the prompts' own.
         own_labels: label prompts by whether the model's own contrast is above its median, instead of by their head.
             Any contrast of any model tells such labels apart: a control.
@@ -58,7 +60,7 @@ class PromptStudy:
 
     def __init__(
         self,
-        language: LanguageModel,
+        language: LanguageModel | Callable[[], LanguageModel],
         source: PromptTask,
         *,
         contrast: Contrast | None = None,
@@ -67,11 +69,16 @@ class PromptStudy:
         sizes: Mapping[Split, int] | None = None,
         memory: Memory | None = None,
     ) -> None:
-        self.language, self.source = language, source
+        self._language, self.source = language, source
         self.contrast, self.own_labels = contrast, own_labels
         self.extractor = extractor
         self.sizes = dict(sizes or SIZES)
         self.memory = memory or Memory()
+
+    @property
+    def language(self) -> LanguageModel:
+        """The model."""
+        return self._language() if callable(self._language) else self._language
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -99,7 +106,24 @@ class PromptStudy:
         """(n) contrasts of the model as it is."""
         return plain(scattered(self.encoded(split), (run.base for run in self.runs(split))))
 
-    def labels(self, split: Split) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    @remembered
+    def few_rows(self, split: Split) -> Ints:
+        """Up to `FEW` rows of a split, half of each label, spread over it."""
+        labels = self.labels(split)
+        rows = [np.flatnonzero(labels == label) for label in (0, 1)]
+        spread = [np.unique(np.linspace(0, len(each) - 1, FEW // 2).astype(int)) for each in rows]
+        return np.sort(np.concatenate([each[places] for each, places in zip(rows, spread, strict=True)]))
+
+    def few(self, split: Split) -> tuple[list[Encoded], Runs]:
+        """The groups of those prompts, and their runs."""
+        return encoded_once(self, self.prompts(split).take(self.few_rows(split))), self._few_runs(split)
+
+    @remembered
+    def _few_runs(self, split: Split) -> Runs:
+        groups = encoded_once(self, self.prompts(split).take(self.few_rows(split)))
+        return Runs(PrefixRun(self.language, group) for group in groups)
+
+    def labels(self, split: Split) -> Ints:
         """(n) number of the head, or under `own_labels` whether the contrast is above its median."""
         if not self.own_labels:
             return self.prompts(split).labels

@@ -108,7 +108,7 @@ def rank_test(
         needed: for each part, the margin from which on a draw counts.
         draws: the most that are drawn.
         level: of the p-value.
-        shown: draw a first few alone, for the reader: the verdict does not need them.
+        shown: draw a first few alone, on few rows where there are many, for the reader: the verdict does not need them.
 
     Raises:
         InputError: draws too few for the level, or values that are not finite.
@@ -122,9 +122,11 @@ def rank_test(
     for start in range(0, BATCH if shown else draws, BATCH):
         numbers = np.arange(start, min(start + BATCH, draws))
         values, left = _on_few(rest, numbers, margin, goals)
+        if shown and rest.few is not None:
+            left = np.zeros_like(left)
         if left.any():
             values[left] = _finite(rest.values(numbers[left].tolist()), rest.label)
-        good = left & (margin(values) >= goals).all(axis=1)
+        good = (left | shown) & (margin(values) >= goals).all(axis=1)
         dismissed += int((~left).sum())
         count += int(good.sum())
         seen.append(values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,8 @@ WANTED: Mapping[str, float] = {"keep": 1.0, "remove": 0.0, "flip": -1.0}  # sepa
 RANKS = 8  # the largest rank looked at
 MARGIN = 0.02  # of the AUC that a sufficient rank may lose
 TIE = 0.05  # of a separation: sites within that of the best are as good
+MANY = 16  # sites: of more, not all are looked at on all prompts
+PROMISING = 6  # of those, how many are
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,48 +54,83 @@ def rank_of(choice: Choice) -> int:
 
 
 @remembered
-def swept_contrasts(study: PromptStudy, split: Split) -> Array:
-    """(L + 1, projectors, modes, n) contrasts of a split with rank-1 cores kept, removed and flipped at every site."""
+def swept_contrasts(
+    study: PromptStudy,
+    split: Split,
+    indices: tuple[int, ...] = (),
+    projectors: tuple[str, ...] = PROJECTORS,
+    modes: tuple[str, ...] = MODES,
+    *,
+    few: bool = False,
+) -> Array:
+    """(sites, projectors, modes, n) contrasts of a split with rank-1 cores kept, removed and flipped.
+
+    Args:
+        indices: of the sites; all by default.
+        few: on `FEW` of the prompts only, those of `few_rows`.
+    """
+    sites = [study.sites[index] for index in indices] or list(study.sites)
     edits = {
         site.index: [
-            Intervention(study.core(site), mode, projector=projector) for projector in PROJECTORS for mode in MODES
+            Intervention(study.core(site), mode, projector=projector) for projector in projectors for mode in modes
         ]
-        for site in study.sites
+        for site in sites
     }
+    groups, runs = study.few(split) if few else (study.encoded(split), study.runs(split))
     swept = [
         run.push_all(
-            {
-                site.index: torch.stack([edit.apply(run.states(site)) for edit in edits[site.index]])
-                for site in study.sites
-            }
+            {site.index: torch.stack([edit.apply(run.states(site)) for edit in edits[site.index]]) for site in sites}
         )
-        for run in study.runs(split)
+        for run in runs
     ]
-    groups = study.encoded(split)
     by_site = [
         scattered(groups, (part[site.index] for part in swept), axis=1).detach().cpu().double().numpy()
-        for site in study.sites
+        for site in sites
     ]
-    return np.stack(by_site).reshape(len(study.sites), len(PROJECTORS), len(MODES), -1)
+    return np.stack(by_site).reshape(len(sites), len(projectors), len(modes), -1)
 
 
-def sweep(study: PromptStudy, split: Split = Split.SELECTION) -> dict[str, dict[str, Array]]:
-    """Projector -> mode -> (L + 1) separation under rank-1 cores on a split."""
-    contrasts = swept_contrasts(study, split)
-    apart = separations(contrasts.reshape(-1, contrasts.shape[-1]), study.base(split), study.labels(split))
-    rows = apart.reshape(contrasts.shape[:3])
-    return {projector: {mode: rows[:, i, j] for j, mode in enumerate(MODES)} for i, projector in enumerate(PROJECTORS)}
+def separations_at(
+    study: PromptStudy, split: Split, projector: str, indices: tuple[int, ...], *, few: bool = False
+) -> dict[str, Array]:
+    """Mode -> (sites) separation under rank-1 cores of a split, or of few of its prompts, by one projector."""
+    contrasts = swept_contrasts(study, split, indices, few=few)[:, PROJECTORS.index(projector)]
+    base, labels = study.base(split), study.labels(split)
+    if few:
+        rows = study.few_rows(split)
+        base, labels = base[rows], labels[rows]
+    apart = separations(contrasts.reshape(-1, contrasts.shape[-1]), base, labels).reshape(contrasts.shape[:2])
+    return {mode: apart[:, place] for place, mode in enumerate(MODES)}
 
 
 def choose_site(study: PromptStudy, projector: str, deepest: float) -> Choice:
-    """Site and rank by the selection split, among sites at most that deep."""
+    """Site and rank by the selection split, among sites at most that deep.
+
+    Where there are many sites, all are looked at on few prompts, and the most promising on all of them.
+    """
     check_choice("projector", projector, PROJECTORS)
-    swept = sweep(study)[projector]
-    worst = np.max([np.abs(swept[mode] - wanted) for mode, wanted in WANTED.items()], axis=0)
-    candidates = [site for site in study.sites if site.depth <= deepest]
-    best = min(worst[site.index] for site in candidates)
-    site = next(site for site in candidates if worst[site.index] <= best + TIE)
+    candidates = tuple(site.index for site in study.sites if site.depth <= deepest)
+    if len(study.sites) > MANY:
+        swept = separations_at(study, Split.SELECTION, projector, tuple(site.index for site in study.sites), few=True)
+        worst = _worst(swept)[list(candidates)]
+        nearest = np.argsort(worst, kind="stable")[:PROMISING]
+        candidates = tuple(sorted(candidates[place] for place in nearest))
+    worst = _worst(separations_at(study, Split.SELECTION, projector, candidates))
+    index = next(index for index, miss in zip(candidates, worst, strict=True) if miss <= worst.min() + TIE)
+    site = study.sites[index]
     return Choice(site, sufficient_at_site(study, Split.SELECTION, site, projector), projector)
+
+
+def _worst(swept: Mapping[str, Array]) -> Array:
+    """(sites) how far the worst of the three separations is from what it would be of a core that is all there is."""
+    return np.asarray(np.max([np.abs(swept[mode] - wanted) for mode, wanted in WANTED.items()], axis=0))
+
+
+def shown_sites(study: PromptStudy, chosen: Iterable[int] = ()) -> tuple[int, ...]:
+    """Sites that a curve over depth has points at: all, or of many some evenly spaced, and those that were chosen."""
+    count = len(study.sites)
+    some = np.unique(np.linspace(0, count - 1, min(count, MANY)).round().astype(int)).tolist()
+    return tuple(sorted({*some, *chosen}))
 
 
 def sufficient_at_site(study: PromptStudy, split: Split, site: Site, projector: str = "orthogonal") -> RankChoice:

@@ -26,7 +26,7 @@ from ace.model.sites import Site
 from ace.rank import RankChoice
 from ace.study.language_subjects import AGREEMENT
 from ace.study.memory import Memory
-from ace.study.prompt_rest import few_rows, few_runs
+from ace.study.prompt_rest import few_runs
 from ace.study.prompt_seeds import PromptStudies, PromptSubject
 from ace.study.prompts import PromptStudy, Runs
 from ace.study.site_choice import Choice
@@ -113,7 +113,7 @@ class Synthetic(PromptStudy):
     ) -> None:
         super().__init__(cast(LanguageModel, None), Source(), extractor=extractor, own_labels=own_labels, memory=memory)
         self.world, self.fixed = world, fixed
-        rows = torch.from_numpy(few_rows(self))
+        rows = torch.from_numpy(self.few_rows(Split.EVALUATION))
         few = Run(world, self.world.states(self.prompts(Split.EVALUATION))[rows])
         # Where these functions would ask the network they find that they did already.
         remember(self, few_runs, (None,), ([Group(torch.arange(len(rows)))], [few]))

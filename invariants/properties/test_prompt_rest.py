@@ -18,10 +18,10 @@ from ace.auc import separations, simple_auc
 from ace.core import PROJECTORS, Core
 from ace.families.agreement import depth, dose, generation, knob, published
 from ace.model.intervene import Intervention
-from ace.study.prompt_rest import few_rows, own_contrasts, read_under, rest_at, rest_of
+from ace.study.prompt_rest import own_contrasts, read_under, rest_at, rest_of
 from ace.study.prompts import PromptStudy, encoded_once
 from ace.study.rest import DISMISSED
-from ace.study.site_choice import MODES, WANTED, Choice, rank_of, sweep
+from ace.study.site_choice import MODES, WANTED, Choice, rank_of, separations_at
 from ace.tasks import Split
 from ace.tasks.agreement import HAVE, AgreementTask
 from invariants.properties.test_continuation import TOLERANCE, language
@@ -65,7 +65,7 @@ def test_a_draw_is_judged_on_few_prompts_by_the_same_statistic(study: PromptStud
     assert rest.few is not None
     few, errors = rest.few(range(20))
     assert (np.abs(few - rest.values(range(20))) <= DISMISSED * np.maximum(errors, 1e-3)).all()
-    labels = study.labels(Split.EVALUATION)[few_rows(study)]
+    labels = study.labels(Split.EVALUATION)[study.few_rows(Split.EVALUATION)]
     assert abs(int(labels.sum()) - len(labels) / 2) <= 1
 
 
@@ -80,13 +80,13 @@ def test_prompts_read_by_another_contrast_are_as_if_run_with_it(study: PromptStu
 @pytest.mark.parametrize("projector", PROJECTORS)
 def test_the_site_is_the_one_with_the_least_misfit(study: PromptStudy, projector: str) -> None:
     labels, base = study.labels(Split.SELECTION), study.base(Split.SELECTION)
-    worst = []
+    worst, swept = [], separations_at(study, Split.SELECTION, projector, tuple(range(len(study.sites))))
     for site in study.sites:
         scores = study.push(
             Split.SELECTION, site, [Intervention(study.core(site), mode, projector=projector) for mode in MODES]
         )
         apart = [float(separations(row[None], base, labels)[0]) for row in scores]
-        assert apart == pytest.approx([float(sweep(study)[projector][mode][site.index]) for mode in MODES], abs=1e-4)
+        assert apart == pytest.approx([float(swept[mode][site.index]) for mode in MODES], abs=1e-4)
         worst.append(max(abs(value - wanted) for value, wanted in zip(apart, WANTED.values(), strict=True)))
     chosen = study.choice(projector).site.index
     assert worst[chosen] <= min(worst[:-1]) + 0.05 + 1e-4

@@ -26,10 +26,14 @@ def behaviour(subject: PromptSubject) -> Measurement:
     def agrees(label: str, study: PromptStudy) -> Estimate:
         return study.behaviour.estimate(label, lambda part: part.auc[0])
 
-    twins = subject.twins()
+    def untrained(index: int) -> Estimate:
+        estimate = agrees(str(index), subject.twins().study(index))
+        subject.twins().release(index)
+        return estimate
+
     return Measurement(
         tuple(agrees(str(k), study) for k, study in enumerate(models.studies)),
-        {"untrained": tuple(agrees(str(k), twins.study(k)) for k in range(max(TWINS, len(models))))},
+        {"untrained": tuple(untrained(k) for k in range(max(TWINS, len(models))))},
         details={
             "accuracy": [float(study.behaviour.accuracy[0]) for study in models.studies],
             "prompts": len(models.studies[0].prompts(Split.EVALUATION)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
-from ace.core import OBLIQUE, ORTHOGONAL
+from ace.core import OBLIQUE, ORTHOGONAL, PROJECTORS
 from ace.linalg import random_frames
 from ace.model.continuation import Encoded, scattered
 from ace.model.intervene import Intervention
@@ -26,7 +26,9 @@ from ace.tasks.base import Split
 from ace.tasks.prompt import Prompts
 
 NEUTRAL = 60  # prompts on which number should not matter
+FEW = 24  # of them, on which random directions are tried
 DIRECTIONS = 200  # norm-matched random directions
+LOGITS = 2**24  # entries of logits at a time
 ALLOWED_NATS = 0.1
 DAMAGE = 0.99
 
@@ -49,20 +51,21 @@ def collateral(subject: PromptSubject) -> Measurement:
 
     for k, study in enumerate(models.studies):
         few = study.prompts(Split.EVALUATION).take(range(NEUTRAL))
-        neutral, oblique = (_damage(study, neutral_runs(study), projector) for projector in (ORTHOGONAL, OBLIQUE))
+        neutral, oblique = (_damage(study, neutral_runs(study), projector) for projector in PROJECTORS)
+        random, random_oblique = (_random_damage(study, projector) for projector in PROJECTORS)
         groups = encoded_once(study, few)
-        agreeing = _damage(study, (groups, _run_whole(study, groups)), directions=0)
-        random = quantile(neutral.random, DAMAGE)
-        estimates += parts(str(k), neutral.nats, few.clusters, random)
-        controls += parts(str(k), agreeing.nats, few.clusters, random)
-        beside += parts(str(k), oblique.nats, few.clusters, quantile(oblique.random, DAMAGE))
+        agreeing = _damage(study, (groups, _run_whole(study, groups)))
+        limit = quantile(random, DAMAGE)
+        estimates += parts(str(k), neutral, few.clusters, limit)
+        controls += parts(str(k), agreeing, few.clusters, limit)
+        beside += parts(str(k), oblique, few.clusters, quantile(random_oblique, DAMAGE))
         details.append(
             {
-                "nats, neutral": float(neutral.nats.mean()),
-                "nats, neutral, oblique": float(oblique.nats.mean()),
-                "nats, agreement prompts": float(agreeing.nats.mean()),
-                "random directions, 99th percentile": random,
-                "random directions, median": float(np.median(neutral.random)),
+                "nats, neutral": float(neutral.mean()),
+                "nats, neutral, oblique": float(oblique.mean()),
+                "nats, agreement prompts": float(agreeing.mean()),
+                "random directions, 99th percentile": limit,
+                "random directions, median": float(np.median(random)),
             }
         )
     return Measurement(
@@ -71,14 +74,6 @@ def collateral(subject: PromptSubject) -> Measurement:
         details={"seeds": details, "examples": list(neutral_prompts(models.studies[0]).texts[:4])},
         beside={OBLIQUE: tuple(beside)},
     )
-
-
-@dataclass(frozen=True)
-class _Damage:
-    """KL in nats of the edited from the clean next-token distribution: (n) for the core, (draws) means at random."""
-
-    nats: Array
-    random: Array
 
 
 def neutral_prompts(study: PromptStudy) -> Prompts:
@@ -107,42 +102,68 @@ def _run_whole(study: PromptStudy, groups: Sequence[Encoded]) -> Runs:
     return Runs(PrefixRun(study.language, group, vocabulary=True) for group in groups)
 
 
-def _damage(
-    study: PromptStudy,
-    prompts: tuple[Sequence[Encoded], Sequence[PrefixRun]],
-    projector: str = ORTHOGONAL,
-    directions: int = DIRECTIONS,
-) -> _Damage:
+@remembered
+def _few_neutral_runs(study: PromptStudy) -> Runs:
+    return _run_whole(study, encoded_once(study, neutral_prompts(study).take(range(FEW))))
+
+
+def _removed(study: PromptStudy, run: PrefixRun, projector: str) -> tuple[Tensor, Tensor]:
+    """(n, d) states at the chosen site, and the same with the core removed."""
     site, core = study.choice().site, study.core(study.choice().site, rank_of(study.choice()))
-    turns = random_frames(core.width, 1, max(1, directions), torch.Generator().manual_seed(0))[:directions, :, 0]
-    groups, runs = prompts
-    nats, random = [], []
+    states = run.states(site)
+    return states, Intervention(core, "remove", projector=projector).apply(states)
+
+
+def _damage(
+    study: PromptStudy, prompts: tuple[Sequence[Encoded], Sequence[PrefixRun]], projector: str = ORTHOGONAL
+) -> Array:
+    """(n) KL in nats of the next token with the core removed from the clean model's."""
+    site, (groups, runs) = study.choice().site, prompts
+    nats = []
     for group, run in zip(groups, runs, strict=True):
-        states = run.states(site)
-        removed = Intervention(core, "remove", projector=projector).apply(states)
+        states, removed = _removed(study, run, projector)
+        clean, edited = (
+            next_logits(run.push_logits(site, part[None]), group.tails.shape) for part in (states, removed)
+        )
+        nats.append(divergences(clean[0], edited)[0])
+    return scattered(groups, iter(nats)).double().numpy()
+
+
+@remembered
+def _random_damage(study: PromptStudy, projector: str) -> Array:
+    """(directions) mean KL in nats on few neutral prompts of steps as long as removal's along random directions."""
+    site, width = study.choice().site, study.core(study.choice().site).width
+    turns = random_frames(width, 1, DIRECTIONS, torch.Generator().manual_seed(0))[..., 0]
+    total = torch.zeros(DIRECTIONS, dtype=torch.float64)
+    groups, runs = encoded_once(study, neutral_prompts(study).take(range(FEW))), _few_neutral_runs(study)
+    for group, run in zip(groups, runs, strict=True):
+        states, removed = _removed(study, run, projector)
         lengths = (removed - states).norm(dim=-1, keepdim=True)
-        clean = next_token(run.push_logits(site, states[None]), group.tails.shape)
-        nats.append(divergence(clean, next_token(run.push_logits(site, removed[None]), group.tails.shape))[0])
-        drawn = [
-            divergence(
+        clean = next_logits(run.push_logits(site, states[None]), group.tails.shape)[0]
+        size = max(1, LOGITS // clean.numel())
+        nats = [
+            divergences(
                 clean,
-                next_token(run.push_logits(site, states + lengths * part[:, None].to(states)), group.tails.shape),
+                next_logits(run.push_logits(site, states + lengths * part[:, None].to(states)), group.tails.shape),
             )
-            for part in (turns.split(25) if directions else ())
+            for part in turns.split(size)
         ]
-        random.append(torch.cat(drawn) if drawn else torch.zeros(0, len(states)))
-    return _Damage(
-        scattered(groups, iter(nats)).double().numpy(),
-        scattered(groups, iter(random), axis=1).double().mean(dim=1).numpy(),
-    )
+        total += torch.cat(nats).double().sum(dim=1)
+    return (total / sum(len(group.rows) for group in groups)).numpy()
 
 
-def next_token(logits: Tensor, tails: torch.Size) -> Tensor:
-    """(m, n, v) log-probabilities at the scored position, from logits (m * n * q, s, v)."""
+def next_logits(logits: Tensor, tails: torch.Size) -> Tensor:
+    """(m, n, v) logits at the scored position, of logits (m * n * q, s, v)."""
     n, q, _ = tails
-    return logits[:, 0].view(-1, n, q, logits.shape[-1])[:, :, 0].log_softmax(dim=-1).cpu()
+    return logits[:, 0].view(-1, n, q, logits.shape[-1])[:, :, 0]
 
 
-def divergence(clean: Tensor, edited: Tensor) -> Tensor:
-    """(m, n) KL divergence in nats of edited (m, n, v) from clean (1, n, v) log-probabilities."""
-    return (clean.exp() * (clean - edited)).sum(dim=-1)
+def divergences(clean: Tensor, edited: Tensor) -> Tensor:
+    """(m, n) KL divergence in nats of next-token distributions with logits (m, n, v) from those with logits (n, v).
+
+    From differences of logits, which keep their digits where distributions are close. Overwrites `edited`.
+    """
+    probability = clean.softmax(dim=-1)[..., None]  # (n, v, 1)
+    moved = edited.sub_(clean).transpose(0, 1)  # (n, m, v)
+    mean = (moved @ probability)[..., 0]
+    return (torch.log1p((moved.expm1_() @ probability)[..., 0]) - mean).T.cpu()

@@ -9,7 +9,7 @@ import numpy as np
 
 from ace.arrays import Array, Ints
 from ace.auc import separations, simple_auc
-from ace.core import OBLIQUE, ORTHOGONAL
+from ace.core import OBLIQUE, ORTHOGONAL, PROJECTORS
 from ace.discrimination import Quantities
 from ace.families.agreement.controls import FLIP, KEEP, REMOVE, chosen_ablation, edited_details
 from ace.stats import Estimate
@@ -17,7 +17,7 @@ from ace.study.measurement import Measurement, measures
 from ace.study.prompt_rest import rest_of
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.prompts import PromptStudy
-from ace.study.site_choice import MODES, sweep, swept_contrasts
+from ace.study.site_choice import MANY, MODES, separations_at, shown_sites, swept_contrasts
 from ace.tasks.base import Split
 
 ABOVE, BELOW, LEFT, UNTURNED = 0.25, 0.2, 0.1, 0.2  # margins of agreement.sufficiency, necessity and mirror
@@ -75,14 +75,27 @@ def depth(subject: PromptSubject) -> Measurement:
 
 
 def by_depth(study: PromptStudy) -> dict[str, Any]:
-    """Separation, and AUC of the flip, at every site on the evaluation split, rank 1, by projector."""
-    labels, contrasts = study.labels(Split.EVALUATION), swept_contrasts(study, Split.EVALUATION)
-    curves: dict[str, Any] = {"depth": [site.depth for site in study.sites]}
-    for place, (projector, apart) in enumerate(sweep(study, Split.EVALUATION).items()):
+    """Separation, and AUC of the flip, over depth on the evaluation split, rank 1, by projector.
+
+    Of many sites some are shown, on few prompts.
+    """
+    chosen = {
+        projector: (study.choice(projector).site.index, study.choice(projector, deep=True).site.index)
+        for projector in PROJECTORS
+    }
+    many = len(study.sites) > MANY
+    indices = shown_sites(study, (index for pair in chosen.values() for index in pair))
+    labels = study.labels(Split.EVALUATION)
+    if many:
+        labels = labels[study.few_rows(Split.EVALUATION)]
+    swept = swept_contrasts(study, Split.EVALUATION, indices, few=many)
+    curves: dict[str, Any] = {"depth": [study.sites[index].depth for index in indices], "prompts": len(labels)}
+    for place, projector in enumerate(PROJECTORS):
+        apart = separations_at(study, Split.EVALUATION, projector, indices, few=many)
         curves[projector] = {
             **{mode: values.tolist() for mode, values in apart.items()},
-            "flip, AUC": simple_auc(contrasts[:, place, MODES.index("flip")], labels).tolist(),
-            "chosen": study.choice(projector).site.index,
-            "chosen below the top": study.choice(projector, deep=True).site.index,
+            "flip, AUC": simple_auc(swept[:, place, MODES.index("flip")], labels).tolist(),
+            "chosen": chosen[projector][0],
+            "chosen below the top": chosen[projector][1],
         }
     return curves

@@ -16,7 +16,7 @@ from ace.linalg import random_frames
 from ace.model.continuation import scattered
 from ace.stats import Estimate, bootstrap_ratio
 from ace.study.measurement import Measurement, measures
-from ace.study.prompt_rest import Runs, evaluation_runs, few_rows, few_runs
+from ace.study.prompt_rest import Runs, evaluation_runs, few_runs
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.prompts import PromptStudy
 from ace.study.rest import DRAWS, Rest, jackknife
@@ -49,7 +49,7 @@ def dormant(subject: PromptSubject) -> Measurement:
 
 def _random_shares(label: str, study: PromptStudy, core: Core, count: int, whole: Array) -> Rest:
     """The same share for projections of the axis onto as many random directions as are read."""
-    few = few_rows(study)
+    few = study.few_rows(Split.EVALUATION)
     generator = torch.Generator().manual_seed(0)
     random = _projections(core.basis[:, 0], count, DRAWS, generator)
 

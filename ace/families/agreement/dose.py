@@ -13,7 +13,7 @@ from ace.core import OBLIQUE, ORTHOGONAL
 from ace.model.intervene import Intervention
 from ace.stats import Estimate, clustered_proportion
 from ace.study.measurement import Measurement, measures
-from ace.study.prompt_rest import Runs, evaluation_runs, few_rows, few_runs, own_contrasts, pushed_subspaces, rest_at
+from ace.study.prompt_rest import Runs, evaluation_runs, few_runs, own_contrasts, pushed_subspaces, rest_at
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.prompts import PromptStudy
 from ace.study.rest import Rest, jackknife
@@ -70,7 +70,7 @@ def _share(label: str, study: PromptStudy, curves: Array) -> Estimate:
 
 def _rest(label: str, study: PromptStudy) -> Rest:
     """The same share for draws of the rest, each made as strong as the core's edit: equal mean squared displacement."""
-    choice, few = study.choice(OBLIQUE), few_rows(study)
+    choice, few = study.choice(OBLIQUE), study.few_rows(Split.EVALUATION)
     rank = rank_of(choice)
     core = study.core(choice.site, rank)
     states = study.states(Split.EVALUATION, choice.site).double() - core.mean

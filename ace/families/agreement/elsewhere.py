@@ -9,7 +9,7 @@ import torch
 from ace.arrays import Array
 from ace.auc import discriminate
 from ace.families.agreement.axes import Axis, edited_states, place
-from ace.families.agreement.collateral import divergence, neutral_runs, next_token
+from ace.families.agreement.collateral import LOGITS, divergences, neutral_runs, next_logits
 from ace.model.continuation import Encoded, scattered
 from ace.model.prefix import PrefixRun
 from ace.study.memory import remembered
@@ -19,7 +19,6 @@ from ace.tasks.base import Split
 from ace.tasks.prompt import Prompts
 
 FEW = 100  # prompts of the evaluation split
-LOGITS = 2**26  # entries of logits at a time
 
 
 def few_prompts(study: PromptStudy) -> Prompts:
@@ -58,10 +57,10 @@ def neutral_nats(study: PromptStudy, axes: Sequence[Axis]) -> Array:
     parts = []
     for group, run in zip(groups, runs, strict=True):
         states = run.states(site)
-        clean = next_token(run.push_logits(site, states[None]), group.tails.shape)
+        clean = next_logits(run.push_logits(site, states[None]), group.tails.shape)[0]
         nats = []
         for some in torch.arange(len(axes)).split(max(1, LOGITS // (len(states) * study.language.vocabulary))):
             edited = edited_states([axes[row] for row in some.tolist()], "remove", states)
-            nats.append(divergence(clean, next_token(run.push_logits(site, edited), group.tails.shape)))
+            nats.append(divergences(clean, next_logits(run.push_logits(site, edited), group.tails.shape)))
         parts.append(torch.cat(nats))
     return scattered(groups, iter(parts), axis=1).double().numpy()

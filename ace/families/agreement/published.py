@@ -15,13 +15,13 @@ import numpy as np
 
 from ace.arrays import Array
 from ace.auc import simple_auc
-from ace.core import PROJECTORS
+from ace.core import ORTHOGONAL
 from ace.errors import Inapplicable
 from ace.study.language_subjects import Scales
 from ace.study.memory import remembered
 from ace.study.prompt_seeds import PromptStudies, PromptSubject
 from ace.study.prompts import PromptStudy
-from ace.study.site_choice import MODES, swept_contrasts
+from ace.study.site_choice import shown_sites, swept_contrasts
 from ace.study.subject import Subject
 from ace.tasks.base import Split
 from ace.tasks.prompt import Prompts, PromptTask
@@ -53,7 +53,8 @@ class AsPublished:
     Attributes:
         base, keep, remove, flip: AUC at the chosen site.
         site: index of the site.
-        by_site: mode -> AUC at every site.
+        by_site: mode -> AUC at `sites`: of the flip at every site, of many sites keep and remove at some.
+        sites: mode -> their indices.
         gap: (sigma_1 / sigma_2)^2 at the chosen site.
         r2: of the contrast on the core coordinate, in sample.
     """
@@ -64,6 +65,7 @@ class AsPublished:
     flip: float
     site: int
     by_site: dict[str, list[float]]
+    sites: dict[str, tuple[int, ...]]
     gap: float
     r2: float
 
@@ -89,20 +91,30 @@ def as_published(study: PromptStudy) -> AsPublished:
     """
     published = _study(study)
     labels, base = published.labels(Split.EVALUATION), published.base(Split.EVALUATION)
-    contrasts = swept_contrasts(published, Split.EVALUATION)[:, PROJECTORS.index("orthogonal")]  # (L + 1, modes, n)
-    aucs = {mode: simple_auc(contrasts[:, place], labels) for place, mode in enumerate(MODES)}
-    site = int(np.argmin(aucs["flip"]))
+    every = tuple(site.index for site in published.sites)
+
+    def aucs(indices: tuple[int, ...], modes: tuple[str, ...]) -> Array:
+        """(modes, sites) AUC under edits with the orthogonal projector."""
+        swept = swept_contrasts(published, Split.EVALUATION, indices, (ORTHOGONAL,), modes)[:, 0]
+        return np.stack([simple_auc(swept[:, place], labels) for place in range(len(modes))])
+
+    (flip,) = aucs(every, ("flip",))
+    site = int(np.argmin(flip))
+    some = shown_sites(published, (site,))
+    keep, remove = aucs(some, ("keep", "remove"))
+    place = some.index(site)
     core = published.core(published.sites[site])
     if not core.balanced or len(core.sigma) < 2:
         raise Inapplicable("the published protocol reports the gap after sigma_1, and these cores have no sigma")
     coordinate = core.coordinates(published.states(Split.EVALUATION, published.sites[site]))[:, 0].numpy()
     return AsPublished(
         base=float(simple_auc(base[None], labels)[0]),
-        keep=float(aucs["keep"][site]),
-        remove=float(aucs["remove"][site]),
-        flip=float(aucs["flip"][site]),
+        keep=float(keep[place]),
+        remove=float(remove[place]),
+        flip=float(flip[site]),
         site=site,
-        by_site={mode: values.tolist() for mode, values in aucs.items()},
+        by_site={"keep": keep.tolist(), "remove": remove.tolist(), "flip": flip.tolist()},
+        sites={"keep": some, "remove": some, "flip": every},
         gap=float((core.sigma[0] / core.sigma[1]) ** 2),
         r2=float(np.corrcoef(coordinate, base)[0, 1] ** 2),
     )
