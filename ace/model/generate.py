@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,13 +16,14 @@ from ace.check import check_count
 from ace.errors import InputError
 from ace.model.language import LanguageModel
 from ace.model.observe import check_inputs
-from ace.model.partial_runs import restricted_head
+from ace.model.shared_prefix import prefix_cache
 from ace.model.sites import Site, hooked
 from ace.model.steer import Steering, steered_logits
-from ace.model.stored_keys import growing_cache
+from ace.model.stored_keys import growing_cache, only_grows, repeated_cache
 
 Singles = NDArray[np.float32]
 TOP_K = 50  # published, as is temperature 1
+ASKED = 4  # tokens after which rows are asked whether they have ended
 
 
 class CachedModel(Protocol):
@@ -91,18 +93,41 @@ def continue_text(
     Raises:
         InputError: prompts that are not token ids, no steps, or no tokens to choose from.
     """
+    return torch.stack(continue_until(language, prompts, steps, generator, steering, top_k=top_k))
+
+
+@torch.no_grad()
+def continue_until(
+    language: LanguageModel,
+    prompts: Tensor,
+    steps: int,
+    generator: torch.Generator,
+    steering: Steering | None = None,
+    *,
+    ended: Callable[[Tensor], bool] = lambda row: False,
+    top_k: int = TOP_K,
+) -> list[Tensor]:
+    """`continue_text` in which a row that has come to its end is not continued: n rows of token ids, each of t or more.
+
+    Args:
+        ended: of a row's token ids, whether it is at its end; asked every few tokens.
+
+    Raises:
+        InputError: as `continue_text`.
+    """
     check_inputs(prompts)
     check_count("steps", steps)
     check_count("top_k", top_k)
     tokens = prompts.to(language.device)
+    rows: list[Tensor] = list(tokens.cpu())
+    live = torch.arange(len(tokens))  # which row each row that is still run is
     cache, current = None, tokens
     if tokens.shape[1] > 1:
-        with restricted_head(language, torch.tensor([0])):
-            _, cache = language.run(tokens[:, :-1], store=True)
+        cache = prefix_cache(language, tokens[:, :-1].cpu())
         growing_cache(cache, steps)
         current = tokens[:, -1:]
     tuples: list[bool] = []
-    for _ in range(steps):
+    for step in range(1, steps + 1):
         if steering is None:
             logits, cache = language.run(current, cache, store=True)
             logits = logits[:, -1]
@@ -110,7 +135,22 @@ def continue_text(
             logits, cache = steered_logits(language, current, cache, steering, tuples)
         current = sample_likeliest(logits, top_k, generator).to(tokens.device)
         tokens = torch.cat([tokens, current], dim=1)
-    return tokens.cpu()
+        if step % ASKED and step < steps:
+            continue
+        for place, row in zip(live.tolist(), tokens.cpu(), strict=True):
+            rows[place] = row
+        going = torch.tensor([not ended(row) for row in tokens.cpu()], dtype=torch.bool)
+        if not going.any():
+            break
+        if not going.all() and (cache is None or only_grows(cache)):
+            kept = going.nonzero()[:, 0]
+            live, places = live[kept], kept.to(tokens.device)
+            tokens, current = tokens[places], current[places]
+            if cache is not None:
+                cache = repeated_cache(cache, partial(torch.index_select, dim=0, index=places))
+                growing_cache(cache, steps - step)
+            steering = None if steering is None else steering.of_rows(kept)
+    return rows
 
 
 def sample_likeliest(logits: Tensor, top_k: int, generator: torch.Generator) -> Tensor:

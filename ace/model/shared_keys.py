@@ -19,8 +19,8 @@ from torch.utils._pytree import tree_map_only
 class SharedKeys(Tensor):
     """(m * n, heads, t + s, d): stored keys or values (n, heads, t, d), m times over, each before fresh ones.
 
-    Stands in a model for the tensor that `join` gives: `scaled_dot_product_attention` of one position reads the parts,
-    and any other operation gets the tensor itself, which is formed when the first of them comes.
+    Stands in a model for the tensor that `join` gives: plain `scaled_dot_product_attention` reads the parts where one
+    position is fresh, and any other operation gets the tensor itself, which is formed when the first of them comes.
 
     Attributes:
         stored: (n, heads, t, d). fresh: (m * n, heads, s, d).
@@ -76,27 +76,34 @@ def _attended(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor | None:
-    """(m * n, heads, 1, d) attention of one position to shared keys; None where it is anything but plain."""
-    plain = attn_mask is None and dropout_p == 0 and not is_causal and not enable_gqa
+    """(m * n, heads, l, d) attention to shared keys of one further position; None where it is anything but plain.
+
+    Queries are several (l) where heads share keys and a model packs those of one position so; with `enable_gqa` they
+    are packed here.
+    """
+    plain = attn_mask is None and dropout_p == 0 and not is_causal
     if not (plain and isinstance(key, SharedKeys) and isinstance(value, SharedKeys)):
         return None
-    rows, heads, length, width = query.shape
-    fits = key.fresh.shape == query.shape and value.fresh.shape[:3] == query.shape[:3]
-    stored = key.stored.shape[:3] == value.stored.shape[:3] and key.stored.shape[2] > 0
-    # Softmax in half precision is rounded otherwise; several positions need a mask among themselves.
-    if length != 1 or not fits or not stored or query.dtype != torch.float32:
+    total, heads, length, width = query.shape
+    rows, groups = len(key.stored), key.fresh.shape[1]
+    packed = heads // groups if enable_gqa else 1
+    fits = key.fresh.shape == (total, heads // packed, 1, width) and value.fresh.shape == key.fresh.shape
+    stored = key.stored.shape == value.stored.shape and key.stored.shape[2] > 0
+    # Softmax in half precision is rounded otherwise.
+    if not fits or not stored or heads % groups or query.dtype != torch.float32:
         return None
-    count = len(key.stored)
-    asked = _by_row(query, count) * (width**-0.5 if scale is None else scale)  # (n, heads, m, d)
-    own = (asked * _by_row(key.fresh, count)).sum(dim=-1, keepdim=True)
-    shared = asked @ key.stored.mT  # (n, heads, m, t)
+    scale = width**-0.5 if scale is None else scale
+    asked = _by_row(query.reshape(total, groups, packed * length, width), rows) * scale  # (n, groups, m, q, d)
+    own = (asked * _by_row(key.fresh, rows)).sum(dim=-1, keepdim=True)
+    shared = (asked.flatten(2, 3) @ key.stored.mT).unflatten(2, asked.shape[2:4])  # (n, groups, m, q, t)
     # Softmax of the two together, written out: that of torch takes twice as long on so few entries.
     highest = torch.maximum(shared.amax(dim=-1, keepdim=True), own)
     shared, own = (shared - highest).exp_(), (own - highest).exp_()
-    found = (shared @ value.stored + own * _by_row(value.fresh, count)) / (shared.sum(dim=-1, keepdim=True) + own)
-    return found.permute(2, 0, 1, 3).reshape(rows, heads, 1, -1)
+    weighed = (shared.flatten(2, 3) @ value.stored).unflatten(2, asked.shape[2:4])
+    found = (weighed + own * _by_row(value.fresh, rows)) / (shared.sum(dim=-1, keepdim=True) + own)
+    return found.permute(2, 0, 1, 3, 4).reshape(total, heads, length, width)
 
 
 def _by_row(fresh: Tensor, count: int) -> Tensor:
-    """(n, heads, m, d) of (m * n, heads, 1, d): a stored row's edits side by side."""
-    return fresh.view(-1, count, *fresh.shape[1::2]).permute(1, 2, 0, 3)
+    """(n, heads, m, l, d) of (m * n, heads, l, d): a stored row's edits side by side."""
+    return fresh.view(-1, count, *fresh.shape[1:]).permute(1, 2, 0, 3, 4)

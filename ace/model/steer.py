@@ -44,6 +44,7 @@ class Steering:
         component: (n, d) states -> (n, d) their components in the core about its mean.
         wanted, other: token ids; the contrast is the mean logit of the wanted ones minus that of the others.
         strengths: tried, weakest first, none above 0.
+        of_row: numbers of rows (m) -> `component` of those rows alone, where each row has one of its own; else None.
 
     Raises:
         InputError: token ids that are empty or shared, or strengths that do not fall.
@@ -54,6 +55,7 @@ class Steering:
     wanted: tuple[int, ...]
     other: tuple[int, ...]
     strengths: tuple[float, ...] = STRENGTHS
+    of_row: Callable[[Tensor], Callable[[Tensor], Tensor]] | None = None
 
     def __post_init__(self) -> None:
         if not self.wanted or not self.other or set(self.wanted) & set(self.other):
@@ -75,6 +77,13 @@ class Steering:
         places = {token: place for place, token in enumerate(tokens)}
         wanted, other = (tuple(places[token] for token in ids) for ids in (self.wanted, self.other))
         return replace(self, wanted=wanted, other=other)
+
+    def of_rows(self, rows: Tensor) -> Steering:
+        """The same for some of the rows (m) alone."""
+        own = self.of_row
+        if own is None:
+            return self
+        return replace(self, component=own(rows), of_row=lambda chosen: own(rows[chosen]))
 
     def contrast(self, logits: Tensor) -> Tensor:
         """(...) contrast of logits (..., v)."""

@@ -80,7 +80,7 @@ def only_grows(cache: Any) -> bool:
     """Whether all that a model stores are keys and values that are put behind those before."""
     from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-    kinds = (DynamicLayer, DynamicSlidingWindowLayer)
+    kinds = (DynamicLayer, DynamicSlidingWindowLayer, _growing_kind())
     layers: tuple[Any, ...] = tuple(getattr(cache, "layers", ()))
     return bool(layers) and all(type(layer) in kinds and layer.is_initialized for layer in layers)
 

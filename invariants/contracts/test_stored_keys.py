@@ -209,6 +209,18 @@ def test_attention_to_shared_keys_is_that_to_the_tensor_they_stand_for(scale: fl
     assert float((found - wanted).abs().max()) <= 1e-6
 
 
+@pytest.mark.parametrize(("packed", "named"), [(False, {"enable_gqa": True}), (True, {})], ids=["gqa", "packed"])
+def test_heads_that_share_keys_are_attended_alike(packed: bool, named: dict[str, Any]) -> None:
+    _, keys, values = shared()
+    generator = torch.Generator().manual_seed(1)
+    query = torch.randn(TIMES * STORED, 6, 1, 8, generator=generator)
+    asked = query.view(TIMES * STORED, 3, 2, 8) if packed else query
+    found = attended(asked, keys, values, **named).reshape(query.shape)
+    assert keys._joined is values._joined is None
+    wanted = attended(query, *(part.joined().repeat_interleave(2, dim=1) for part in (keys, values)))
+    assert float((found - wanted).abs().max()) <= 1e-6
+
+
 @pytest.mark.parametrize(
     ("dtype", "positions", "named"),
     [

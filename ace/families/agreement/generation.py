@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
 from ace.errors import Inapplicable
-from ace.model.generate import continue_text
+from ace.model.generate import continue_until
 from ace.model.steer import Steering, core_component, first_tokens
 from ace.stats import Estimate, bootstrap, clustered_proportion
 from ace.study.measurement import Measurement, measures
@@ -26,12 +26,15 @@ from ace.tasks.base import Split
 from ace.tasks.fragment.judge import judge
 from ace.tasks.fragment.words import COPULAS
 from ace.tasks.prompt import Prompts
+from ace.tasks.sentences import sentence_ends
 
 TEXTS = 256  # of each model, of up to two; of more, half as many
 DRAWN = 8  # times as many prompts, to have that many of few lengths
 RANDOM_TEXTS = 64  # each along a draw of the rest of its own; were none of 32 to agree, an eighth of all might
 ENOUGH = 8  # copulas
 TOKENS = 50  # as published
+SENTENCES = 2  # after which a text outside the fragment ends
+LOGITS = 2**25  # entries of logits at a time
 AGREES, TURNED = 0.9, 0.1
 MOVED = 0.1  # largest change of the share of plural subjects: the flip should change verbs and not their subjects
 TINY = 1e-12  # for resamples in which no subject was drawn
@@ -160,13 +163,24 @@ def _power(part: Estimate, comparisons: int) -> float | None:
 
 @remembered
 def _texts(study: PromptStudy, kind: str, count: int) -> tuple[str, ...]:
-    """Prompts continued by `TOKENS` tokens, clean, flipped, or each along a draw of the rest of its own."""
+    """Prompts continued by up to `TOKENS` tokens, clean, flipped, or each along a draw of the rest of its own.
+
+    Outside the fragment a text ends with its second sentence.
+    """
     generator = torch.Generator().manual_seed(0)
-    texts: list[str] = []
-    for ids in _prompts(study, count)[1]:
+    language, texts = study.language, list[str]()
+    size = max(1, LOGITS // language.vocabulary)
+    for ids in [part for group in _prompts(study, count)[1] for part in group.split(size)]:
+        length = ids.shape[1]
+
+        def ended(row: Tensor, length: int = length) -> bool:
+            said = row[length:].tolist()
+            return language.tokenizer.eos_token_id in said or sentence_ends(language.decode(said)) >= SENTENCES
+
         steering = None if kind == CLEAN else _steering(study, kind, len(texts), len(ids), count)
-        tokens = continue_text(study.language, ids, TOKENS, generator, steering)
-        texts += [study.language.decode(row.tolist()) for row in tokens]
+        never = study.source.fragment
+        rows = continue_until(language, ids, TOKENS, generator, steering, ended=(lambda row: False) if never else ended)
+        texts += [language.decode(row.tolist()) for row in rows]
     return tuple(texts)
 
 
@@ -203,13 +217,17 @@ def _steering(study: PromptStudy, kind: str, first: int, size: int, count: int) 
         return Steering(choice.site, core_component(core), *tokens)
     axes = rest_at(study, choice.site, rank, choice.projector).directions[first : first + size]
 
-    def component(states: Tensor) -> Tensor:
+    def of_row(rows: Tensor) -> Callable[[Tensor], Tensor]:
         """Every row has a random subspace of its own."""
-        own = axes.to(states)
-        inner = torch.einsum("nd,ndr->nr", states - core.mean.to(states), own)
-        return torch.einsum("nr,ndr->nd", inner, own)
 
-    return Steering(choice.site, component, *tokens)
+        def component(states: Tensor) -> Tensor:
+            own = axes[rows].to(states)
+            inner = torch.einsum("nd,ndr->nr", states - core.mean.to(states), own)
+            return torch.einsum("nr,ndr->nd", inner, own)
+
+        return component
+
+    return Steering(choice.site, of_row(torch.arange(len(axes))), *tokens, of_row=of_row)
 
 
 def _judged(study: PromptStudy, texts: Sequence[str], prompts: Prompts) -> Judged:
