@@ -15,7 +15,7 @@ from ace.study.language_subjects import AGREEMENT, language_subject
 from ace.study.memory import Memory
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.subject import LazySubject, Subject
-from ace.tasks.agreement import TASKS
+from ace.tasks.by_name import TASKS
 from ace.tasks.pairs import read_pairs
 from ace.tasks.prompt import PromptTask
 from ace.zoo.fixtures import StoredFixtures
@@ -32,7 +32,7 @@ class ModelSource:
         dtype: auto, float32, bfloat16 or float16.
         device: where it runs.
         tokenizer: hub name or folder, where it does not lie with the model.
-        task: prompts: a name of `ace.tasks.agreement.TASKS`, or a file of minimal pairs.
+        task: prompts: a name of `ace.tasks.by_name.TASKS`, or a file of minimal pairs.
         label: what results call it, in place of its full name: one name for what changes its place from run to run.
     """
 
