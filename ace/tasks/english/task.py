@@ -77,7 +77,7 @@ WORDINGS = {
     Split.SELECTION: Wording(
         frames=(
             Frame("the {head} {prep} the {other} {cue}"),
-            Frame("it is well known that {cue} the {head} {who} {did} the {other}", OWN),
+            Frame("everyone knew that {cue} the {head} {who} {did} the {other}", OWN),
             Frame("according to the news, {cue} the {head} the {other} {felt}", PERSON),
             Frame("{cue}, to everyone's surprise, the {adjective} {head} {prep} the {other}"),
             Frame("{cue}, and not far from the {other}, the {adjective} {head}"),
@@ -99,7 +99,7 @@ WORDINGS = {
             Frame("{cue}, the {adjective} {head} {prep} the {other}"),
             Frame("{cue}, the {adjective} {head} that {did} the {other}", OWN),
             Frame("people say that {cue} the {adjective} {head} that the {other} {felt}", PERSON),
-            Frame("{cue}, as you may have heard before, the {head} {prep} the {other} in the picture"),
+            Frame("{cue}, as you may remember, the {head} {prep} the {other} in the picture"),
             Frame("{cue}, there {prep} the {other}, the {head}"),
         ),
         cues=(("now", "at present", "this week"), ("in the past", "last summer", "long ago")),
