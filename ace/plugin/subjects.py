@@ -69,7 +69,7 @@ def _sources(chosen: Options) -> list[ModelSource]:
             chosen.dtype or "auto",
             chosen.device,
             chosen.tokenizer,
-            chosen.task or "agreement",
+            chosen.task or "",
             label,
         )
         for name, label in zip(chosen.models, labels, strict=False)

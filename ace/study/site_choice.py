@@ -53,28 +53,31 @@ def rank_of(choice: Choice) -> int:
 
 @remembered
 def swept_contrasts(study: PromptStudy, split: Split) -> Array:
-    """(L + 1, projectors, modes, n) contrasts of a split with rank-1 cores kept, removed and flipped at every site."""
+    """(L + 1, projectors, modes, n) contrasts of a split with rank-1 cores kept, removed and flipped at every site.
+
+    Where the states of all prompts are the same, as the embedding is when they end in one word, no edit about their
+    mean changes them: the contrasts are the model's own.
+    """
+    varying = [site for site in study.sites if study.varies(site)]
     edits = {
         site.index: [
             Intervention(study.core(site), mode, projector=projector) for projector in PROJECTORS for mode in MODES
         ]
-        for site in study.sites
+        for site in varying
     }
     swept = [
         run.push_all(
-            {
-                site.index: torch.stack([edit.apply(run.states(site)) for edit in edits[site.index]])
-                for site in study.sites
-            }
+            {site.index: torch.stack([edit.apply(run.states(site)) for edit in edits[site.index]]) for site in varying}
         )
         for run in study.runs(split)
     ]
     groups = study.encoded(split)
-    by_site = [
-        scattered(groups, (part[site.index] for part in swept), axis=1).detach().cpu().double().numpy()
-        for site in study.sites
-    ]
-    return np.stack(by_site).reshape(len(study.sites), len(PROJECTORS), len(MODES), -1)
+    shape = len(PROJECTORS), len(MODES), len(study.base(split))
+    by_site = np.broadcast_to(study.base(split), (len(study.sites), *shape)).copy()
+    for site in varying:
+        values = scattered(groups, (part[site.index] for part in swept), axis=1)
+        by_site[site.index] = values.detach().cpu().double().numpy().reshape(shape)
+    return by_site
 
 
 def sweep(study: PromptStudy, split: Split = Split.SELECTION) -> dict[str, dict[str, Array]]:

@@ -9,9 +9,10 @@ from ace.tasks.english.published import PublishedTask
 from ace.tasks.english.task import EnglishTask
 from ace.tasks.prompt import PromptTask
 
+ENGLISH, FRAGMENT = "agreement-english", "agreement"  # what a model is asked by default, if it has the words
 TASKS: Mapping[str, PromptTask] = {
-    "agreement": AgreementTask(capital=True),
-    "agreement-english": EnglishTask(),
+    ENGLISH: EnglishTask(),
+    FRAGMENT: AgreementTask(capital=True),
     "agreement-published": PublishedTask(),
     "agreement-simple": AgreementTask(attractors=False, capital=True),
     "agreement-story": AgreementTask(
