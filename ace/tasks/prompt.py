@@ -138,6 +138,7 @@ class PromptTask(ABC):
             exactly.
         published: the prompts of the paper, where a model of this task knows their words; two splits of them are the
             halves that the published protocol extracts from and evaluates on.
+        note: what a user should know of where the prompts come from, such as what of a file is not used.
     """
 
     name: str
@@ -147,6 +148,7 @@ class PromptTask(ABC):
     attractors: bool = False
     fragment: bool = False
     published: PromptTask | None = None
+    note: str = ""
 
     @abstractmethod
     def prompts(self, split: Split, count: int, seed: int = 0) -> Prompts:
