@@ -27,7 +27,7 @@ from ace.study.subject import Subject
 from ace.tasks.base import Split
 from ace.tasks.prompt import Prompts, PromptTask
 
-HALF = 200  # of the paper's own prompts; it has 600, of which 200 give the same figures within their error
+HALF = 200  # published prompts to extract from, and as many to evaluate on; the paper has 600, and a sweep takes long
 
 
 class Confounded(PromptTask):

@@ -1,8 +1,9 @@
 """The published prompts on agreement: few nouns, shared by all splits, and attractors of the other number only.
 
 They are what the paper's figures are about and no more: as head and attractor always differ in number, an axis that
-codes either looks the same. Nouns, prepositions and styles are the paper's; the phrases of a style are ours, so that
-figures of its own code may differ: of SmolLM2-135M it gives an AUC of .895, and these prompts .97.
+codes either looks the same. Nouns, prepositions and styles are the paper's; the phrases of a style are ours, and
+figures by the paper's code differ: of SmolLM2-135M it gives AUCs of .895 unedited and .969, .326 and .024 under keep, remove
+and flip; these prompts give .993 and .990, .525 and .055, at the same site.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ from ace.tasks.prompt import Prompts, PromptTask
 HEADS = ("key", "label", "author", "pilot", "teacher", "child", "man", "woman", "mouse")
 ATTRACTORS = ("cabinet", "drawer", "door", "folder", "box", "room", "student", "guard", "desk")
 PREPOSITIONS = ("to", "of", "near", "behind", "next to", "alongside")
-VERBS = ("like", "know", "see", "need", "want", "follow")  # of the relative clause, in the preposition's place
+# What the attractor does in the relative clause, in the place of a preposition.
+ACTS = ("looking for", "looking at", "talking about", "waiting for", "worried about", "afraid of")
 OPENINGS = ("", "in the past, ")
 STYLES = (
     "the {head} {prep} the {other}",
     "as far as we know, the {head} {prep} the {other}",
     "the {head} {prep} the {other} in the hallway",
     "there the {head} {prep} the {other}",
-    "the {head} that the {other} {verb}",
+    "the {head} that the {other} {was} {act}",
 )
 
 
@@ -53,7 +55,7 @@ class PublishedTask(PromptTask):
 @lru_cache(maxsize=16)
 def _drawn(split: Split, count: int, seed: int) -> Prompts:
     rng = np.random.default_rng(seed)  # the same order for all splits, of which each takes every third prompt
-    every = tuple(product(STYLES, OPENINGS, zip(PREPOSITIONS, VERBS, strict=True), HEADS, ATTRACTORS))
+    every = tuple(product(STYLES, OPENINGS, zip(PREPOSITIONS, ACTS, strict=True), HEADS, ATTRACTORS))
     orders = [rng.permutation(len(every))[HELD_OUT.index(split) :: len(HELD_OUT)] for _ in NUMBERS]
     rows = np.stack(orders, axis=1).ravel()[:count].tolist()  # singular and plural in turn
     texts = [_text(number % 2, *every[row]) for number, row in enumerate(rows)]
@@ -69,6 +71,7 @@ def _text(number: int, style: str, opening: str, between: tuple[str, str], head:
         head=(head, plural_of(head))[number],
         other=(other, plural_of(other))[opposite],
         prep=between[0],
-        verb=(f"{between[1]}s", between[1])[opposite],
+        was=("was", "were")[opposite],
+        act=between[1],
     )
     return text[0].upper() + text[1:]
