@@ -2,8 +2,8 @@
 
 They are what the paper's figures are about and no more: as head and attractor always differ in number, an axis that
 codes either looks the same. Nouns, prepositions and styles are the paper's; the phrases of a style are ours, and
-figures by the paper's code differ: of SmolLM2-135M it gives AUCs of .895 unedited and .969, .326 and .024 under keep, remove
-and flip; these prompts give .993 and .990, .525 and .055, at the same site.
+figures by the paper's code differ: of SmolLM2-135M it gives AUCs of .895 unedited and .969, .326 and .024 under keep,
+remove and flip; these prompts give .993 and .990, .525 and .055, at the same site.
 """
 
 from __future__ import annotations
