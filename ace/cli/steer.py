@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the sampling, the same for both texts (default 0)")
     parser.add_argument("--site", type=int, help="where to act; chosen on the selection split by default")
     parser.add_argument(
-        "--task", default="agreement", help="prompts that the axis is extracted from (default agreement)"
+        "--task",
+        default="",
+        help="prompts that the axis is extracted from (default agreement-english, or agreement for want of words)",
     )
     parser.add_argument("--revision", help="branch, tag or commit on the hub")
     parser.add_argument("--dtype", default="auto", help="auto (default), float32, bfloat16 or float16")
@@ -46,14 +48,14 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     from ace.tasks.base import Split
     from ace.zoo.named import ModelSource
 
-    source = ModelSource(
-        chosen.model, chosen.revision, chosen.dtype, tokenizer=chosen.tokenizer, task=chosen.task
-    ).prompts()
-    if isinstance(source, AgreementTask) and chosen.prompt[:1].islower():
-        source = replace(source, capital=False)  # as the prompt is written
+    asked = ModelSource(chosen.model, chosen.revision, chosen.dtype, tokenizer=chosen.tokenizer, task=chosen.task)
+    asked.prompts()  # a file that cannot be read is told before a model is loaded
     language = load_language_model(
         chosen.model, revision=chosen.revision, dtype=chosen.dtype, tokenizer=chosen.tokenizer
     )
+    source = asked.prompts_for(language)
+    if isinstance(source, AgreementTask) and chosen.prompt[:1].islower():
+        source = replace(source, capital=False)  # as the prompt is written
     prompt = torch.tensor([language.encode(chosen.prompt)])
 
     def written(steering: Steering | None) -> str:

@@ -70,7 +70,7 @@ def _header(config: pytest.Config) -> list[str]:
     )
     targets = [*map("".join, named), *(f"subject {subject}" for subject in chosen.subjects)]
     if chosen.models:
-        targets.append(f"task {chosen.task or 'agreement'}")
+        targets.append(f"task {chosen.task or 'agreement-english, or agreement for want of its words'}")
     scale = f"scale {chosen.scale or 'compact and paper'}"
     weights = f"weights {'trained anew' if chosen.retrain else 'stored'}"
     rest = f"device {chosen.device or 'cpu'}, extractor {chosen.extractor or 'ace.extract:extract_core'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ def _make(config: pytest.Config, chosen: Options) -> tuple[LazySubject, ...]:
     )
     if asked.models:  # all have the same prompts: a file that cannot be read is told before a model is loaded
         try:
-            asked.models[0].prompts()
+            _tell(config, asked.models[0].prompts().note)
         except AceError as error:
             refuse(config, f"{chosen.given.get('task', '--ace-task')}: {error}")
     see_working_folder()  # a worker process has loaded no function yet
@@ -69,11 +70,19 @@ def _sources(chosen: Options) -> list[ModelSource]:
             chosen.dtype or "auto",
             chosen.device,
             chosen.tokenizer,
-            chosen.task or "agreement",
+            chosen.task or "",
             label,
         )
         for name, label in zip(chosen.models, labels, strict=False)
     ]
+
+
+def _tell(config: pytest.Config, note: str) -> None:
+    """One line on stderr, from one process: what of a file of prompts is not used."""
+    worker = getattr(config, "workerinput", {"workerid": "gw0"})["workerid"]
+    if note and worker == "gw0":
+        with _uncaptured(config):
+            sys.stderr.write(f"ace: {note}\n")
 
 
 def _refusing(config: pytest.Config, subject: LazySubject) -> LazySubject:

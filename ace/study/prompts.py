@@ -150,10 +150,21 @@ class PromptStudy:
         """(n, d) states at a site at the scored position, in the order of the prompts."""
         return scattered(self.encoded(split), (run.states(site) for run in self.runs(split))).cpu()
 
+    def varies(self, site: Site) -> bool:
+        """Whether the states that cores are extracted from differ between prompts at a site."""
+        states = self.observed[0][site.index]
+        return not bool((states == states[0]).all())
+
     def core(self, site: Site, rank: int = 1) -> Core:
-        """The core of that rank at a site, from the extraction split."""
+        """The core of that rank at a site, from the extraction split.
+
+        Raises:
+            Inapplicable: all prompts have the same state there.
+        """
 
         def extract() -> Core:
+            if not self.varies(site):
+                raise Inapplicable(f"all prompts to extract from have the same state at {site}, so it has no core")
             states, gradients = (by_site[site.index] for by_site in self.observed)
             return self.extractor(states, gradients, rank=Fixed(rank))
 

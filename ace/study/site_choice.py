@@ -65,29 +65,34 @@ def swept_contrasts(
 ) -> Array:
     """(sites, projectors, modes, n) contrasts of a split with rank-1 cores kept, removed and flipped.
 
+    Where the states of all prompts are the same, as the embedding is when they end in one word, no edit about their
+    mean changes them: the contrasts are the model's own.
+
     Args:
         indices: of the sites; all by default.
         few: on `FEW` of the prompts only, those of `few_rows`.
     """
     sites = [study.sites[index] for index in indices] or list(study.sites)
+    varying = [site for site in sites if study.varies(site)]
+    ways = [(projector, mode) for projector in projectors for mode in modes]
     edits = {
-        site.index: [
-            Intervention(study.core(site), mode, projector=projector) for projector in projectors for mode in modes
-        ]
-        for site in sites
+        site.index: [Intervention(study.core(site), mode, projector=projector) for projector, mode in ways]
+        for site in varying
     }
     groups, runs = study.few(split) if few else (study.encoded(split), study.runs(split))
     swept = [
         run.push_all(
-            {site.index: torch.stack([edit.apply(run.states(site)) for edit in edits[site.index]]) for site in sites}
+            {site.index: torch.stack([edit.apply(run.states(site)) for edit in edits[site.index]]) for site in varying}
         )
         for run in runs
     ]
-    by_site = [
-        scattered(groups, (part[site.index] for part in swept), axis=1).detach().cpu().double().numpy()
-        for site in sites
-    ]
-    return np.stack(by_site).reshape(len(sites), len(projectors), len(modes), -1)
+    base = study.base(split)[study.few_rows(split)] if few else study.base(split)
+    shape = len(projectors), len(modes), len(base)
+    by_site = np.broadcast_to(base, (len(sites), *shape)).copy()
+    for site in varying:
+        values = scattered(groups, (part[site.index] for part in swept), axis=1)
+        by_site[sites.index(site)] = values.detach().cpu().double().numpy().reshape(shape)
+    return by_site
 
 
 def separations_at(

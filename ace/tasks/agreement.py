@@ -133,12 +133,3 @@ _WORDS = {
     "adjective": ADJECTIVES,
     "adverb": ADVERBS,
 }
-
-
-TASKS = {
-    "agreement": AgreementTask(capital=True),
-    "agreement-simple": AgreementTask(attractors=False, capital=True),
-    "agreement-story": AgreementTask(
-        attractors=False, capital=True, opening="Once upon a time, there was a little boy. "
-    ),
-}

@@ -2,21 +2,18 @@
 
 A row is a prompt, the continuation that is right (good) and the one that is wrong (bad), and the prompt's class: the
 number that a verb agrees with, or one of any other two. What is right for one class is wrong for the other. Rows of one
-prompt, or of one head noun where the file names it, go to the same split.
+head noun, whether singular or plural, go to the same split: those of the file's column `head`, or where the file is
+about number those that the prompts tell. In a file about something else, without that column, rows of one prompt do.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,12 +21,10 @@ from ace.check import check_choice, check_count
 from ace.errors import InputError
 from ace.tasks.agreement import NUMBERS
 from ace.tasks.base import HELD_OUT, Split
+from ace.tasks.head_nouns import derived_head, stem
+from ace.tasks.pair_files import HEAD, Row, read_rows
 from ace.tasks.prompt import Contrast, Prompts, PromptTask
-from ace.tasks.verb_forms import told_number
 
-BLIMP = ("one_prefix_prefix", "one_prefix_word_good", "one_prefix_word_bad")
-OWN = ("prompt", "good", "bad", "label")
-HEAD = "head"  # optional in a file of one's own
 KNOWN = (NUMBERS, ("0", "1"))  # labels whose classes are 0 and 1 in this order; others go by alphabet
 FEWEST = 2  # rows of each class in each split: less cannot be compared
 
@@ -52,19 +47,21 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class MinimalPairs(PromptTask):
-    """A file's pairs, dealt to the three splits by prompt or head noun.
+    """A file's pairs, dealt to the three splits by head noun or prompt.
 
     Attributes:
         name: stem of the file.
         names: of the classes 0 and 1, the labels in the file.
         pairs: split -> its rows.
         left_out: rows not used: of a number that their words do not tell, or the same as one before.
+        note: what of the file is not used, and how its rows are grouped, in words.
     """
 
     name: str
     names: tuple[str, str]
     pairs: Mapping[Split, tuple[Pair, ...]]
     left_out: int
+    note: str = ""
 
     @cached_property
     def contrast(self) -> Contrast | None:  # type: ignore[override]
@@ -100,105 +97,94 @@ class MinimalPairs(PromptTask):
 def read_pairs(path: Path | str) -> MinimalPairs:
     """Minimal pairs of a .jsonl or .csv file.
 
-    BLiMP's files have the columns of `BLIMP` and others; the number is told from the words, which are taken for verbs
+    BLiMP's files have the columns of `pair_files.BLIMP`; the number is told from the words, which are taken for verbs
     or reflexive pronouns. A file of one's own has `prompt`, `good`, `bad`, `label` (one of two names or numbers,
-    whatever they are) and, if wanted, `head`, the noun that rows are grouped by. Of the labels, singular and 0 are
-    class 0, plural and 1 are class 1, and others are ordered by alphabet. Continuations are written without the space
-    before them.
+    whatever they are) and `head`, the noun that rows are grouped by, which may be left out: see `derived_head`. Columns
+    of other names are ignored. Of the labels, singular and 0 are class 0, plural and 1 are class 1, and others are
+    ordered by alphabet. Continuations are written without the space before them.
 
     Raises:
-        InputError: no such file, another kind, missing or unknown columns, empty or equal continuations, a label that
-            is none or a third one (naming the line), or too few rows of a class for three splits.
+        InputError: as `read_rows`; or (naming the line) a third label, a label that contradicts the words of other
+            rows, a prompt about number that tells no head noun; or too few rows of a class for three splits.
     """
-    path = Path(path)
-    rows = [_row(f"{path.name}, line {line}", entries) for line, entries in _entries(path)]
+    rows = read_rows(path)
+    file = Path(path).name
     labelled = [row for row in rows if row.label is not None]
-    names = _class_names(path.name, labelled)
-    kept = list(dict.fromkeys(row.pair(names) for row in labelled))
+    names = _class_names(file, labelled)
+    _require_one_direction(labelled)
+    heads, how = _heads(labelled, names)
+    kept = list(dict.fromkeys(_pair(row, names, head) for row, head in zip(labelled, heads, strict=True)))
     dealt = _deal(kept)
     for split, members in dealt.items():
         for label, name in enumerate(names):
             count = sum(pair.label == label for pair in members)
             if count < FEWEST:
                 raise InputError(
-                    f"{path.name}: expected at least {FEWEST} {name} rows of different prompts for each of 3 splits,"
+                    f"{file}: expected at least {FEWEST} {name} rows, of heads of its own, for each of 3 splits,"
                     f" got {count} for {split}, {sum(pair.label == label for pair in kept)} in all"
                 )
-    return MinimalPairs(path.stem, names, dealt, len(rows) - len(kept))
+    note = _note(file, rows, len(labelled), len(kept), how)
+    return MinimalPairs(Path(path).stem, names, dealt, len(rows) - len(kept), note)
 
 
-def _entries(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Rows with the number of their line."""
-    if path.suffix not in (".jsonl", ".csv"):
-        raise InputError(f"path: expected a .jsonl or .csv file, got {path.name!r}")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"path: expected a readable file at {str(path)!r}: {error}") from error
-    if path.suffix == ".csv":
-        reader = csv.DictReader(io.StringIO(text, newline=""))
-        yield from ((reader.line_num, row) for row in reader)
-        return
-    for line, content in enumerate(text.split("\n"), start=1):
-        if content.strip():
-            try:
-                entries = json.loads(content)
-            except json.JSONDecodeError as error:
-                raise InputError(f"{path.name}, line {line}: expected JSON: {error}") from error
-            if not isinstance(entries, dict):
-                raise InputError(f"{path.name}, line {line}: expected an object, got {type(entries).__name__}")
-            yield line, entries
+def _pair(row: Row, names: tuple[str, str], head: str) -> Pair:
+    label = int(row.label == names[1])
+    wanted, other = (row.good, row.bad) if label else (row.bad, row.good)
+    return Pair(row.prompt, wanted, other, label, head)
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A row as it stands in the file; `label` is the name of its class, None where its words do not tell the number."""
-
-    where: str
-    prompt: str
-    good: str
-    bad: str
-    label: str | None
-    group: str
-
-    def pair(self, names: tuple[str, str]) -> Pair:
-        label = int(self.label == names[1])
-        wanted, other = (self.good, self.bad) if label else (self.bad, self.good)
-        return Pair(self.prompt, wanted, other, label, self.group)
+def _note(file: str, rows: Sequence[Row], labelled: int, kept: int, how: str) -> str:
+    """What is not used of a file, and how its rows are grouped."""
+    ignored = sorted({name for row in rows for name in row.ignored})
+    parts = [f"columns not read: {', '.join(ignored)}"] if ignored else []
+    reasons = {"whose words do not tell a number": len(rows) - labelled, "given twice": labelled - kept}
+    left_out = [f"{count} {reason}" for reason, count in reasons.items() if count]
+    if left_out:
+        parts.append(f"{len(rows) - kept} of {len(rows)} rows left out: {', '.join(left_out)}")
+    return f"{file}: {'; '.join([*parts, how])}"
 
 
-def _row(where: str, entries: Mapping[str, Any]) -> _Row:
-    columns = set(entries)
-    blimp = columns >= set(BLIMP)
-    if not blimp and not set(OWN) <= columns <= {*OWN, HEAD}:
-        raise InputError(
-            f"{where}: expected columns {', '.join(OWN)} and perhaps {HEAD}, or {', '.join(BLIMP)},"
-            f" got {', '.join(map(str, entries))}"
-        )
-    prompt, good, bad = (_text(where, name, entries[name]) for name in (BLIMP if blimp else OWN[:3]))
-    if good == bad:
-        raise InputError(f"{where}: expected different continuations, got {good!r} twice")
-    if blimp:
-        number = told_number(good, bad)
-        return _Row(where, prompt, good, bad, None if number is None else NUMBERS[number], prompt)
-    group = _text(where, HEAD, entries[HEAD]) if HEAD in entries else prompt
-    return _Row(where, prompt, good, bad, _label(where, entries["label"]), group)
+def _require_one_direction(rows: Sequence[Row]) -> None:
+    """Refuse a row whose class wants a continuation that most rows of this class, with the same two, call wrong."""
+    wanted: dict[tuple[str, str], Counter[tuple[str | None, str]]] = defaultdict(Counter)
+    for row in rows:
+        first, last = sorted((row.good, row.bad))
+        wanted[first, last][row.label, row.good] += 1
+    for row in rows:
+        first, last = sorted((row.good, row.bad))
+        votes = wanted[first, last]
+        if votes[row.label, row.bad] >= votes[row.label, row.good]:
+            raise InputError(
+                f"{row.where}: expected {row.bad!r} to be right and {row.good!r} wrong for {row.label}, as in"
+                f" {votes[row.label, row.bad]} other rows, got the reverse"
+            )
 
 
-def _text(where: str, name: str, value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise InputError(f"{where}: expected {name} to be a text that is not empty, got {value!r}")
-    return value.strip()
+def _heads(rows: Sequence[Row], names: tuple[str, str]) -> tuple[list[str], str]:
+    """What each row is grouped by, and how that was found, in words."""
+    number = names == NUMBERS or all(row.number is not None for row in rows)
+    given = [row.head for row in rows if row.head is not None]
+    if not number:
+        heads = [row.prompt if row.head is None else row.head for row in rows]
+        caveat = f"grouped by prompt: without a column {HEAD} a noun may be in two splits"
+        return heads, f"grouped by {HEAD}" if len(given) == len(rows) else caveat
+    forms = [row.head.lower() if row.head else _told_head(row) for row in rows]
+    shown: dict[str, str] = {}  # of a noun's forms the shortest stands for both
+    for form in sorted(set(forms), key=lambda form: (len(form), form)):
+        shown.setdefault(stem(form), form)
+    how = f"grouped by {HEAD}" if len(given) == len(rows) else "grouped by head nouns told from the prompts"
+    return [shown[stem(form)] for form in forms], how
 
 
-def _label(where: str, value: object) -> str:
-    name = str(value).strip().lower() if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    if not name:
-        raise InputError(f"{where}: expected label to be a name or a number, got {value!r}")
-    return name
+def _told_head(row: Row) -> str:
+    reflexive = row.good.lower().endswith(("self", "selves"))
+    head = derived_head(row.prompt, verb=reflexive)
+    if head is None:
+        raise InputError(f"{row.where}: expected a column {HEAD}, as no noun can be told from {row.prompt!r}")
+    return head
 
 
-def _class_names(file: str, rows: Sequence[_Row]) -> tuple[str, str]:
+def _class_names(file: str, rows: Sequence[Row]) -> tuple[str, str]:
     """Names of the classes 0 and 1: the two labels that most rows have."""
     common = [label for label, _ in Counter(row.label or "" for row in rows).most_common(2)]
     for row in rows:
@@ -215,20 +201,27 @@ def _class_names(file: str, rows: Sequence[_Row]) -> tuple[str, str]:
 
 
 def _deal(pairs: list[Pair]) -> dict[Split, tuple[Pair, ...]]:
-    """Pairs by split: whole groups in turn to each split, in an order that does not depend on the file's.
+    """Pairs by split: whole groups, the largest first, each to the split with the fewest of its classes.
 
-    Rows of one prompt are one group even if their heads differ: no prompt may occur in two splits.
+    The order does not depend on the file's. Rows of one prompt are one group even if their heads differ: no prompt may
+    occur in two splits.
     """
     group_of = {pair.prompt: pair.group for pair in reversed(pairs)}
     groups: dict[str, list[Pair]] = {}
     for pair in pairs:
         groups.setdefault(group_of[pair.prompt], []).append(pair)
 
-    def order(group: str) -> tuple[int, str]:
-        # By class first, so that every split gets its share of both.
-        return min(pair.label for pair in groups[group]), hashlib.sha256(group.encode()).hexdigest()
+    def order(group: str) -> tuple[int, int, str]:
+        members = groups[group]
+        return -len(members), min(pair.label for pair in members), hashlib.sha256(group.encode()).hexdigest()
 
     dealt: dict[Split, list[Pair]] = {split: [] for split in HELD_OUT}
-    for place, group in enumerate(sorted(groups, key=order)):
-        dealt[HELD_OUT[place % len(HELD_OUT)]] += groups[group]
+    for group in sorted(groups, key=order):
+        own = Counter(pair.label for pair in groups[group])
+
+        def crowded(split: Split, own: Counter[int] = own) -> tuple[int, int]:
+            held = Counter(pair.label for pair in dealt[split])
+            return sum(held[label] * count for label, count in own.items()), len(dealt[split])
+
+        dealt[min(HELD_OUT, key=crowded)] += groups[group]
     return {split: tuple(members) for split, members in dealt.items()}

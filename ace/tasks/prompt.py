@@ -133,9 +133,12 @@ class PromptTask(ABC):
         names: of its classes 0 and 1.
         contrast: that of all prompts, which cores are extracted for; None where each prompt has its own.
         transfers: contrasts of the same classes that no core is extracted for, by name.
-        attractors: whether prompts have a noun between head and verb.
+        attractors: whether prompts have a noun beside the head, of either class independently of the head's.
         fragment: whether text that the model generates is that of `ace.tasks.fragment`, which its grammar judges
             exactly.
+        published: the prompts of the paper, where a model of this task knows their words; two splits of them are the
+            halves that the published protocol extracts from and evaluates on.
+        note: what a user should know of where the prompts come from, such as what of a file is not used.
     """
 
     name: str
@@ -144,6 +147,8 @@ class PromptTask(ABC):
     transfers: Mapping[str, Contrast] = MappingProxyType({})
     attractors: bool = False
     fragment: bool = False
+    published: PromptTask | None = None
+    note: str = ""
 
     @abstractmethod
     def prompts(self, split: Split, count: int, seed: int = 0) -> Prompts:

@@ -16,12 +16,15 @@ from ace.study.language_subjects import AGREEMENT, language_subject
 from ace.study.memory import Memory
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.subject import LazySubject, Subject
-from ace.tasks.agreement import TASKS
+from ace.tasks.base import Split
+from ace.tasks.by_name import ENGLISH, FRAGMENT, TASKS
 from ace.tasks.pairs import read_pairs
 from ace.tasks.prompt import PromptTask
 from ace.zoo.download import model_place
 from ace.zoo.fixtures import StoredFixtures
 from ace.zoo.obtain import Store
+
+FEW = 40  # prompts by which it is told whether a model has the words of a task
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class ModelSource:
         dtype: auto, float32, bfloat16 or float16.
         device: where it runs.
         tokenizer: hub name or folder, where it does not lie with the model.
-        task: prompts: a name of `ace.tasks.agreement.TASKS`, or a file of minimal pairs.
+        task: prompts: a name of `ace.tasks.by_name.TASKS`, or a file of minimal pairs; by default see `prompts_for`.
         label: what results call it, in place of its full name: one name for what changes its place from run to run.
     """
 
@@ -43,7 +46,7 @@ class ModelSource:
     dtype: str = "auto"
     device: str | None = None
     tokenizer: str | None = None
-    task: str = "agreement"
+    task: str = ""
     label: str = ""
 
     @property
@@ -56,13 +59,23 @@ class ModelSource:
             return str(local.resolve())
         return f"{self.name}@{self.revision}" if self.revision else self.name
 
+    def prompts_for(self, language: LanguageModel) -> PromptTask:
+        """The prompts that this model is asked: those of the task, by default natural English.
+
+        A model whose tokenizer has no token for words of natural English is by default asked those of the fragment.
+
+        Raises:
+            InputError: as `prompts`.
+        """
+        return self.prompts() if self.task or knows_words(language, TASKS[ENGLISH]) else TASKS[FRAGMENT]
+
     def prompts(self) -> PromptTask:
-        """The prompts.
+        """The prompts of the task, by default natural English.
 
         Raises:
             InputError: neither a known task nor a readable file.
         """
-        known = TASKS.get(self.task)
+        known = TASKS.get(self.task or ENGLISH)
         if known is not None:
             return known
         try:
@@ -95,16 +108,23 @@ class ModelSource:
         Raises:
             AceError: as `language` and `prompts`.
         """
-        source = self.prompts()
-        return language_subject(
-            self.full_name, self.language(), source, extractor=extractor, rerun=rerun, memory=memory
-        )
+        self.prompts()  # a file that cannot be read is told before a model is loaded
+        language = self.language()
+        source = self.prompts_for(language)
+        return language_subject(self.full_name, language, source, extractor=extractor, rerun=rerun, memory=memory)
+
+
+def knows_words(language: LanguageModel, source: PromptTask) -> bool:
+    """Whether a model's tokenizer has tokens for all words of a source's first prompts to evaluate."""
+    unknown = getattr(language.tokenizer, "unk_token_id", None)
+    texts = source.prompts(Split.EVALUATION, FEW).texts
+    return unknown is None or not any(unknown in ids for ids in language.encode_all(texts))
 
 
 def load_subject(
     name: str,
     *,
-    task: str = "agreement",
+    task: str = "",
     revision: str | None = None,
     dtype: str = "auto",
     device: str | None = None,

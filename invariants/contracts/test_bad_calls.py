@@ -70,9 +70,12 @@ from ace.tasks import (
     hidden_permutation,
     low_rank_chain,
     mess3,
+    pair_files,
     prompt,
 )
 from ace.tasks import pairs as minimal_pairs
+from ace.tasks.english.published import PublishedTask
+from ace.tasks.english.task import EnglishTask
 from ace.tasks.fragment.judge import judge as judge_agreement
 from ace.tasks.fragment.story import story
 from ace.training import checkpoint, ensemble, result, state, trainer
@@ -1701,6 +1704,20 @@ bad("tasks.prompt.check_names: one", lambda _: prompt.check_names(("no",)), "nam
 bad("tasks.prompt.check_names: empty", lambda _: prompt.check_names(("no", "")), "names | none of them empty")
 bad("tasks.agreement.AgreementTask.prompts: training", lambda _: TASK.prompts(Split.TRAINING, 3), "split | 'training'")
 bad("tasks.agreement.AgreementTask.prompts: none", lambda _: TASK.prompts(Split.SELECTION, 0), "count | 1 | 0")
+bad(
+    "tasks.english.task.EnglishTask.prompts: training",
+    lambda _: EnglishTask().prompts(Split.TRAINING, 3),
+    "split | 'training'",
+)
+bad(
+    "tasks.english.task.EnglishTask.prompts: none", lambda _: EnglishTask().prompts(Split.SELECTION, 0), "count | 1 | 0"
+)
+bad(
+    "tasks.english.published.PublishedTask.prompts: training",
+    lambda _: PublishedTask().prompts(Split.TRAINING, 3),
+    "split | 'training'",
+)
+bad("tasks.pair_files.read_rows: no path", lambda _: pair_files.read_rows(cast(Any, 3)), "path | int")
 bad("tasks.fragment.story.story: no sentence", lambda _: story(RNG, 0), "sentences | 1 | 0")
 bad("tasks.fragment.judge.judge: no text", lambda _: judge_agreement(3), "text | string | int")  # type: ignore[arg-type]
 bad(
@@ -1972,6 +1989,9 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "model.prefix.PrefixRun.states",
         "model.prefix.PrefixRun.under",
         "tasks.verb_forms.told_number",
+        "tasks.english.words.plural_of",
+        "tasks.head_nouns.derived_head",
+        "tasks.head_nouns.stem",
         "training.language.corpus.Corpus",
         "training.language.corpus.Corpus.batch",
         "training.language.trainer.token_loss",
@@ -2024,6 +2044,9 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "zoo.fixtures.StoredFixtures.memory",
         "zoo.fixtures.StoredFixtures.subjects",
         "zoo.named.ModelSource.load",
+        "zoo.named.ModelSource.prompts_for",
+        "zoo.named.knows_words",
+        "study.prompts.PromptStudy.varies",
         "zoo.named.lazy_model",
         "zoo.obtain.Store.ensemble",
         "zoo.obtain.Store.language_models",

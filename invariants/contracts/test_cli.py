@@ -134,7 +134,10 @@ def test_without_flip_steer_prints_the_clean_text_alone(capsys: pytest.CaptureFi
         (["./no/such/folder", "the keys"], "expected a folder"),
         ([STORED, "the keys", "--tokens", "0"], "steps: expected"),
         ([STORED, "the keys", "--flip", "--site", "99"], "site"),
-        ([STORED, "the keys", "--task", "no-such-file.csv"], "task: expected one of agreement, | no-such-file.csv"),
+        (
+            [STORED, "the keys", "--task", "no-such-file.csv"],
+            "expected one of agreement-english, | no-such-file.csv",
+        ),
         ([STORED, "the keys", "--dtype", "float12"], "float12"),
     ],
 )

@@ -88,7 +88,8 @@ def test_prompts_come_from_a_file_of_ones_own(run: Pytest, repository: Path) -> 
             table.writerow([f"the {singular}", "is", "are", "singular"])
             table.writerow([f"the {plural}", "are", "is", "plural"])
     asked = ("--ace-model=checkpoint", "--ace-task=pairs.csv", "--ace-json=verdicts.json")
-    run("--pyargs", "ace.suite", *asked, "-k", "behaviour")
+    done = run("--pyargs", "ace.suite", *asked, "-k", "behaviour")
+    assert done.stderr.count("ace: pairs.csv: grouped by head nouns told from the prompts") == 1
     (entry,) = json.loads((repository / "verdicts.json").read_text())["results"]
     assert entry["estimate"] > 0.95
     assert entry["low"] > entry["bound"]  # some twenty nouns a split do not tell what an untrained twin does

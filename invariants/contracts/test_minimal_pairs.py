@@ -62,7 +62,7 @@ def test_a_row_becomes_a_prompt_with_its_contrast(tmp_path: Path, write: Any) ->
         assert prompts.split == split
         assert set(prompts.contrasts) == {Contrast((" are",), (" is",))}
         assert prompts.labels.tolist() == [int(text.endswith("s")) for text in prompts.texts]
-        assert prompts.groups == prompts.texts
+        assert prompts.groups == tuple(text.removeprefix("The ").removesuffix("s") for text in prompts.texts)
         assert prompts.names == ("singular", "plural")
         assert prompts.attractors is None
 
@@ -118,7 +118,40 @@ def test_rows_of_one_head_stay_together(tmp_path: Path) -> None:
     ]
     found = everything(read_pairs(json_lines(tmp_path, entries)))
     heads = [set(prompts.groups) for prompts in found.values()]
-    assert sum(map(len, heads)) == len(set.union(*heads)) == 16
+    assert sum(map(len, heads)) == len(set.union(*heads)) == 8  # key and keys are one
+    assert set.union(*heads) == set(NOUNS)
+
+
+@pytest.mark.parametrize("other", ["labels", "label"])
+def test_heads_are_told_where_a_file_about_number_does_not_name_them(tmp_path: Path, other: str) -> None:
+    # Fronts and attractors are shared by all; no noun of one split is in another.
+    entries = [
+        entry | {"prompt": f"{front} {entry['prompt'].lower()} near the {other}"}
+        for front in ("These days,", "In the past", "They say that")
+        for entry in rows()
+    ]
+    found = everything(read_pairs(json_lines(tmp_path, entries)))
+    heads = [set(prompts.groups) for prompts in found.values()]
+    assert sum(map(len, heads)) == len(set.union(*heads)) == 8
+    assert set.union(*heads) == set(NOUNS)
+
+
+def test_prompts_about_something_else_are_grouped_by_prompt_and_the_note_says_so(tmp_path: Path) -> None:
+    entries = [own(prompt=f"{name} fell because", good="he", bad="she", label="man") for name in NOUNS]
+    entries += [own(prompt=f"{name}a fell because", good="she", bad="he", label="woman") for name in NOUNS]
+    pairs = read_pairs(json_lines(tmp_path, entries))
+    assert all(prompts.groups == prompts.texts for prompts in everything(pairs).values())
+    assert "a noun may be in two splits" in pairs.note
+    named = read_pairs(json_lines(tmp_path, [entry | {"head": entry["prompt"].split()[0]} for entry in entries]))
+    assert named.note == "pairs.jsonl: grouped by head"
+
+
+def test_columns_of_other_names_are_ignored_and_named(tmp_path: Path) -> None:
+    entries = [entry | {"source": "mine", "Label": 3, "note": None} for entry in rows()]
+    pairs, bare = read_pairs(json_lines(tmp_path, entries)), read_pairs(json_lines(tmp_path, rows()))
+    assert pairs.pairs == bare.pairs
+    assert "columns not read: Label, note, source" in pairs.note
+    assert "columns" not in bare.note
 
 
 def test_prompts_are_balanced_random_by_seed_and_the_same_for_the_same_seed(tmp_path: Path) -> None:
@@ -135,6 +168,8 @@ def test_rows_that_do_not_tell_their_number_and_rows_given_twice_are_left_out_an
     untold = [blimp("The sheep", "ran", "run"), blimp("The fish", "swam", "swims")]
     pairs = read_pairs(json_lines(tmp_path, told + untold + told[:3]))
     assert pairs.left_out == 5
+    said = "5 of 21 rows left out: 2 whose words do not tell a number, 3 given twice"
+    assert said in pairs.note
     assert sum(len(prompts) for prompts in everything(pairs).values()) == 16
 
 
@@ -168,7 +203,10 @@ def test_other_forms_do_not(good: str, bad: str) -> None:
         ({"label": True}, "line 3 | label | True"),
         ({"label": " "}, "line 3 | label | name | ' '"),
         ({"label": 1.5}, "line 3 | label | 1.5"),
-        ({"note": "x"}, "line 3 | expected columns prompt, good, bad, label | note"),
+        ({"label": "plural"}, "line 3 | expected label singular | 'is' | 'are' | got plural"),
+        ({"good": "are", "bad": "is"}, "line 3 | expected label plural | 'are' | got singular"),
+        ({"prompt": "near the"}, "line 3 | expected a column head | 'near the'"),
+        ({"prompt": "The \ud800"}, "line 3 | prompt | surrogate"),
     ],
 )
 def test_a_bad_row_is_refused_with_its_line(tmp_path: Path, change: dict[str, Any], words: str) -> None:
@@ -182,6 +220,34 @@ def refused(words: str, path: Path) -> None:
         read_pairs(path)
     for word in words.split(" | "):
         assert word in str(raised.value)
+
+
+def test_a_row_that_calls_wrong_what_its_class_wants_is_refused_whatever_the_labels(tmp_path: Path) -> None:
+    entries = [own(prompt=f"{name} fell because", good="he", bad="she", label="man") for name in NOUNS]
+    entries += [own(prompt=f"{name}a fell because", good="she", bad="he", label="woman") for name in NOUNS]
+    entries[9] |= {"good": "he", "bad": "she"}
+    refused(
+        "pairs.jsonl, line 10 | 'she' to be right | 'he' wrong for woman | 7 other rows", json_lines(tmp_path, entries)
+    )
+
+
+def test_columns_that_are_missing_are_named(tmp_path: Path) -> None:
+    entries = [{name: value for name, value in entry.items() if name != "bad"} for entry in rows()]
+    refused("line 1 | expected columns prompt, good, bad, label | no bad", json_lines(tmp_path, entries))
+
+
+def test_what_the_standard_readers_give_up_on_is_refused_with_file_and_line(tmp_path: Path) -> None:
+    lines = "".join(f"The key number {number},is,are,singular\n" for number in range(6000))
+    (tmp_path / "quote.csv").write_text(f'prompt,good,bad,label\n"The cat,is,are,singular\n{lines}', encoding="utf-8")
+    refused("quote.csv, line | every quote closed", tmp_path / "quote.csv")
+    row = json.dumps(own()).replace('"singular"', "1" * 5000)
+    (tmp_path / "digits.jsonl").write_text(f"{row}\n", encoding="utf-8")
+    refused("digits.jsonl, line 1: expected JSON", tmp_path / "digits.jsonl")
+    (tmp_path / "deep.jsonl").write_text("[" * 100_000, encoding="utf-8")
+    refused("deep.jsonl, line 1: expected JSON", tmp_path / "deep.jsonl")
+    refused("path: expected a readable file | nul", tmp_path / "nul\0.csv")
+    (tmp_path / "latin.csv").write_bytes("prompt,good,bad,label\nThe caf\u00e9,is,are,singular\n".encode("latin-1"))
+    refused("path: expected a readable file | latin.csv", tmp_path / "latin.csv")
 
 
 def test_a_csv_row_with_too_many_or_too_few_cells_is_refused(tmp_path: Path) -> None:
@@ -219,6 +285,9 @@ def test_blimp_is_read(name: str) -> None:
     pairs = read_pairs(BLIMP / f"{name}.jsonl")
     found = everything(pairs)
     assert sum(len(prompts) for prompts in found.values()) + pairs.left_out == 1000
+    assert "grouped by head nouns told from the prompts" in pairs.note
+    heads = [set(prompts.groups) for prompts in found.values()]
+    assert sum(map(len, heads)) == len(set.union(*heads))
     assert pairs.left_out <= 70  # short prompts recur with the same verb
     for prompts in found.values():
         assert len(prompts) > 300

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import torch
 import transformers as hf
 
 import ace
+from ace.model.language import load_language_model
+from ace.zoo.named import ModelSource
 from invariants.contracts import families
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +79,23 @@ def test_a_trained_model_is_verified_and_its_baseline_guards_it(tmp_path: Path) 
     assert {found["verdict"] for found in results} == {"HOLDS"}
     done, _ = verify(tmp_path, "--ace-model", STORED, *claims, "--ace-compare", tmp_path / "base.json")
     assert "no change" in done.stdout
+
+
+def test_a_model_is_asked_natural_english_where_its_tokenizer_has_the_words() -> None:
+    source, known = ModelSource(str(STORED)), load_language_model(str(STORED))
+    assert source.prompts().name == "agreement-english"
+    assert source.prompts_for(known).name == "agreement"  # words of the fragment are all it has
+    assert replace(source, task="agreement-english").prompts_for(known).name == "agreement-english"
+    # A tokenizer without a token for the unknown has some for everything.
+    speaking = replace(known, tokenizer=SpellingTokenizer())
+    assert source.prompts_for(speaking).name == "agreement-english"
+
+
+class SpellingTokenizer:
+    """A token a character."""
+
+    def __call__(self, texts: list[str], **_: Any) -> dict[str, list[list[int]]]:
+        return {"input_ids": [[ord(letter) % 60 for letter in text] for text in texts]}
 
 
 @pytest.mark.parametrize(

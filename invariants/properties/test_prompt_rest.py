@@ -16,14 +16,17 @@ from torch import Tensor
 from ace.arrays import Array, Ints
 from ace.auc import separations, simple_auc
 from ace.core import PROJECTORS, Core
+from ace.errors import Inapplicable
 from ace.families.agreement import depth, dose, generation, knob, published
 from ace.model.intervene import Intervention
 from ace.study.prompt_rest import own_contrasts, read_under, rest_at, rest_of
 from ace.study.prompts import PromptStudy, encoded_once
 from ace.study.rest import DISMISSED
-from ace.study.site_choice import MODES, WANTED, Choice, rank_of, separations_at
+from ace.study.site_choice import MODES, WANTED, Choice, rank_of, separations_at, swept_contrasts
 from ace.tasks import Split
 from ace.tasks.agreement import HAVE, AgreementTask
+from ace.tasks.fragment.words import NOUNS
+from ace.tasks.prompt import Prompts
 from invariants.properties.test_continuation import TOLERANCE, language
 
 SIZES = {Split.EXTRACTION: 60, Split.SELECTION: 40, Split.EVALUATION: 60}
@@ -169,6 +172,28 @@ def test_the_published_protocol_confounds_the_two_nouns_and_takes_the_site_that_
     confounded = PromptStudy(language(), source, sizes={Split.EXTRACTION: 30, Split.EVALUATION: 30})
     scores, labels = confounded.base(Split.EVALUATION)[None], confounded.labels(Split.EVALUATION)
     assert found.base == pytest.approx(float(simple_auc(scores, labels)[0]))
+
+
+class OneEnding(AgreementTask):
+    """Prompts of one length that all end in one word, so that their embeddings are the same."""
+
+    def prompts(self, split: Split, count: int, seed: int = 0) -> Prompts:
+        given, forms = super().prompts(split, count, seed), dict(NOUNS)
+        heads = [(head, forms[head])[label] for head, label in zip(given.groups, given.labels, strict=True)]
+        return replace(given, texts=tuple(f"the {head} often" for head in heads))
+
+
+def test_where_no_state_varies_nothing_is_edited_and_no_core_extracted() -> None:
+    ended = PromptStudy(language(), OneEnding(), sizes=SIZES)
+    embedding, *others = ended.sites
+    assert not ended.varies(embedding)
+    assert all(ended.varies(site) for site in others)
+    swept = swept_contrasts(ended, Split.SELECTION)
+    assert (swept[embedding.index] == ended.base(Split.SELECTION)).all()
+    assert not (swept[others[0].index] == ended.base(Split.SELECTION)).all()
+    assert ended.choice().site != embedding
+    with pytest.raises(Inapplicable, match="same state"):
+        ended.core(embedding)
 
 
 def test_prompts_are_encoded_once_for_studies_that_encode_alike(study: PromptStudy) -> None:

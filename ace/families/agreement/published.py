@@ -1,8 +1,9 @@
 """The published protocol on agreement, with what is known to be weak in it: shown beside the verdicts, no claim.
 
-Prompts whose attractor always has the other number than the head; one half to extract and one to evaluate, nouns
-shared; rank-1 cores about the mean at every site, the final norm's input among them; the orthogonal projector; the site
-with the lowest AUC under the flip on the very half that is then reported; the line of the knob fitted in sample.
+Prompts whose attractor always has the other number than the head, the paper's own where a model knows their words; one
+half to extract and one to evaluate, nouns shared; rank-1 cores about the mean at every site, the final norm's input
+among them; the orthogonal projector; the site with the lowest AUC under the flip on the very half that is then
+reported; the line of the knob fitted in sample.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from ace.study.site_choice import shown_sites, swept_contrasts
 from ace.study.subject import Subject
 from ace.tasks.base import Split
 from ace.tasks.prompt import Prompts, PromptTask
+
+HALF = 200  # published prompts to extract from, and as many to evaluate on; the paper has 600, and a sweep takes long
 
 
 class Confounded(PromptTask):
@@ -72,10 +75,11 @@ class AsPublished:
 
 @remembered
 def _study(study: PromptStudy) -> PromptStudy:
-    count = study.sizes[Split.EVALUATION] // 2
+    own = study.source.published
+    count = HALF if own else study.sizes[Split.EVALUATION] // 2
     return PromptStudy(
         study.language,
-        Confounded(study.source),
+        own or Confounded(study.source),
         extractor=study.extractor,
         sizes={Split.EXTRACTION: count, Split.EVALUATION: count},
         memory=study.memory,
