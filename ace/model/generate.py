@@ -79,6 +79,7 @@ def continue_text(
     steering: Steering | None = None,
     *,
     top_k: int = TOP_K,
+    after_each: Callable[[], object] | None = None,
 ) -> Tensor:
     """(n, t + steps) token ids: prompts (n, t) and `steps` tokens sampled at temperature 1 from the likeliest `top_k`.
 
@@ -87,6 +88,7 @@ def continue_text(
 
     Args:
         steering: what is done to the state at every token, or None.
+        after_each: called after every token, to show how far it is.
 
     Raises:
         InputError: prompts that are not token ids, no steps, or no tokens to choose from.
@@ -110,6 +112,8 @@ def continue_text(
             logits, cache = steered_logits(language, current, cache, steering, tuples)
         current = sample_likeliest(logits, top_k, generator).to(tokens.device)
         tokens = torch.cat([tokens, current], dim=1)
+        if after_each is not None:
+            after_each()
     return tokens.cpu()
 
 
