@@ -12,6 +12,7 @@ from ace.auc import separations, simple_auc
 from ace.core import OBLIQUE, ORTHOGONAL
 from ace.discrimination import Quantities
 from ace.families.agreement.controls import FLIP, KEEP, REMOVE, chosen_ablation, edited_details
+from ace.families.agreement.shown import digits, rest_by_depth
 from ace.stats import Estimate
 from ace.study.measurement import Measurement, measures
 from ace.study.prompt_rest import rest_of
@@ -75,13 +76,17 @@ def depth(subject: PromptSubject) -> Measurement:
 
 
 def by_depth(study: PromptStudy) -> dict[str, Any]:
-    """Separation, and AUC of the flip, at every site on the evaluation split, rank 1, by projector."""
+    """Separation and AUC at every site on the evaluation split, rank 1, by projector; and what the rest gives."""
     labels, contrasts = study.labels(Split.EVALUATION), swept_contrasts(study, Split.EVALUATION)
-    curves: dict[str, Any] = {"depth": [site.depth for site in study.sites]}
+    curves: dict[str, Any] = {
+        "depth": digits([site.depth for site in study.sites]),
+        "AUC": digits(study.behaviour.auc[0]),
+        "the rest": rest_by_depth(study),
+    }
     for place, (projector, apart) in enumerate(sweep(study, Split.EVALUATION).items()):
         curves[projector] = {
-            **{mode: values.tolist() for mode, values in apart.items()},
-            "flip, AUC": simple_auc(contrasts[:, place, MODES.index("flip")], labels).tolist(),
+            **{mode: digits(values) for mode, values in apart.items()},
+            **{f"{mode}, AUC": digits(simple_auc(contrasts[:, place, row], labels)) for row, mode in enumerate(MODES)},
             "chosen": study.choice(projector).site.index,
             "chosen below the top": study.choice(projector, deep=True).site.index,
         }
