@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from numpy.typing import ArrayLike
@@ -223,15 +224,18 @@ class Core:
         choice = RankChoice(columns.shape[1], f"given, {columns.shape[1]} columns", {})
         return replace(self, directions=columns, readers=columns.T, basis=columns, rank=choice, hankel=None)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, use: Mapping[str, Any] | None = None) -> None:
         """Write the core to one safetensors file, whole or not at all: its arrays, and the rest as JSON beside them.
+
+        Args:
+            use: plain values for whoever edits a model with it, kept in the file and no part of the core.
 
         Raises:
             InputError: what `load` would refuse: arrays that make no core, or provenance of another type.
             ArtifactError: the file cannot be written.
         """
         arrays = {name: getattr(self, name) for name in ARRAYS} | ({"sigma": self.sigma} if self.balanced else {})
-        write_core(Path(path), arrays, self.rank, {name: getattr(self, name) for name in PROVENANCE})
+        write_core(Path(path), arrays, self.rank, {name: getattr(self, name) for name in PROVENANCE}, use)
 
     @classmethod
     def load(cls, path: str | Path) -> Core:

@@ -23,11 +23,21 @@ from ace.rank import RankChoice
 
 SCHEMA = 1
 ENTRY = "ace.core"
+USE = "use"  # optional entry of the document
 PROVENANCE: Mapping[str, type] = {"samples": int, "site": str, "task": str, "split": str}
 
 
-def write_core(path: Path, arrays: Mapping[str, Tensor], rank: RankChoice, provenance: Mapping[str, Any]) -> None:
+def write_core(
+    path: Path,
+    arrays: Mapping[str, Tensor],
+    rank: RankChoice,
+    provenance: Mapping[str, Any],
+    use: Mapping[str, Any] | None = None,
+) -> None:
     """Write arrays, rank choice and provenance (`samples`, `site`, `task`, `split`).
+
+    Args:
+        use: plain values that whoever edits a model with the core needs beside it; sealed with the rest.
 
     Raises:
         InputError: they would not be read back, because they make no core.
@@ -39,6 +49,8 @@ def write_core(path: Path, arrays: Mapping[str, Tensor], rank: RankChoice, prove
     copies = {name: array.detach().cpu().clone(memory_format=torch.contiguous_format) for name, array in arrays.items()}
     chosen = {"value": rank.value, "rule": rank.rule, "evidence": {k: float(v) for k, v in rank.evidence.items()}}
     document: dict[str, Any] = {"schema": SCHEMA, "rank": chosen, **provenance}
+    if use is not None:
+        document[USE] = dict(use)
     document["sha256"] = _digest(document, copies)
     try:
         write_atomic(path, save_safetensors(copies, metadata={ENTRY: json.dumps(document)}))
@@ -70,6 +82,21 @@ def read_core(path: Path) -> tuple[dict[str, Any], RankChoice, dict[str, Any]]:
     if fault:
         raise ArtifactError(f"{path}: {fault}")
     return arrays, _rank(path, document.get("rank")), {name: document[name] for name in PROVENANCE}
+
+
+def read_use(path: Path) -> dict[str, Any] | None:
+    """What was written as `use` with a core, or None. Whether the file is whole and unchanged `read_core` says.
+
+    Raises:
+        ArtifactError: no file that holds a core.
+    """
+    try:
+        content = path.read_bytes()
+        load_safetensors(content)
+    except (OSError, SafetensorError) as error:
+        raise ArtifactError(f"{path}: expected a saved core: {error}") from error
+    use = _document(path, content).get(USE)
+    return use if isinstance(use, dict) else None
 
 
 def _document(path: Path, content: bytes) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""`ace steer`: a prompt continued with the axis of number left alone and reflected, side by side.
+"""`ace steer`: a prompt continued with an axis left alone and edited, side by side.
 
-The axis is extracted from prompts of a task, at the site that their selection split chooses.
+The axis comes from a file that `ace extract` wrote, or is found now: extracted from prompts of a task, at the site that
+their selection split chooses. Either way the texts are the same.
 """
 
 from __future__ import annotations
@@ -9,73 +10,123 @@ import argparse
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-SUMMARY = "Continue a prompt with a language model, clean and with its axis of number reflected."
-EXAMPLE = 'ace steer ./checkpoint "The keys to the cabinet" --flip'
+from ace.cli.models import add_model_arguments, asked_model, in_lower_case
+
+if TYPE_CHECKING:
+    from ace.model.language import LanguageModel
+    from ace.model.steer import Steering
+    from ace.study.found_core import FoundCore
+    from ace.tasks.prompt import PromptTask
+
+SUMMARY = "Continue a prompt with a language model, clean and with its axis of number edited."
+EXAMPLE = """ace steer ./checkpoint "The keys to the cabinet" --flip
+  ace steer ./checkpoint --core core.safetensors "The keys to the cabinet"
+  ace steer ./checkpoint --core core.safetensors "The keys to the cabinet" --scale 2"""
 GAP = " | "
+EDITED = {"flip": "flipped", "keep": "kept alone", "remove": "removed", "scale": "scaled"}  # headings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the action."""
     parser.add_argument("model", help="hub name or folder of a causal language model")
     parser.add_argument("prompt", help='a subject whose verb is to come, such as "The keys to the cabinet"')
-    parser.add_argument("--flip", action="store_true", help="reflect the axis; without it only clean text is printed")
+    edits = parser.add_mutually_exclusive_group()
+    edits.add_argument(
+        "--flip",
+        action="store_true",
+        help="reflect the axis, as far as it takes to turn the contrast round; the default with --core, and without"
+        " any edit only clean text is printed",
+    )
+    edits.add_argument("--keep", action="store_true", help="keep the axis alone, all else at its mean")
+    edits.add_argument("--remove", action="store_true", help="put the axis at its mean")
+    edits.add_argument("--scale", type=float, metavar="G", help="multiply the axis: 0 removes it, -1 reflects it once")
+    parser.add_argument("--core", type=Path, metavar="FILE", help="axis that `ace extract MODEL --contrast` wrote")
     parser.add_argument("--tokens", type=int, default=50, help="tokens to generate (default 50)")
     parser.add_argument("--seed", type=int, default=0, help="of the sampling, the same for both texts (default 0)")
-    parser.add_argument("--site", type=int, help="where to act; chosen on the selection split by default")
+    parser.add_argument(
+        "--site", type=int, metavar="INDEX", help="where to act; chosen on the selection split by default"
+    )
     parser.add_argument(
         "--task",
-        default="",
         help="prompts that the axis is extracted from (default agreement-english, or agreement for want of words)",
     )
-    parser.add_argument("--revision", help="branch, tag or commit on the hub")
-    parser.add_argument("--dtype", default="auto", help="auto (default), float32, bfloat16 or float16")
-    parser.add_argument("--tokenizer", help="hub name or folder, where it does not lie with the model")
+    add_model_arguments(parser)
 
 
 def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
-    """Load the model, find the axis, write the texts to stdout."""
-    import torch
+    """Load the model, find the axis or read it, write the texts to stdout."""
+    from ace.cli.progress import progress
+    from ace.errors import InputError
+    from ace.study.found_core import STAGES, FoundCore
 
-    from ace.model.generate import continue_text
-    from ace.model.language import load_language_model
-    from ace.model.steer import Steering, core_component, first_tokens
-    from ace.study.prompts import PromptStudy
-    from ace.study.site_choice import rank_of
-    from ace.tasks.agreement import AgreementTask
-    from ace.tasks.base import Split
-    from ace.zoo.named import ModelSource
-
-    asked = ModelSource(chosen.model, chosen.revision, chosen.dtype, tokenizer=chosen.tokenizer, task=chosen.task)
-    asked.prompts()  # a file that cannot be read is told before a model is loaded
-    language = load_language_model(
-        chosen.model, revision=chosen.revision, dtype=chosen.dtype, tokenizer=chosen.tokenizer
-    )
-    source = asked.prompts_for(language)
-    if isinstance(source, AgreementTask) and chosen.prompt[:1].islower():
-        source = replace(source, capital=False)  # as the prompt is written
-    prompt = torch.tensor([language.encode(chosen.prompt)])
-
-    def written(steering: Steering | None) -> str:
-        generator = torch.Generator().manual_seed(chosen.seed)
-        return language.decode(continue_text(language, prompt, chosen.tokens, generator, steering)[0])
-
-    if not chosen.flip:
-        sys.stdout.write(f"{textwrap.fill(written(None), _width())}\n")
+    edit = _edit(chosen)
+    found = None if chosen.core is None else FoundCore.load(chosen.core)
+    for name in ("site", "task"):
+        if found is not None and getattr(chosen, name) is not None:
+            raise InputError(f"{name}: expected without --core, which says where it acts, got both")
+    asked = asked_model(chosen.model, chosen, chosen.task or "")
+    searches = edit is not None and found is None
+    with progress(1 + searches * len(STAGES)) as shown:
+        shown.step("loading the model")
+        language = asked.language()
+        if searches:
+            found = _found_now(language, asked.prompts_for(language), chosen, shown.step)
+    if edit is None or found is None:
+        sys.stdout.write(f"{textwrap.fill(_texts(language, chosen, {'clean': None})['clean'], _width())}\n")
         return 0
-    study = PromptStudy(language, source)
-    study.require_behaviour(language.name)
-    site = study.choice().site if chosen.site is None else language.anatomy.site(chosen.site)
-    core = study.core(site, rank_of(study.choice()) if chosen.site is None else 1)
-    contrast = source.contrast or study.prompts(Split.EXTRACTION).contrasts[0]
-    steering = Steering(site, core_component(core), *first_tokens(language, chosen.prompt, contrast))
+    steering = found.steering(language, chosen.prompt, edit, chosen.scale)
+    texts = _texts(language, chosen, {"clean": None, EDITED[edit]: steering})
     sys.stdout.write(
-        f"{language.name}, {site}, rank {core.dimension}, AUC {study.behaviour.auc[0]:.3f}\n\n"
-        + side_by_side(("clean", written(None)), ("flipped", written(steering)), width=_width())
+        f"{language.name}, {found.core.site}, rank {found.core.dimension}, AUC {found.auc:.3f}\n\n"
+        + side_by_side(*texts.items(), width=_width())
     )
     return 0
+
+
+def _edit(chosen: argparse.Namespace) -> str | None:
+    """Which edit is asked for: with a core to flip, where nothing is said."""
+    if chosen.scale is not None:
+        return "scale"
+    named = [edit for edit in ("flip", "keep", "remove") if getattr(chosen, edit)]
+    return named[0] if named else "flip" if chosen.core is not None else None
+
+
+def _found_now(
+    language: LanguageModel, source: PromptTask, chosen: argparse.Namespace, stage: Callable[[str], object]
+) -> FoundCore:
+    """The core of a task's prompts, those of the fragment in lower case where the prompt is."""
+    from ace.study.found_core import find_core
+    from ace.study.prompts import PromptStudy
+    from ace.tasks.agreement import AgreementTask
+
+    lower_case = isinstance(source, AgreementTask) and chosen.prompt[:1].islower()
+    study = PromptStudy(language, in_lower_case(source) if lower_case else source)
+    return find_core(study, task=source.name, index=chosen.site, stage=stage)
+
+
+def _texts(
+    language: LanguageModel, chosen: argparse.Namespace, steerings: Mapping[str, Steering | None]
+) -> dict[str, str]:
+    """Heading -> the prompt continued under each steering, from the same seed."""
+    import torch
+
+    from ace.cli.progress import progress
+    from ace.model.generate import continue_text
+
+    prompt = torch.tensor([language.encode(chosen.prompt)])
+    texts = {}
+    with progress(max(1, chosen.tokens) * len(steerings)) as shown:
+        for heading, steering in steerings.items():
+            generator = torch.Generator().manual_seed(chosen.seed)
+            after = partial(shown.step, f"{heading} text")
+            tokens = continue_text(language, prompt, chosen.tokens, generator, steering, after_each=after)
+            texts[heading] = language.decode(tokens[0])
+    return texts
 
 
 def _width() -> int:

@@ -81,6 +81,7 @@ def continue_text(
     steering: Steering | None = None,
     *,
     top_k: int = TOP_K,
+    after_each: Callable[[], object] | None = None,
 ) -> Tensor:
     """(n, t + steps) token ids: prompts (n, t) and `steps` tokens sampled at temperature 1 from the likeliest `top_k`.
 
@@ -89,11 +90,13 @@ def continue_text(
 
     Args:
         steering: what is done to the state at every token, or None.
+        after_each: called after every token, to show how far it is.
 
     Raises:
         InputError: prompts that are not token ids, no steps, or no tokens to choose from.
     """
-    return torch.stack(continue_until(language, prompts, steps, generator, steering, top_k=top_k))
+    rows = continue_until(language, prompts, steps, generator, steering, top_k=top_k, after_each=after_each)
+    return torch.stack(rows)
 
 
 @torch.no_grad()
@@ -106,11 +109,13 @@ def continue_until(
     *,
     ended: Callable[[Tensor], bool] = lambda row: False,
     top_k: int = TOP_K,
+    after_each: Callable[[], object] | None = None,
 ) -> list[Tensor]:
     """`continue_text` in which a row that has come to its end is not continued: n rows of token ids, each of t or more.
 
     Args:
         ended: of a row's token ids, whether it is at its end; asked every few tokens.
+        after_each: called after every token.
 
     Raises:
         InputError: as `continue_text`.
@@ -135,6 +140,8 @@ def continue_until(
             logits, cache = steered_logits(language, current, cache, steering, tuples)
         current = sample_likeliest(logits, top_k, generator).to(tokens.device)
         tokens = torch.cat([tokens, current], dim=1)
+        if after_each is not None:
+            after_each()
         if step % ASKED and step < steps:
             continue
         for place, row in zip(live.tolist(), tokens.cpu(), strict=True):

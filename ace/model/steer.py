@@ -6,6 +6,7 @@ the logits under it. What is stored of a position is always clean, that of its s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ace.core import Core
+from ace.check import check_choice
+from ace.core import ORTHOGONAL, PROJECTORS, Core
 from ace.errors import InputError
 from ace.model.language import LanguageModel
 from ace.model.late_rows import rows_joining_late
@@ -45,9 +47,11 @@ class Steering:
         wanted, other: token ids; the contrast is the mean logit of the wanted ones minus that of the others.
         strengths: tried, weakest first, none above 0.
         of_row: numbers of rows (m) -> `component` of those rows alone, where each row has one of its own; else None.
+        mirrors: whether the contrast chooses the strength, as above; otherwise the only one given is taken as it is,
+            of whatever sign.
 
     Raises:
-        InputError: token ids that are empty or shared, or strengths that do not fall.
+        InputError: token ids that are empty or shared, strengths that do not fall, or several of which none is chosen.
     """
 
     site: Site
@@ -56,11 +60,15 @@ class Steering:
     other: tuple[int, ...]
     strengths: tuple[float, ...] = STRENGTHS
     of_row: Callable[[Tensor], Callable[[Tensor], Tensor]] | None = None
+    mirrors: bool = True
 
     def __post_init__(self) -> None:
         if not self.wanted or not self.other or set(self.wanted) & set(self.other):
             raise InputError(f"tokens: expected two disjoint sets, got {self.wanted} and {self.other}")
-        if (
+        if not self.mirrors:
+            if len(self.strengths) != 1 or not math.isfinite(self.strengths[0]):
+                raise InputError(f"strengths: expected one finite number to be taken as it is, got {self.strengths}")
+        elif (
             not self.strengths
             or list(self.strengths) != sorted(self.strengths, reverse=True)
             or max(self.strengths) > 0
@@ -115,12 +123,18 @@ class Steering:
         return torch.where(reached.any(dim=0), first, progress.argmax(dim=0))
 
 
-def core_component(core: Core) -> Callable[[Tensor], Tensor]:
-    """States (n, d) -> their components in a core about its mean."""
+def core_component(core: Core, projector: str = ORTHOGONAL, *, outside: bool = False) -> Callable[[Tensor], Tensor]:
+    """States (n, d) -> their components in a core about its mean, or `outside` it: all but those."""
+    check_choice("projector", projector, PROJECTORS)
 
     def component(states: Tensor) -> Tensor:
-        basis = core.basis.to(states)
-        return (states - core.mean.to(states)) @ basis @ basis.T
+        centred = states - core.mean.to(states)
+        if projector == ORTHOGONAL:
+            basis = core.basis.to(states)
+            inside = centred @ basis @ basis.T
+        else:
+            inside = centred @ core.readers.T.to(states) @ core.directions.T.to(states)
+        return centred - inside if outside else inside
 
     return component
 
@@ -167,7 +181,7 @@ def steered_logits(
     clean = narrow.contrast(logits[:, -1])
     state = states[steering.site.index][:, -1]
     pushing = partial(_pushed_logits, language, steering.site, current[:, -1:], before, tuples)
-    if steering.site.linear_tail:
+    if steering.mirrors and steering.site.linear_tail:
         removed = steering.contrast(pushing(steering.scaled(state, torch.zeros(1, len(state)))))[0]
         removed = removed.to(clean.device)
         gains = steering.mirroring(clean, removed)

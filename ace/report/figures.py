@@ -21,11 +21,15 @@ from ace.families.style import STYLE, Result, Results
 from ace.report.table import progress
 
 LONGEST = 100  # characters of a subject's name that a file name keeps
-Draw = Callable[[Results, str], Figure]
+Draw = Callable[[Results, str], Figure | None]
+Drawing = tuple[Sequence[str], Draw] | tuple[Sequence[str], Draw, str]
 
 
-def family_figures() -> tuple[tuple[Sequence[str], Draw], ...]:
-    """Ids of the claims that a figure needs, all of one subject, and the function that draws it, family by family."""
+def family_figures() -> tuple[Drawing, ...]:
+    """Ids of the claims that a figure needs, all of one subject, and the function that draws it, family by family.
+
+    A third entry is what its file is called beside the subject's name.
+    """
     modules = [import_module(family.figures) for family in families() if family.figures]
     return tuple(figure for module in modules for figure in module.FIGURES)
 
@@ -43,7 +47,7 @@ def file_stem(subject: str) -> str:
 
 
 def drawings(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, bytes]]:
-    """(file name, PNG) of a figure for each subject of which a figure's claims were all measured.
+    """(file name, PNG) of each figure for each subject of which its claims were all measured, and its data kept.
 
     Raises:
         ArtifactError: results that lack what a figure shows, as those of another version may.
@@ -53,11 +57,13 @@ def drawings(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, bytes]
         by_subject.setdefault(result["subject"], {})[result["claim"]] = result
     for subject, measured in by_subject.items():
         suited = [
-            (claims, draw)
-            for claims, draw in family_figures()
-            if all(claim in measured and measured[claim].get("values") for claim in claims)
+            drawing
+            for drawing in family_figures()
+            if all(claim in measured and measured[claim].get("values") for claim in drawing[0])
         ]
-        for count, (claims, draw) in enumerate(suited, start=1):
+        for count, drawing in enumerate(suited, start=1):
+            claims, draw = drawing[0], drawing[1]
+            ending = drawing[2] if len(drawing) == 3 else str(count) if count > 1 else ""
             heading = _heading(subject, [measured[claim] for claim in claims])
             try:
                 content = _png(draw, measured, heading)
@@ -65,7 +71,8 @@ def drawings(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, bytes]
                 raise ArtifactError(
                     f"results of {subject}: expected what a figure of {claims[0]} needs, got {error!r}"
                 ) from error
-            yield f"{file_stem(subject)}{f'-{count}' if count > 1 else ''}.png", content
+            if content is not None:
+                yield "-".join(filter(None, [file_stem(subject), ending])) + ".png", content
 
 
 def _heading(subject: str, results: Sequence[Result]) -> str:
@@ -74,8 +81,11 @@ def _heading(subject: str, results: Sequence[Result]) -> str:
     return " ".join([subject, *(f"({note})" for note in notes)]).replace("$", r"\$")
 
 
-def _png(draw: Draw, results: Results, heading: str) -> bytes:
+def _png(draw: Draw, results: Results, heading: str) -> bytes | None:
     content = io.BytesIO()
     with mpl.rc_context(STYLE):
-        draw(results, heading).savefig(content, format="png")
+        figure = draw(results, heading)
+        if figure is None:
+            return None
+        figure.savefig(content, format="png")
     return content.getvalue()

@@ -375,6 +375,7 @@ bad(
     lambda f: core_file.write_core(f / "c", {**ARRAYS, "mean": ARRAYS["mean"] * NAN}, builders.core().rank, {}),
     "core | mean | finite",
 )
+bad("core_file.read_use: no file", lambda f: core_file.read_use(f / "c"), "c: expected a saved core", ArtifactError)
 bad("core_file.read_core: no file", lambda f: core_file.read_core(f / "c"), "c: expected a saved core", ArtifactError)
 bad("core.Core.load: no file", lambda f: Core.load(f / "none"), "none: expected a saved core", ArtifactError)
 bad("core.Core.load: a folder", lambda f: Core.load(f), "expected a saved core", ArtifactError)
@@ -1675,6 +1676,13 @@ def continued(prompts: Tensor, steps: int, **options: Any) -> Call:
 bad("model.steer.Steering: no token", lambda _: steering(()), "tokens | disjoint | ()")
 bad("model.steer.Steering: a shared token", lambda _: steering((2, 3)), "tokens | disjoint | (2, 3)")
 bad("model.steer.Steering: rising", lambda _: steering(strengths=(-2.0, -1.0)), "strengths | falling | (-2.0, -1.0)")
+bad(
+    "model.steer.Steering: two taken as they are",
+    lambda _: steering(strengths=(1.0, -1.0), mirrors=False),
+    "strengths | one finite number | (1.0, -1.0)",
+)
+bad("model.steer.Steering: NaN", lambda _: steering(strengths=(NAN,), mirrors=False), "strengths | finite | (nan,)")
+bad("model.steer.core_component", lambda _: steer.core_component(builders.core(), "skew"), "projector | skew")
 bad("model.steer.Steering: none", lambda _: steering(strengths=()), "strengths | ()")
 bad(
     "model.steer.first_tokens: the same",
@@ -1883,6 +1891,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "study.prompt_rest.own_contrasts",
         "study.prompt_rest.pushed_subspaces",
         "study.prompt_seeds.PromptStudies.sites",
+        "study.found_core.FoundCore.save",
         "study.prompts.PromptStudy.choice",
         "study.site_choice.swept_contrasts",
         "study.rest.jackknife",
@@ -1963,7 +1972,6 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "model.steer.Steering.contrast",
         "model.steer.Steering.candidates",
         "model.steer.Steering.pick",
-        "model.steer.core_component",
         "model.generate.sample_likeliest",
         "linalg.weighted_frames",
         "model.continuation.Encoded.contrast",
@@ -2121,6 +2129,12 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "study.threads.threads",
         "study.threads.fair_share",
         "study.tokens.standard_error",
+    ),
+    "test_cores_used_again has a wrong call for each of its messages": (
+        "study.found_core.find_core",
+        "study.found_core.FoundCore.load",
+        "study.found_core.FoundCore.site_in",
+        "study.found_core.FoundCore.steering",
     ),
     "checks a task of one's own; test_own_runs has a task for each of its messages": (
         "study.checks.split_sizes",

@@ -57,9 +57,9 @@ def test_every_family_that_has_figures_gives_them_for_claims_of_its_own(monkeypa
     drawing = [family for family in families() if family.figures]
     own = {claim.id for family in families() for claim in family.claims}
     assert len(figures.family_figures()) >= len(drawing) > 0
-    for claims, draw in figures.family_figures():
-        assert own.issuperset(claims)
-        assert callable(draw)
+    for entry in figures.family_figures():
+        assert own.issuperset(entry[0])
+        assert callable(entry[1])
 
 
 def test_a_new_family_needs_no_entry_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +126,21 @@ def test_file_names_of_figures_are_safe_and_different(tmp_path: Path) -> None:
 def test_a_heading_names_the_subject_and_how_far_its_training_went(tmp_path: Path, drawn: list[str]) -> None:
     write_report(tmp_path, run("a$b$", trained={"epochs": 10, "of": 2000}))
     assert drawn == [r"a\$b\$ (trained 10 of 2,000 epochs)"]
+
+
+def test_figures_with_a_name_have_it_in_their_file_and_one_without_data_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(measured: Mapping[str, Any], heading: str) -> None:
+        return None
+
+    def square(measured: Mapping[str, Any], heading: str) -> Figure:
+        return Figure(figsize=(1, 1))
+
+    drawings = (((SUFFICIENCY,), nothing, "a"), ((SUFFICIENCY,), square, "b"), ((SUFFICIENCY,), square))
+    monkeypatch.setattr(figures, "family_figures", lambda: drawings)
+    write_report(tmp_path, run("tiny"))
+    assert names(tmp_path) == {*RECORD, MANIFEST, "tiny-b.png", "tiny-3.png"}
 
 
 def test_results_that_cannot_be_drawn_are_named_and_cost_neither_record_nor_table(tmp_path: Path) -> None:

@@ -4,4 +4,4 @@ from ace.families.agreement.claims import CLAIMS
 from ace.families.agreement.subjects import subjects
 from ace.families.family import Family
 
-FAMILY = Family("agreement", CLAIMS, subjects, "ace.families.agreement.figure")
+FAMILY = Family("agreement", CLAIMS, subjects, "ace.families.agreement.figures")

@@ -12,6 +12,7 @@ from ace.auc import separations, simple_auc
 from ace.core import OBLIQUE, ORTHOGONAL, PROJECTORS
 from ace.discrimination import Quantities
 from ace.families.agreement.controls import FLIP, KEEP, REMOVE, chosen_ablation, edited_details
+from ace.families.agreement.shown import digits, rest_by_depth
 from ace.stats import Estimate
 from ace.study.measurement import Measurement, measures
 from ace.study.prompt_rest import rest_of
@@ -75,7 +76,7 @@ def depth(subject: PromptSubject) -> Measurement:
 
 
 def by_depth(study: PromptStudy) -> dict[str, Any]:
-    """Separation, and AUC of the flip, over depth on the evaluation split, rank 1, by projector.
+    """Separation and AUC over depth on the evaluation split, rank 1, by projector; and what the rest gives.
 
     Of many sites some are shown, on few prompts.
     """
@@ -89,12 +90,17 @@ def by_depth(study: PromptStudy) -> dict[str, Any]:
     if many:
         labels = labels[study.few_rows(Split.EVALUATION)]
     swept = swept_contrasts(study, Split.EVALUATION, indices, few=many)
-    curves: dict[str, Any] = {"depth": [study.sites[index].depth for index in indices], "prompts": len(labels)}
+    curves: dict[str, Any] = {
+        "depth": digits([study.sites[index].depth for index in indices]),
+        "prompts": len(labels),
+        "AUC": digits(study.behaviour.auc[0]),
+        "the rest": rest_by_depth(study),
+    }
     for place, projector in enumerate(PROJECTORS):
         apart = separations_at(study, Split.EVALUATION, projector, indices, few=many)
         curves[projector] = {
-            **{mode: values.tolist() for mode, values in apart.items()},
-            "flip, AUC": simple_auc(swept[:, place, MODES.index("flip")], labels).tolist(),
+            **{mode: digits(values) for mode, values in apart.items()},
+            **{f"{mode}, AUC": digits(simple_auc(swept[:, place, row], labels)) for row, mode in enumerate(MODES)},
             "chosen": chosen[projector][0],
             "chosen below the top": chosen[projector][1],
         }

@@ -10,13 +10,15 @@ import torch
 
 from ace.arrays import Array
 from ace.core import OBLIQUE, ORTHOGONAL
+from ace.families.agreement.shown import band, digits
 from ace.model.intervene import Intervention
 from ace.stats import Estimate, clustered_proportion
 from ace.study.measurement import Measurement, measures
+from ace.study.memory import remembered
 from ace.study.prompt_rest import Runs, evaluation_runs, few_runs, own_contrasts, pushed_subspaces, rest_at
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.prompts import PromptStudy
-from ace.study.rest import Rest, jackknife
+from ace.study.rest import BATCH, Rest, jackknife
 from ace.study.site_choice import rank_of
 from ace.study.subspaces import Subspaces
 from ace.tasks.base import Split
@@ -42,6 +44,7 @@ def dose(subject: PromptSubject) -> Measurement:
         details={
             "strengths": list(STRENGTHS),
             "curves": [_means(study, curve) for study, curve in zip(models.studies, curves[OBLIQUE], strict=True)],
+            "the rest": [_band(study) for study in models.studies],
         },
         site=models.sites(OBLIQUE),
         rest=tuple(_rest(str(k), study) for k, study in enumerate(models.studies)),
@@ -70,30 +73,53 @@ def _share(label: str, study: PromptStudy, curves: Array) -> Estimate:
 
 def _rest(label: str, study: PromptStudy) -> Rest:
     """The same share for draws of the rest, each made as strong as the core's edit: equal mean squared displacement."""
-    choice, few = study.choice(OBLIQUE), study.few_rows(Split.EVALUATION)
+    few = study.few_rows(Split.EVALUATION)
+
+    def on_all(numbers: Sequence[int]) -> Array:
+        return turned(_rest_curves(study, numbers, evaluation_runs(study))).mean(axis=1)[:, None]
+
+    def on_few(numbers: Sequence[int]) -> tuple[Array, Array]:
+        shares = turned(_few_curves(study, tuple(numbers)))  # (g, few)
+        return jackknife(lambda rows: shares[:, rows].mean(axis=1)[:, None], len(few), len(few))
+
+    many = len(study.labels(Split.EVALUATION)) > 2 * len(few)
+    return Rest(label, (label,), on_all, on_few if many else None)
+
+
+@remembered
+def _few_curves(study: PromptStudy, numbers: tuple[int, ...]) -> Array:
+    """(strengths, g, few) contrasts of few prompts along draws of the rest."""
+    return _rest_curves(study, numbers, few_runs(study, None))
+
+
+def _rest_curves(study: PromptStudy, numbers: Sequence[int], runs: Runs) -> Array:
+    """(strengths, g, n) contrasts along draws of the rest, as strong as the core's edit."""
+    choice = study.choice(OBLIQUE)
     rank = rank_of(choice)
     core = study.core(choice.site, rank)
     states = study.states(Split.EVALUATION, choice.site).double() - core.mean
     moved = (states @ core.readers.T @ core.directions.T).square().sum(dim=1).mean()
+    drawn = rest_at(study, choice.site, rank, choice.projector).take(torch.tensor(numbers))
+    each = (states @ drawn.readers.mT @ drawn.directions.mT).square().sum(dim=2).mean(dim=1)
+    scaled = Subspaces(drawn.directions * (moved / each).sqrt()[:, None, None], drawn.readers)
+    steps = [pushed_subspaces(study, runs, choice, scaled, strength) for strength in STRENGTHS[1:]]
+    return np.stack([np.broadcast_to(own_contrasts(runs), steps[0].shape), *steps])
 
-    def scaled(numbers: Sequence[int]) -> Subspaces:
-        drawn = rest_at(study, choice.site, rank, choice.projector).take(torch.tensor(numbers))
-        each = (states @ drawn.readers.mT @ drawn.directions.mT).square().sum(dim=2).mean(dim=1)
-        return Subspaces(drawn.directions * (moved / each).sqrt()[:, None, None], drawn.readers)
 
-    def curves(numbers: Sequence[int], runs: Runs) -> Array:
-        drawn, own = scaled(numbers), own_contrasts(runs)
-        steps = [pushed_subspaces(study, runs, choice, drawn, strength) for strength in STRENGTHS[1:]]
-        return np.stack([np.broadcast_to(own, steps[0].shape), *steps])
-
-    def on_all(numbers: Sequence[int]) -> Array:
-        return turned(curves(numbers, evaluation_runs(study))).mean(axis=1)[:, None]
-
-    def on_few(numbers: Sequence[int]) -> tuple[Array, Array]:
-        shares = turned(curves(numbers, few_runs(study, None)))  # (g, few)
-        return jackknife(lambda rows: shares[:, rows].mean(axis=1)[:, None], len(few), len(few))
-
-    return Rest(label, (label,), on_all, on_few if len(states) > 2 * len(few) else None)
+def _band(study: PromptStudy) -> dict[str, Any]:
+    """Mean contrast of each number at every strength along the first draws of the rest, for the figure."""
+    curves, labels = (
+        _few_curves(study, tuple(range(BATCH))),
+        study.labels(Split.EVALUATION)[study.few_rows(Split.EVALUATION)],
+    )
+    return {
+        "draws": BATCH,
+        "prompts": len(labels),
+        **{
+            name: band(curves[:, :, labels == number].mean(axis=2).T)
+            for number, name in enumerate(("singular", "plural"))
+        },
+    }
 
 
 def _means(study: PromptStudy, curves: Array) -> dict[str, Any]:
@@ -102,7 +128,7 @@ def _means(study: PromptStudy, curves: Array) -> dict[str, Any]:
     middle = (curves[0] + curves[-1]) / 2
     off = np.abs(curves[STRENGTHS.index(0.0)] - middle).mean() / np.abs(curves[0] - curves[-1]).mean()
     return {
-        "singular": curves[:, labels == 0].mean(axis=1).tolist(),
-        "plural": curves[:, labels == 1].mean(axis=1).tolist(),
+        "singular": digits(curves[:, labels == 0].mean(axis=1)),
+        "plural": digits(curves[:, labels == 1].mean(axis=1)),
         "distance of remove from the midpoint": float(off),
     }

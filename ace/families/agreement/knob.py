@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ace.arrays import Array
 from ace.auc import cluster_sums
-from ace.core import OBLIQUE, ORTHOGONAL, Core
+from ace.core import OBLIQUE, ORTHOGONAL
+from ace.families.agreement.shown import digits, some_rows
 from ace.model.sites import Site
 from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement, measures
@@ -50,7 +51,7 @@ def _affine(models: PromptStudies, *, within: bool) -> Measurement:
     return Measurement(
         held_out(lambda study: study.choice().site),
         {},
-        details={"points": [_points(study) for study in models.studies]},
+        details={} if within else {name: [of(study) for study in models.studies] for name, of in SHOWN.items()},
         rest=tuple(_rest(str(k), study, within=within) for k, study in enumerate(models.studies)),
         beside={
             OBLIQUE: held_out(lambda study: study.choice().site, OBLIQUE),
@@ -126,12 +127,39 @@ def _rest(label: str, study: PromptStudy, *, within: bool) -> Rest:
 
 
 def _points(study: PromptStudy) -> dict[str, list[float]]:
-    """Core coordinate and contrast of every evaluation prompt, clean and flipped, for the figure."""
-    site = study.choice().site
-    core: Core = study.core(site, 1)
+    """First core coordinate and contrast of some evaluation prompts, clean and flipped, for the figure."""
+    site, labels = study.choice().site, study.labels(Split.EVALUATION)
+    rows = some_rows(labels)
     return {
-        "coordinate": core.coordinates(study.states(Split.EVALUATION, site))[:, 0].tolist(),
-        "contrast": study.base(Split.EVALUATION).tolist(),
-        "flipped": study.ablated(Split.EVALUATION, site, 1)[2].tolist(),
-        "label": study.labels(Split.EVALUATION).tolist(),
+        "coordinate": digits(_coordinate(study, Split.EVALUATION)[rows]),
+        "contrast": digits(study.base(Split.EVALUATION)[rows]),
+        "flipped": digits(study.ablated(Split.EVALUATION, site, 1)[2][rows]),
+        "label": labels[rows].tolist(),
     }
+
+
+def _lines(study: PromptStudy) -> dict[str, float]:
+    """The line of contrast on first coordinate, as the selection split has it, and its slope within each number."""
+    coordinate, contrast = _coordinate(study, Split.SELECTION), study.base(Split.SELECTION)
+    classes = _classes(study, Split.SELECTION, within=True)
+    means = [(values @ classes / np.maximum(classes.sum(axis=0), 1)) @ classes.T for values in (coordinate, contrast)]
+    slope = _slope(coordinate - coordinate.mean(), contrast - contrast.mean())
+    return {
+        "slope": digits(slope),
+        "intercept": digits(contrast.mean() - slope * coordinate.mean()),
+        "slope within": digits(_slope(coordinate - means[0], contrast - means[1])),
+    }
+
+
+def _coordinate(study: PromptStudy, split: Split) -> Array:
+    site = study.choice().site
+    return np.asarray(study.core(site, 1).coordinates(study.states(split, site))[:, 0].numpy())
+
+
+def _slope(across: Array, up: Array) -> float:
+    """Of centred values (n); 0 where they do not vary."""
+    spread = float(across @ across)
+    return float(across @ up) / spread if spread > 0 else 0.0
+
+
+SHOWN = {"points": _points, "lines": _lines}

@@ -4,8 +4,8 @@ They are what the paper's figures are about and no more: as head and attractor a
 codes either looks the same. Nouns, prepositions and styles are the paper's; the phrases of a style are ours, and
 figures by the paper's code differ: of SmolLM2-135M it gives AUCs of .895 unedited and .969, .326 and .024 under keep,
 remove and flip; these prompts give .993 and .990, .525 and .055, at the same site. About 24 wordings of the relative
-clause and of "there" were tried on that model before these were fixed: base AUC .89 to .99, flip .05 to .15. So its flip
-is no independent confirmation of the paper's code's.
+clause and of "there" were tried on that model before these were fixed: base AUC .89 to .99, flip .05 to .15. So the
+flip confirms nothing that the code had not shown.
 """
 
 from __future__ import annotations
