@@ -25,7 +25,7 @@ from ace.tasks.english_phrases import (
     pronoun_number,
     read_list,
 )
-from ace.tasks.english_tags import Word, check_text, read_words
+from ace.tasks.english_tags import Word, check_continues, read_words
 from ace.tasks.fragment.words import PLURAL, SINGULAR
 
 
@@ -60,17 +60,24 @@ def find_copulas(text: str, prompt: str = "", label: int | None = None) -> list[
     Raises:
         InputError: no text, a text that does not begin with the prompt, or another label.
     """
-    check_text("text", text)
-    check_text("prompt", prompt)
+    check_continues(text, prompt)
     if label not in (None, SINGULAR, PLURAL):
         raise InputError(f"label: expected {SINGULAR}, {PLURAL} or None, got {label!r}")
-    if not text.startswith(prompt):
-        raise InputError(f"text: expected to begin with the prompt {prompt!r}, got {text[: len(prompt)]!r}")
     return _Reader(read_words(text), len(prompt), label).copulas()
 
 
 _VERBS = frozenset("BMVWO")
 _OPENS = frozenset(".S,CWQZ(")
+
+
+def count_copulas(text: str, prompt: str = "") -> int:
+    """How many copulas a text has behind its prompt, whether their subjects can be told or not.
+
+    Raises:
+        InputError: no text, or one that does not begin with the prompt.
+    """
+    check_continues(text, prompt)
+    return sum(word.tag == "B" and word.place >= len(prompt) for word in read_words(text))
 
 
 class _Reader:

@@ -17,7 +17,6 @@ _TOKEN = re.compile(
     rf"\b{_ABBREVIATIONS}|(?:\b[A-Za-z]\.){{2,}}|\b[A-Z]\.(?=\s+[A-Z])|\d+(?:[.,:]\d+)*(?:st|nd|rd|th|s)?|{_WORD}"
     r"(?:(?<=s)['\u2019](?=\s+\w))?|\n\s*\n|[.!?]+|\S"
 )
-_END = re.compile(r"^(?:[.!?]+|\n\s*\n)$")
 
 
 @dataclass(frozen=True)
@@ -38,29 +37,13 @@ class Word:
     tag: str
 
 
-def check_text(name: str, text: object) -> None:
-    """Raise `InputError` unless this is a text."""
-    if not isinstance(text, str):
-        raise InputError(f"{name}: expected a string, got {type(text).__name__}")
-
-
-def sentence_ends(text: str) -> int:
-    """How many sentences end in a text: at a full stop, a question or exclamation mark, or a blank line.
-
-    Stops of abbreviations, of initials and within numbers end none, and neither do marks without a word before them.
-
-    Raises:
-        InputError: something other than a text.
-    """
-    check_text("text", text)
-    ends, said = 0, False
-    for match in _TOKEN.finditer(text):
-        if _END.match(match.group()):
-            ends += said
-            said = False
-        else:
-            said = said or match.group()[0].isalnum()
-    return ends
+def check_continues(text: object, prompt: object) -> None:
+    """Raise `InputError` unless a text begins with its prompt."""
+    for name, given in (("text", text), ("prompt", prompt)):
+        if not isinstance(given, str):
+            raise InputError(f"{name}: expected a string, got {type(given).__name__}")
+    if not str(text).startswith(str(prompt)):
+        raise InputError(f"text: expected to begin with the prompt {prompt!r}, got {str(text)[:40]!r}")
 
 
 def read_words(text: str) -> list[Word]:

@@ -76,6 +76,8 @@ from ace.tasks import (
 from ace.tasks import pairs as minimal_pairs
 from ace.tasks.english.published import PublishedTask
 from ace.tasks.english.task import EnglishTask
+from ace.tasks.english_judge import count_copulas, find_copulas
+from ace.tasks.english_tags import check_continues
 from ace.tasks.fragment.judge import judge as judge_agreement
 from ace.tasks.fragment.story import story
 from ace.training import checkpoint, ensemble, result, state, trainer
@@ -1727,6 +1729,11 @@ bad(
 )
 bad("tasks.pair_files.read_rows: no path", lambda _: pair_files.read_rows(cast(Any, 3)), "path | int")
 bad("tasks.fragment.story.story: no sentence", lambda _: story(RNG, 0), "sentences | 1 | 0")
+bad("tasks.english_judge.find_copulas: no text", lambda _: find_copulas(3), "text | string | int")  # type: ignore[arg-type]
+bad("tasks.english_judge.find_copulas: label", lambda _: find_copulas("It is", "", 2), "label | 0, 1 or None | 2")
+bad("tasks.english_judge.find_copulas: prompt", lambda _: find_copulas("It is", "He"), "text | prompt 'He' | 'It is'")
+bad("tasks.english_tags.check_continues: prompt", lambda _: check_continues("It", 3), "prompt | string | int")
+bad("tasks.english_judge.count_copulas: prompt", lambda _: count_copulas("It is", "He"), "text | prompt 'He' | 'It is'")
 bad("tasks.fragment.judge.judge: no text", lambda _: judge_agreement(3), "text | string | int")  # type: ignore[arg-type]
 bad(
     "tasks.pairs.read_pairs: no file",
@@ -1877,6 +1884,17 @@ def test_a_bad_call_raises_the_named_error_that_tells_what_came(row: BadCall, tm
 
 # Names that take arguments but leave nothing to get wrong on their own, by reason.
 NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
+    "reads words and tags that the judge made": (
+        "tasks.english_phrases.determined_number",
+        "tasks.english_phrases.end_of_head",
+        "tasks.english_phrases.may_follow_subject",
+        "tasks.english_phrases.number_after",
+        "tasks.english_phrases.number_of_part",
+        "tasks.english_phrases.pronoun_number",
+        "tasks.english_phrases.read_list",
+        "tasks.english_tags.read_words",
+        "tasks.english_words.noun_number",
+    ),
     "takes what the library itself made and checked": (
         "study.rest.allowed",
         "study.token_rest.rest_at",

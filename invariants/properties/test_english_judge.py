@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ace.tasks.agreement import TASKS
+from ace.families.agreement import generation
 from ace.tasks.base import HELD_OUT, Split
-from ace.tasks.english_judge import find_copulas
-from ace.tasks.english_tags import sentence_ends
+from ace.tasks.by_name import TASKS
+from ace.tasks.english_judge import count_copulas, find_copulas
 from ace.tasks.english_words import noun_number
 from ace.tasks.fragment.words import NOUNS, PLURAL, SINGULAR
 from ace.tasks.verb_forms import told_number
@@ -90,6 +92,7 @@ def test_no_text_is_too_broken(text: str, label: int | None, size: int) -> None:
     copulas = find_copulas(text, prompt, label)
     places = [copula.place for copula in copulas]
     assert places == sorted(set(places))
+    assert len(places) <= count_copulas(text, prompt)
     for copula in copulas:
         assert len(prompt) - 1 <= copula.place < len(text)
         verb = re.match(r"(?:is|are|was|were)(?:n['\u2019]t)?|['\u2019](?:s|re)", text[copula.place :], re.IGNORECASE)
@@ -97,7 +100,6 @@ def test_no_text_is_too_broken(text: str, label: int | None, size: int) -> None:
         assert (copula.verb == PLURAL) == (
             verb.group().lower().startswith(("are", "were")) or "re" in verb.group().lower()
         )
-    assert sentence_ends(text) >= 0
 
 
 @given(st.one_of(st.sampled_from([text.text for text in calibration.answered_texts()]), likely))
@@ -144,19 +146,14 @@ def test_nouns_of_the_fragment_have_their_number(singular: str, plural: str) -> 
     assert (noun_number(singular), noun_number(plural)) == (SINGULAR, PLURAL)
 
 
-@pytest.mark.parametrize(
-    ("text", "ends"),
-    [
-        ("", 0),
-        (" is old", 0),
-        (" is old. It", 1),
-        (" is 3.5 m long", 0),
-        (" met Mr. Brown and J. Smith of the U.S. army", 0),
-        ("What? No! Well...", 3),
-        ("One\n\nTwo\n\n\nThree", 2),
-        ('"Stop!" she said. ', 2),
-        (" ... . !", 0),
-    ],
-)
-def test_sentences_end_at_marks_that_end_them(text: str, ends: int) -> None:
-    assert sentence_ends(text) == ends
+def test_texts_are_counted_by_all_their_copulas() -> None:
+    prompts = TASKS["agreement"].prompts(Split.EVALUATION, 8)
+    verbs = ("is", "are")
+    written = " {} old. The dogs is late, the key is here, and whoever I was or is."
+    texts = [prompt + written.format(verbs[label]) for prompt, label in zip(prompts.texts, prompts.labels, strict=True)]
+    study: Any = SimpleNamespace(source=SimpleNamespace(fragment=False))
+    judged = generation._judged(study, texts, prompts)
+    assert set(judged.copulas) == set(judged.parsed) == {3}
+    assert set(judged.agreeing) == {2}
+    assert (set(judged.subjects), set(judged.plural)) == ({2}, {1})
+    assert set(judged.sentences) == {5}

@@ -23,8 +23,8 @@ from ace.study.prompt_seeds import PromptSubject
 from ace.study.prompts import PromptStudy
 from ace.study.site_choice import rank_of
 from ace.tasks.base import Split
+from ace.tasks.english_judge import count_copulas, find_copulas
 from ace.tasks.fragment.judge import judge
-from ace.tasks.fragment.words import COPULAS
 from ace.tasks.prompt import Prompts
 from ace.tasks.sentences import sentence_ends
 
@@ -40,8 +40,6 @@ MOVED = 0.1  # largest change of the share of plural subjects: the flip should c
 TINY = 1e-12  # for resamples in which no subject was drawn
 SHOWN = 4
 CLEAN, FLIPPED, RANDOM = "clean", "flipped", "along the rest"
-FORMS = {form: number for pair in COPULAS.values() for number, form in enumerate(pair)}
-
 
 COUNTED = ("agreeing", "copulas", "plural", "subjects", "parsed", "sentences")
 
@@ -51,9 +49,11 @@ class Judged:
     """Copulas of some texts.
 
     Attributes:
-        agreeing, copulas: (n) how many of a text's copulas agree with their subject, and how many there are.
-        plural, subjects: (n) how many of its subjects are plural, and how many there are.
-        parsed, sentences: (n) how many sentences the grammar has, and how many there are.
+        agreeing, copulas: (n) how many of a text's copulas agree with their subject, and of how many it is told.
+        plural, subjects: (n) how many of its subjects are plural, and how many there are; in open English, of those of
+            copulas but for the prompt's own, whose number is given.
+        parsed, sentences: (n) how many sentences the grammar has, and how many there are; in open English, how many
+            copulas have a subject that is told, and how many there are.
         clusters: (n) by the head noun of their prompts.
     """
 
@@ -236,7 +236,7 @@ def _judged(study: PromptStudy, texts: Sequence[str], prompts: Prompts) -> Judge
         columns = [_by_grammar(text) for text in texts]
     else:
         pairs = zip(texts, prompts.texts, prompts.labels, strict=True)
-        columns = [_first_copula(text[len(prompt) :], int(label)) for text, prompt, label in pairs]
+        columns = [_by_rules(prompt + text[len(prompt) :], prompt, int(label)) for text, prompt, label in pairs]
     counts = dict(zip(COUNTED, np.array(columns, dtype=np.float64).T, strict=True))
     return Judged(**counts, clusters=prompts.clusters)
 
@@ -255,8 +255,14 @@ def _by_grammar(text: str) -> list[int]:
     ]
 
 
-def _first_copula(continuation: str, label: int) -> list[int]:
-    """The first copula before the sentence ends, held against the prompt's own subject: no grammar is asked."""
-    sentence = continuation.split(".")[0].replace(",", " ").split()
-    numbers = [FORMS[word] for word in sentence if word in FORMS][:1]
-    return [sum(number == label for number in numbers), len(numbers), label, 1, len(numbers), 1]
+def _by_rules(text: str, prompt: str, label: int) -> list[int]:
+    copulas = find_copulas(text, prompt, label)
+    others = [copula.subject for copula in copulas if not copula.own]
+    return [
+        sum(copula.agrees for copula in copulas),
+        len(copulas),
+        sum(others),
+        len(others),
+        len(copulas),
+        count_copulas(text, prompt),
+    ]
