@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 from ace.families.agreement.figures.drawing import NUMBERS, headed
 from ace.families.style import Results
 
+LONGEST = 36  # characters of a model's name that an axis has room for
+
 
 def scales_figure(results: Results, subject: str) -> Figure | None:
     """A panel for every two scales; None where the record has no coordinates of two."""
@@ -26,7 +28,7 @@ def scales_figure(results: Results, subject: str) -> Figure | None:
             across, up = (np.array(coordinates[model])[rows] for model in (first, second))
             within = np.corrcoef(across, up)[0, 1]
             axis.scatter(across, up, s=9, c=color, linewidths=0, alpha=0.8, label=f"{name}: r = {within:.2f}")
-        axis.set(xlabel=first, ylabel=second)
+        axis.set(xlabel=f"coordinate in {first[-LONGEST:]}", ylabel=f"coordinate in {second[-LONGEST:]}")
         axis.legend(loc="best", handlelength=1)
     headed(figure, subject, "Do coordinates agree across scales, within each number?", "", results["agreement.scales"])
     return figure
