@@ -6,6 +6,7 @@ The axis is extracted from prompts of a task, at the site that their selection s
 from __future__ import annotations
 
 import argparse
+import io
 import shutil
 import sys
 import textwrap
@@ -37,6 +38,7 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     """Load the model, find the axis, write the texts to stdout."""
     import torch
 
+    from ace.errors import InputError
     from ace.model.generate import continue_text
     from ace.model.language import load_language_model
     from ace.model.steer import Steering, core_component, first_tokens
@@ -46,6 +48,10 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     from ace.tasks.base import Split
     from ace.zoo.named import ModelSource
 
+    if not -(2**63) <= chosen.seed < 2**64:
+        raise InputError(f"seed: expected a number of 64 bits, got {chosen.seed}")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what the terminal cannot show must not cost the text
     source = ModelSource(
         chosen.model, chosen.revision, chosen.dtype, tokenizer=chosen.tokenizer, task=chosen.task
     ).prompts()

@@ -164,6 +164,11 @@ def _texts(study: PromptStudy, kind: str, count: int) -> tuple[str, ...]:
     generator = torch.Generator().manual_seed(0)
     texts: list[str] = []
     for ids in _prompts(study, count)[1]:
+        positions = study.language.positions
+        if positions is not None and ids.shape[1] + TOKENS - 1 > positions:
+            raise Inapplicable(
+                f"prompts of {ids.shape[1]} tokens and {TOKENS} more do not fit into the model's {positions} positions"
+            )
         steering = None if kind == CLEAN else _steering(study, kind, len(texts), len(ids), count)
         tokens = continue_text(study.language, ids, TOKENS, generator, steering)
         texts += [study.language.decode(row.tolist()) for row in tokens]
