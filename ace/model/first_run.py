@@ -147,12 +147,14 @@ class _Whole:
         for site in anatomy.sites:
             (state,) = states[site.index]
             if state.ndim != 3 or state.shape[:2] != shape:
-                raise SiteError(f"{kind}: expected a state {(*shape, 'd')} at {site}, got {tuple(state.shape)}")
+                raise SiteError(
+                    f"{kind}: expected a state ({shape[0]}, {shape[1]}, d) at {site}, got {tuple(state.shape)}"
+                )
             _check_finite(language, f"states at {site}", state)
         if logits.ndim != 3 or logits.shape[:2] != shape:
             raise SiteError(
-                f"{kind}: expected logits {(*shape, 'v')} of tokens {shape}, got {tuple(logits.shape)}; does the model"
-                " put tokens of its own in front?"
+                f"{kind}: expected logits ({shape[0]}, {shape[1]}, v) of tokens {shape}, got {tuple(logits.shape)};"
+                " does the model put tokens of its own in front?"
             )
         _check_finite(language, "logits", logits, infinite=False)
         # An encoder's language model is none to continue a text with.

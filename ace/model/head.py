@@ -56,7 +56,8 @@ def check_head(model: nn.Module, path: str) -> None:
     head = model.get_submodule(path)
     assert isinstance(head, nn.Linear)
     expected = f"{type(model).__name__}.{path}: expected a head that multiplies by its weight and adds its bias"
-    if not head.weight.is_floating_point():
+    # In eight bits there are factors beside the weight.
+    if not head.weight.is_floating_point() or head.weight.dtype.itemsize < 2:
         raise SiteError(f"{expected}, got {type(head).__name__} with a weight in {head.weight.dtype}")
     states = torch.randn(1, head.in_features, generator=torch.Generator().manual_seed(0))
     with weights_at_hand(head):
@@ -71,10 +72,11 @@ def check_head(model: nn.Module, path: str) -> None:
     except Exception as error:
         told = f"{type(error).__name__}: {error}".splitlines()[0]
         raise SiteError(f"{expected}, got {type(head).__name__} in {head.weight.dtype}: {told}") from error
+    wanted, rows = wanted.float(), rows.to(wanted.device)
     if not torch.isfinite(wanted).all():  # no matter of structure; contrasts name it
         return
     tolerance = 64 * torch.finfo(came.dtype).eps * float(wanted.abs().max())
-    fits = came.shape == wanted.shape and float((came - wanted.to(came.device)).abs().max()) <= tolerance
+    fits = came.shape == wanted.shape and float((came.float() - wanted.to(came.device)).abs().max()) <= tolerance
     if not fits or float((rows - wanted[:, :1]).abs().max()) > tolerance:
         raise SiteError(f"{expected}, got {type(head).__name__} that gives something else")
 
