@@ -7,6 +7,7 @@ their selection split chooses. Either way the texts are the same.
 from __future__ import annotations
 
 import argparse
+import io
 import shutil
 import sys
 import textwrap
@@ -64,6 +65,10 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     from ace.errors import InputError
     from ace.study.found_core import STAGES, FoundCore
 
+    if not -(2**63) <= chosen.seed < 2**64:
+        raise InputError(f"seed: expected a number of 64 bits, got {chosen.seed}")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what the terminal cannot show must not cost the text
     edit = _edit(chosen)
     found = None if chosen.core is None else FoundCore.load(chosen.core)
     for name in ("site", "task"):

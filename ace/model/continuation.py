@@ -88,6 +88,19 @@ def encode_prompts(language: LanguageModel, prompts: Prompts, *, rows: int = ROW
     ]
 
 
+def own_tokens(text: str, prompt: list[int], whole: list[int], continuation: str) -> list[int]:
+    """Token ids of a continuation: those of the whole text after the prompt's.
+
+    Raises:
+        InputError: it has none, or changes how the prompt before it is split.
+    """
+    if whole[: len(prompt)] != prompt or len(whole) == len(prompt):
+        raise InputError(
+            f"continuation: expected tokens of its own after the prompt, got {continuation!r} after {text!r}"
+        )
+    return whole[len(prompt) :]
+
+
 def _scored(
     text: str, prompt: list[int], wholes: Sequence[list[int]], contrast: Contrast
 ) -> list[tuple[list[int], float]]:
@@ -100,11 +113,7 @@ def _scored(
     wanted, other = len(contrast.wanted), len(contrast.other)
     weights = [1.0 / wanted] * wanted + [-1.0 / other] * other
     for whole, continuation, weight in zip(wholes, (*contrast.wanted, *contrast.other), weights, strict=True):
-        if whole[: len(prompt)] != prompt or len(whole) == len(prompt):
-            raise InputError(
-                f"continuation: expected tokens of its own after the prompt, got {continuation!r} after {text!r}"
-            )
-        scored.append((whole[len(prompt) :], weight))
+        scored.append((own_tokens(text, prompt, whole, continuation), weight))
     if len({tuple(ids) for ids, _ in scored}) < len(scored):
         raise InputError(f"continuation: expected different tokens for each, got the same of two after {text!r}")
     return scored

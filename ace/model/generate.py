@@ -16,10 +16,13 @@ from ace.check import check_count
 from ace.errors import InputError
 from ace.model.language import LanguageModel
 from ace.model.observe import check_inputs
+from ace.model.outputs import advice
+from ace.model.partial_runs import BlockRun
 from ace.model.shared_prefix import prefix_cache
 from ace.model.sites import Site, hooked
 from ace.model.steer import Steering, steered_logits
 from ace.model.stored_keys import growing_cache, only_grows, repeated_cache
+from ace.model.stored_prefix import check_as_whole, check_cache
 
 Singles = NDArray[np.float32]
 TOP_K = 50  # published, as is temperature 1
@@ -93,7 +96,10 @@ def continue_text(
         after_each: called after every token, to show how far it is.
 
     Raises:
-        InputError: prompts that are not token ids, no steps, or no tokens to choose from.
+        InputError: prompts that are not token ids of the model, no steps, or more than it has positions for, no tokens
+            to choose from, or logits that are NaN or infinite.
+        SiteError: a model that stores anything else than keys and values, or whose run behind stored positions differs
+            from a whole run at such lengths.
     """
     rows = continue_until(language, prompts, steps, generator, steering, top_k=top_k, after_each=after_each)
     return torch.stack(rows)
@@ -123,21 +129,31 @@ def continue_until(
     check_inputs(prompts)
     check_count("steps", steps)
     check_count("top_k", top_k)
+    language.check_ids(prompts)
+    length = prompts.shape[1]
+    if language.positions is not None and length + steps - 1 > language.positions:
+        raise InputError(
+            f"steps: expected at most {max(0, language.positions - length + 1)} after prompts of {length} tokens, as"
+            f" the model has {language.positions} positions, got {steps}"
+        )
     tokens = prompts.to(language.device)
     rows: list[Tensor] = list(tokens.cpu())
     live = torch.arange(len(tokens))  # which row each row that is still run is
     cache, current = None, tokens
-    if tokens.shape[1] > 1:
+    if length > 1:
+        check_as_whole(language, _filled(tokens[:1], length + steps - 1), length - 1)
         cache = prefix_cache(language, tokens[:, :-1].cpu())
         growing_cache(cache, steps)
         current = tokens[:, -1:]
-    tuples: list[bool] = []
+    runs: list[BlockRun] = []
     for step in range(1, steps + 1):
         if steering is None:
             logits, cache = language.run(current, cache, store=True)
             logits = logits[:, -1]
+            if length == 1 and step == 1:
+                check_cache(language, cache, len(tokens))
         else:
-            logits, cache = steered_logits(language, current, cache, steering, tuples)
+            logits, cache = steered_logits(language, current, cache, steering, runs)
         current = sample_likeliest(logits, top_k, generator).to(tokens.device)
         tokens = torch.cat([tokens, current], dim=1)
         if after_each is not None:
@@ -160,21 +176,41 @@ def continue_until(
     return rows
 
 
+def _filled(tokens: Tensor, length: int) -> Tensor:
+    """(1, length) token ids (1, t), over and over."""
+    return tokens.repeat(1, -(-length // tokens.shape[1]))[:, :length]
+
+
 def sample_likeliest(logits: Tensor, top_k: int, generator: torch.Generator) -> Tensor:
-    """(n, 1) token ids drawn from the softmax of the `top_k` largest logits (n, v)."""
+    """(n, 1) token ids drawn from the softmax of the `top_k` largest logits (n, v).
+
+    Raises:
+        InputError: rows whose largest logit is NaN or infinite.
+    """
     given = logits.float()
     if given.device.type == "cpu":
-        return _sample_on_cpu(given.numpy(), top_k, generator)
+        return _sample_on_cpu(given.numpy(), top_k, generator, logits.dtype)
     values, places = given.topk(min(top_k, given.shape[-1]), dim=-1)
+    _check_largest(values[:, 0].cpu().numpy(), logits.dtype)
     drawn = torch.multinomial(values.softmax(dim=-1).cpu(), 1, generator=generator)
     return places.gather(1, drawn.to(places.device))
 
 
-def _sample_on_cpu(logits: Singles, top_k: int, generator: torch.Generator) -> Tensor:
+def _check_largest(values: Singles, dtype: torch.dtype) -> None:
+    """Refuse NaN or infinity in the largest logits (n) of rows; NaN counts as the largest of all."""
+    bad = (~np.isfinite(values)).nonzero()[0]
+    if len(bad):
+        raise InputError(
+            f"logits: expected finite values, got NaN or infinity in rows {bad[:5].tolist()} ({dtype}){advice(dtype)}"
+        )
+
+
+def _sample_on_cpu(logits: Singles, top_k: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
     """The same from an array: numpy orders the values alone many times faster, and only the drawn one needs a place."""
     rows, vocabulary = logits.shape
     top_k = min(top_k, vocabulary)
     values = np.sort(np.partition(logits, vocabulary - top_k, axis=1)[:, vocabulary - top_k :], axis=1)[:, ::-1].copy()
+    _check_largest(values[:, 0], dtype)
     ranks = torch.multinomial(torch.from_numpy(values).softmax(dim=-1), 1, generator=generator).numpy()
     chosen = np.take_along_axis(values, ranks, axis=1)
     earlier = ranks[:, 0] - (values > chosen).sum(axis=1)  # of equal logits, each rank has a place of its own

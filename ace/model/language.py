@@ -16,10 +16,14 @@ from ace.check import check_choice
 from ace.errors import ArtifactError, InputError, SiteError, TokenizerError
 from ace.files import default_cache
 from ace.model.gguf import converted_gguf, is_gguf
+from ace.model.head import check_head, running_device
+from ace.model.outputs import configs_of, logits_alone
 from ace.model.quiet import quiet_transformers
-from ace.model.sites import Anatomy, find_sites, hooked
+from ace.model.sites import Anatomy, find_sites
 from ace.model.stored_keys import cache_keyword, output_cache
+from ace.model.token_ids import closing_marks, encoded
 
+LIMIT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx", "max_target_positions")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -42,8 +46,31 @@ class LanguageModel:
     @property
     def device(self) -> torch.device:
         """Device that token ids go to: that of the input embedding."""
-        device: torch.device = self.model.get_input_embeddings().weight.device  # type: ignore[operator]
-        return device
+        return running_device(self.model.get_input_embeddings())  # type: ignore[operator]
+
+    @cached_property
+    def dtype(self) -> torch.dtype:
+        """The least precise dtype of its weights."""
+        dtypes = {weight.dtype for weight in self.model.parameters() if weight.is_floating_point()}
+        return max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
+
+    @cached_property
+    def as_whole(self) -> set[tuple[int, int]]:
+        """Lengths of prefix and text at which a run behind the stored prefix was seen to equal a whole run."""
+        return set()
+
+    @cached_property
+    def _configs(self) -> tuple[Any, ...]:
+        return configs_of(self.model)
+
+    @cached_property
+    def _closing(self) -> tuple[int, ...]:
+        return closing_marks(self.tokenizer)
+
+    @property
+    def embedded(self) -> int:
+        """How many tokens the model knows as inputs."""
+        return self._limits[0]
 
     @property
     def vocabulary(self) -> int:
@@ -60,10 +87,17 @@ class LanguageModel:
         Args:
             cache: what was stored of the positions before; the model adds to it.
             store: whether to store where nothing is stored yet; if not, the second value is None there.
+
+        Raises:
+            SiteError: the model's output has no logits.
         """
         before = {} if cache is None else {self._cache_name: cache}
-        output = self.model(input_ids=ids, use_cache=store or cache is not None, **before)
-        return output.logits, output_cache(output)
+        with logits_alone(self._configs):
+            output = self.model(input_ids=ids, use_cache=store or cache is not None, **before)
+        logits = getattr(output, "logits", None)
+        if not isinstance(logits, Tensor):
+            raise SiteError(f"{self.name}: expected an output with logits, got {type(output).__name__}")
+        return logits, output_cache(output)
 
     @cached_property
     def encoding(self) -> Hashable:
@@ -75,16 +109,35 @@ class LanguageModel:
     @property
     def _limits(self) -> tuple[int, int | None]:
         """Tokens that the model knows, and positions that it has, where that is known."""
-        size = self.model.get_input_embeddings().num_embeddings  # type: ignore[operator]
-        limit = getattr(getattr(self.model, "config", None), "max_position_embeddings", None)
-        return int(size), limit if isinstance(limit, int) else None
+        embedding: Any = self.model.get_input_embeddings()  # type: ignore[operator]
+        size = getattr(embedding, "num_embeddings", None) or next(embedding.parameters()).shape[0]
+        config: Any = getattr(self.model, "config", None)
+        if hasattr(config, "get_text_config"):
+            config = config.get_text_config()
+        told = (getattr(config, name, None) for name in LIMIT_NAMES)
+        return int(size), min((limit for limit in told if isinstance(limit, int) and limit > 0), default=None)
+
+    @property
+    def positions(self) -> int | None:
+        """How many positions the model has, where that is known."""
+        return self._limits[1]
+
+    def check_ids(self, ids: Tensor) -> None:
+        """Refuse token ids that the model does not know.
+
+        Raises:
+            InputError: there are some.
+        """
+        size = self.embedded
+        if int(ids.min()) < 0 or int(ids.max()) >= size:
+            raise InputError(f"inputs: expected token ids in 0..{size - 1}, got {int(ids.min())}..{int(ids.max())}")
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a prompt, with the special tokens that the tokenizer puts in front.
 
         Raises:
-            InputError: no tokens, more than the model has positions, or ids outside its vocabulary: a tokenizer of
-                another model.
+            InputError: no text, no tokens, more than the model has positions, or ids outside its vocabulary: a
+                tokenizer of another model.
         """
         return self.encode_all([text])[0]
 
@@ -94,10 +147,8 @@ class LanguageModel:
         Raises:
             InputError: as `encode`.
         """
-        end = self.tokenizer.eos_token_id
-        encoded = self.tokenizer(list(texts), verbose=False)["input_ids"]  # too long a text is refused below
         # Some tokenizers end every text; a prompt goes on.
-        trimmed = [ids[:-1] if len(ids) > 1 and ids[-1] == end and end is not None else ids for ids in encoded]
+        trimmed = encoded(self.tokenizer, texts, self._closing)
         size, limit = self._limits
         for text, ids in zip(texts, trimmed, strict=True):
             if not ids:
@@ -130,28 +181,8 @@ def wrap_model(model: nn.Module, tokenizer: Any, name: str = "") -> LanguageMode
         SiteError: a model without recognisable blocks, or with a head that does more than multiply by its weight.
     """
     anatomy = find_sites(model)
-    _check_head(model, anatomy)
+    check_head(model, anatomy.head)
     return LanguageModel(model.eval().requires_grad_(False), tokenizer, anatomy, name or type(model).__name__)
-
-
-@torch.no_grad()
-def _check_head(model: nn.Module, anatomy: Anatomy) -> None:
-    """Contrasts are computed with some rows of the head's weight: it must give what the head gives."""
-    head = model.get_submodule(anatomy.head)
-    assert isinstance(head, nn.Linear)
-    weight = head.weight
-    expected = f"{type(model).__name__}.{anatomy.head}: expected a head that multiplies by its weight and adds its bias"
-    if not weight.is_floating_point():
-        raise SiteError(f"{expected}, got {type(head).__name__} with a weight in {weight.dtype}")
-    if weight.is_meta:  # kept elsewhere until it is run
-        return
-    states = torch.randn(1, weight.shape[1], generator=torch.Generator().manual_seed(0)).to(weight)
-    came, wanted = head(states), nn.functional.linear(states, weight, head.bias)
-    if not torch.isfinite(wanted).all():  # no matter of structure; contrasts name it
-        return
-    tolerance = 64 * torch.finfo(weight.dtype).eps * float(wanted.abs().max())
-    if came.shape != wanted.shape or float((came - wanted).abs().max()) > tolerance:
-        raise SiteError(f"{expected}, got {type(head).__name__} that gives something else")
 
 
 def load_language_model(
@@ -190,8 +221,9 @@ def load_language_model(
         loaded = _load_tokenizer(tokenizer or place, revision=None if tokenizer else revision)
     if device is not None:
         model.to(device)
-    language = wrap_model(model, loaded, str(name))
-    _check_run(language)
+    with quiet_transformers():
+        language = wrap_model(model, loaded, str(name))
+        _check_run(language)
     return language
 
 
@@ -237,29 +269,10 @@ def _check_folder(kind: str, name: str | Path) -> None:
         raise ArtifactError(f"{kind}: expected a folder at {text!r}, found none")
 
 
-@torch.no_grad()
 def _check_run(language: LanguageModel) -> None:
-    """One small run: what comes later changes nothing before it, and site L holds what the last block returns."""
-    model, anatomy, states = language.model, language.anatomy, []
-    ids = torch.tensor([[0, 0], [0, 1]], device=language.device)
+    from ace.model.first_run import check_first_run  # which runs what is built on this module
 
-    def after(module: nn.Module, arguments: Any, output: Any) -> None:
-        states.append(output[0] if isinstance(output, tuple) else output)
-
-    handle = model.get_submodule(anatomy.blocks[-1]).register_forward_hook(after)
-    try:
-        with hooked(model, anatomy.site(-1), states.append):
-            logits = language.run(ids)[0][:, 0]
-    finally:
-        handle.remove()
-    kind = type(model).__name__
-    # An encoder's language model is none to continue a text with.
-    tolerance = 64 * torch.finfo(logits.dtype).eps * float(logits.abs().max())
-    if float((logits[0] - logits[1]).abs().max()) > tolerance:
-        raise ArtifactError(f"model: expected a causal one at {language.name!r}, got {kind}, which looks ahead")
-    returned, read = states
-    if returned.shape != read.shape or not torch.equal(returned.to(read.device), read):
-        raise SiteError(f"{kind}: expected {anatomy.sites[-1].path} to read what {anatomy.blocks[-1]} returns")
+    check_first_run(language)
 
 
 def _digest(text: str) -> str:

@@ -74,10 +74,11 @@ def sensitivities_at(
 
     Raises:
         InputError: a position outside the sequence, no site, an output that is not one scalar a sequence or does not
-            depend on the logits, or NaN or infinity in the gradients (naming the site and the rows).
+            depend on the logits, NaN or infinity in the gradients (naming the site and the rows), or inference mode.
     """
     check_inputs(inputs)
     check_count("chunk", chunk)
+    check_gradients(model)
     if not sites:
         raise InputError("sites: expected at least one site, got none")
     length = inputs.shape[1]
@@ -91,6 +92,22 @@ def sensitivities_at(
     for site in sites:
         _check_finite(site, torch.cat(rows[site.index]), "sensitivities")
     return {index: torch.cat(parts) for index, parts in rows.items()}
+
+
+def check_gradients(model: nn.Module) -> None:
+    """Refuse to take gradients where torch gives none, in inference mode or of weights that were made there.
+
+    Raises:
+        InputError: it is so.
+    """
+    if torch.is_inference_mode_enabled():
+        raise InputError("gradients: expected a call outside of torch.inference_mode(), in which there are none")
+    made = next((name for name, weight in model.named_parameters() if weight.is_inference()), None)
+    if made is not None:
+        raise InputError(
+            f"gradients: expected weights made outside of torch.inference_mode(), got {made!r} made inside;"
+            " load the model outside"
+        )
 
 
 @contextmanager

@@ -15,15 +15,17 @@ import torch
 from torch import Tensor
 
 from ace.check import check_count
-from ace.errors import InputError, SiteError
+from ace.errors import InputError
 from ace.model.continuation import Encoded
 from ace.model.language import LanguageModel
 from ace.model.late_rows import rows_joining_late
-from ace.model.observe import reading
-from ace.model.partial_runs import restricted_head, returned_tuples, skipped_blocks
+from ace.model.observe import check_gradients, reading
+from ace.model.outputs import advice
+from ace.model.partial_runs import BlockRun, observed_blocks, restricted_head, skipped_blocks
 from ace.model.shared_prefix import prefix_cache
 from ace.model.sites import Site, hooked
 from ace.model.stored_keys import repeated_cache, shared_cache, tiled_cache
+from ace.model.stored_prefix import check_as_whole
 
 ROWS = 4096  # tokens of one run of many edits
 KEYS = 2**24  # entries of one block's keys in such a run
@@ -42,16 +44,19 @@ class PrefixRun:
         vocabulary: form the logits of every token, where `push_logits` shall give them.
 
     Raises:
-        InputError: NaN or infinity in the contrasts.
-        SiteError: a model that stores no keys and values.
+        InputError: NaN or infinity in the contrasts, or gradients asked for in inference mode.
+        SiteError: a model that stores anything else than keys and values, whose blocks do not run once a pass each, or
+            whose run behind a stored prefix of that length differs from a whole run.
     """
 
     def __init__(
         self, language: LanguageModel, encoded: Encoded, *, gradients: bool = False, vocabulary: bool = False
     ) -> None:
+        if gradients:
+            check_gradients(language.model)
         self._language, self._encoded = language, encoded
         self._tokens = None if vocabulary else encoded.tokens
-        self._tuples: list[bool] = []
+        self._runs: list[BlockRun] = []
         self._states: dict[int, Tensor] = {}
         n, q, s = encoded.tails.shape
         self._cache = self._prefix_cache()
@@ -59,7 +64,7 @@ class PrefixRun:
         with (
             restricted_head(language, self._tokens),
             reading(language.model, sites, self._states, leaves=gradients),
-            returned_tuples(language.model, language.anatomy, self._tuples),
+            observed_blocks(language.model, language.anatomy, self._runs),
             torch.set_grad_enabled(gradients),
         ):
             base = encoded.contrast(self._run(), self._tokens)[0]
@@ -72,7 +77,11 @@ class PrefixRun:
         self.base = base.detach().cpu()
         if not torch.isfinite(self.base).all():
             bad = encoded.rows[~torch.isfinite(self.base)].tolist()
-            raise InputError(f"contrast: expected finite values, got NaN or infinity for prompts {bad[:5]}")
+            raise InputError(
+                f"contrast: expected finite values, got NaN or infinity for prompts {bad[:5]} ({language.dtype})"
+                f"{advice(language.dtype)}"
+            )
+        check_as_whole(language, torch.cat([encoded.prefix[:1], encoded.tails[:1, 0]], dim=1), encoded.prefix.shape[1])
 
     def _prefix_cache(self) -> Any:
         """Keys and values of the prefix, a row for each tail (n * q); None where prompts have one token."""
@@ -80,8 +89,6 @@ class PrefixRun:
         if prefix.shape[1] == 0:
             return None
         cache = prefix_cache(self._language, prefix)
-        if cache is None or not hasattr(cache, "layers"):
-            raise SiteError(f"{self._language.name}: expected a model that stores keys and values, got {type(cache)}")
         return repeated_cache(cache, lambda stored: stored.repeat_interleave(tails, dim=0)) if tails > 1 else cache
 
     def _run(self, times: int = 1, first: int = 0) -> Tensor:
@@ -134,8 +141,10 @@ class PrefixRun:
             gradients: whether they can be differentiated with respect to the edited states.
 
         Raises:
-            InputError: edited states of another shape.
+            InputError: edited states of another shape, or gradients asked for in inference mode.
         """
+        if gradients:
+            check_gradients(self._language.model)
         with torch.set_grad_enabled(gradients):
             return self._encoded.contrast(self._pushed(site, edited), self._tokens).cpu()
 
@@ -191,7 +200,7 @@ class PrefixRun:
         cache = None if self._cache is None else tiled_cache(self._cache)
         with (
             restricted_head(language, self._tokens),
-            rows_joining_late(language.model, anatomy, counts, len(replacement), self._tuples, cache),
+            rows_joining_late(language.model, anatomy, counts, len(replacement), self._runs, cache),
             hooked(language.model, sites[0], lambda state: replacement.to(state.device)),
         ):
             logits = self._logits(sum(map(len, edited.values())), cache)
@@ -212,7 +221,7 @@ class PrefixRun:
         language = self._language
         with (
             restricted_head(language, self._tokens),
-            skipped_blocks(language.model, language.anatomy, site.index, self._tuples),
+            skipped_blocks(language.model, language.anatomy, site.index, self._runs),
             hooked(language.model, site, lambda state: replacement.to(state.device)),
         ):
             return self._run(len(edited), site.index)

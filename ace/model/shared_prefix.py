@@ -16,21 +16,25 @@ from torch import Tensor
 from ace.model.language import LanguageModel
 from ace.model.partial_runs import restricted_head
 from ace.model.stored_keys import only_grows, repeated_cache
+from ace.model.stored_prefix import store_prefix
 
 PASS = 48  # tokens that a further pass of a model is worth: every weight is read once more
 
 
 @torch.no_grad()
 def prefix_cache(language: LanguageModel, prefix: Tensor) -> Any:
-    """What the model stores of token ids (n, t), t >= 1, row by row; None from a model that stores nothing."""
+    """What the model stores of token ids (n, t), t >= 1, row by row.
+
+    Raises:
+        SiteError: a model that stores anything else than keys and values, one pair for each block.
+    """
     ids = prefix.to(language.device)
+    ends = piece_ends(prefix)
+    first, rows = _distinct(prefix[:, : ends[0]])
+    cache = store_prefix(language, ids[first, : ends[0]])
+    if len(ends) > 1 and not only_grows(cache):  # a layer that does more may not be continued row by row
+        return store_prefix(language, ids)
     with restricted_head(language, torch.tensor([0])):
-        ends = piece_ends(prefix)
-        first, rows = _distinct(prefix[:, : ends[0]])
-        _, cache = language.run(ids[first, : ends[0]], store=True)
-        if len(ends) > 1 and not only_grows(cache):  # what else is stored may not be continued row by row
-            _, cache = language.run(ids, store=True)
-            return cache
         for start, end in pairwise(ends):
             first, following = _distinct(prefix[:, :end])
             cache = repeated_cache(cache, partial(torch.index_select, dim=0, index=rows[first].to(language.device)))

@@ -14,6 +14,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from ace.errors import InterventionError, SiteError
+from ace.model.last_read import read_after
+from ace.model.told_passes import passes_told
 
 HEAD_NAMES = ("head", "lm_head", "embed_out", "output")
 
@@ -59,13 +61,15 @@ class Anatomy:
 
 
 def find_sites(model: nn.Module) -> Anatomy:
-    """Anatomy of a model, by structure: its list of equal blocks, the norm beside it and the linear head.
+    """Anatomy of a model: its list of blocks, the norm that reads what the last of them returns, and the linear head.
 
     The blocks are the least nested list, so that the experts within a block are not taken for blocks; of several such
-    lists, the one whose entries have parts of their own, then the longest. Where the model says what its decoder is,
-    only that is searched: a model of images and text has blocks of both kinds. The final norm is the last norm beside
-    the blocks, or beside a module around them. Where there is none, site L is the input of whatever reads the last
-    block's output: a projection to the head's width, or the head.
+    lists, the one whose entries have parts of their own, then one of equal entries, then the longest. Where the model
+    says what its decoder is, only that is searched: a model of images and text has blocks of both kinds. The final norm
+    is one beside the blocks, or beside a module around them; where there are several, or one that may come before the
+    blocks, the model is run on two tokens to see which of them reads what the last block returns, or at least comes
+    after it. Where there is none, site L is the input of whatever else reads the last block's output: a projection to
+    the head's width, or the head.
 
     Raises:
         SiteError: no list of blocks, no linear head, or an encoder beside the decoder.
@@ -79,17 +83,19 @@ def find_sites(model: nn.Module) -> Anatomy:
         for name, module in model.named_modules()
         if isinstance(module, nn.ModuleList) and name.startswith(inside)
     }
-    equal = [name for name, module in lists.items() if len({type(child) for child in module}) == 1]
-    if not equal:
+    filled = [name for name, module in lists.items() if len(module)]
+    if not filled:
         raise SiteError(f"model: expected a ModuleList of blocks, found none in {type(model).__name__}")
 
-    def rank(name: str) -> tuple[int, bool, int]:
+    def rank(name: str) -> tuple[int, bool, bool, int]:
         around = sum(name.startswith(f"{other}.") for other in lists)
-        return -around, any(True for _ in lists[name][0].children()), len(lists[name])
+        entries = lists[name]
+        equal = len({type(entry) for entry in entries}) == 1
+        return -around, any(True for _ in entries[0].children()), equal, len(entries)
 
-    stem = max(equal, key=rank)
+    stem = max(filled, key=rank)
     head = _linear_head(model, stem)
-    norm = _final_norm(model, stem)
+    norm = _final_norm(model, stem, f"{stem}.{len(lists[stem]) - 1}")
     last = norm or _projection(model, stem, head) or head
     names = tuple(f"{stem}.{index}" for index in range(len(lists[stem])))
     count = len(names)
@@ -129,6 +135,11 @@ def _linear_head(model: nn.Module, stem: str) -> str:
     output = own() if own is not None else None
     if isinstance(output, nn.Linear) and output in names:
         return names[output]
+    if isinstance(output, nn.Module):
+        raise SiteError(
+            f"{type(model).__name__}: expected a head that is an nn.Linear, got {type(output).__name__}"
+            f"{f' at {names[output]}' if output in names else ''}; where it holds an adapter, merge it first"
+        )
     outside = [n for n, m in model.named_modules() if isinstance(m, nn.Linear) and not n.startswith(f"{stem}.")]
     named = [name for name in outside if name.rpartition(".")[2] in HEAD_NAMES]
     if named:
@@ -152,10 +163,17 @@ def _around(model: nn.Module, stem: str) -> Iterator[tuple[str, nn.Module]]:
             yield _join(owner, name), module
 
 
-def _final_norm(model: nn.Module, stem: str) -> str | None:
-    """The last norm beside the blocks, whatever its name; one of embeddings is not final."""
-    beside = (name for name, module in _around(model, stem) if _is_norm(module))
-    return next((name for name in beside if "emb" not in name.rpartition(".")[2]), None)
+def _final_norm(model: nn.Module, stem: str, last: str) -> str | None:
+    """The norm beside the blocks that reads what the last of them returns, whatever its name."""
+    beside = [name for name, module in _around(model, stem) if _is_norm(module)]
+    usual = [name for name in beside if "emb" not in name.rpartition(".")[2]]  # one of embeddings is not final
+    names = [name for name, _ in model.named_modules()]
+    if not beside or (len(beside) == len(usual) == 1 and names.index(usual[0]) > names.index(stem)):
+        return next(iter(beside), None)
+    told = read_after(model, last, beside)
+    if told is None:
+        return next(iter(usual), None)
+    return next(iter(told), None)
 
 
 def _is_norm(module: nn.Module) -> bool:
@@ -209,23 +227,31 @@ def hooked(model: nn.Module, site: Site, edit: Callable[[Tensor], Tensor | None]
     state's shape.
 
     Raises:
-        SiteError: the model has no module at the site.
+        SiteError: the model has no module at the site, or one that runs more often than once a pass.
         InterventionError: the edit returned something of another shape, or the body ended normally and the hook never
             fired.
     """
     if not _has(model, site.path):
         raise SiteError(f"{site}: expected a module {site.path!r}, found none in {type(model).__name__}")
-    fired = False
+    seen: list[int | None] = []
+    shapes: list[tuple[int, ...]] = []
 
     def before(
         module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        nonlocal fired
         place = state_place(arguments, named)
         state = arguments[0] if place is None else named.get(place)
         if not isinstance(state, Tensor):
             raise SiteError(f"{site}: expected the state as a tensor, got {type(state).__name__}")
-        fired = True
+        now = current()
+        shapes[:] = [*(shapes if now is not None and now in seen else ()), tuple(state.shape)]
+        if len(shapes) > 1:
+            count = len(state)
+            raise SiteError(
+                f"{site}: expected one state ({count}, t, d) or ({count}, d) a pass, got {shapes}: the module runs"
+                f" again in a pass of {type(model).__name__}"
+            )
+        seen[:] = [now]
         edited = edit(state)
         if edited is None:
             return None
@@ -238,8 +264,9 @@ def hooked(model: nn.Module, site: Site, edit: Callable[[Tensor], Tensor | None]
 
     handle = model.get_submodule(site.path).register_forward_pre_hook(before, with_kwargs=True)
     try:
-        yield
+        with passes_told(model) as current:  # each of several passes may run the module once
+            yield
     finally:
         handle.remove()
-    if not fired:
+    if not seen:
         raise InterventionError(f"{site}: the hook never fired; was the model run inside the block?")

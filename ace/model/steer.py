@@ -18,12 +18,14 @@ from torch import Tensor
 from ace.check import check_choice
 from ace.core import ORTHOGONAL, PROJECTORS, Core
 from ace.errors import InputError
+from ace.model.continuation import own_tokens
 from ace.model.language import LanguageModel
-from ace.model.late_rows import rows_joining_late
+from ace.model.late_rows import Unforeseen, rows_joining_late
 from ace.model.observe import reading
-from ace.model.partial_runs import restricted_head, returned_tuples, skipped_blocks
+from ace.model.partial_runs import BlockRun, observed_blocks, restricted_head, skipped_blocks
 from ace.model.sites import Site, hooked
 from ace.model.stored_keys import shared_cache, tiled_cache
+from ace.model.stored_prefix import check_cache
 from ace.tasks.prompt import Contrast
 
 STRENGTHS = (-0.75, -1.0, -1.5, -2.5)
@@ -143,11 +145,11 @@ def first_tokens(language: LanguageModel, text: str, contrast: Contrast) -> tupl
     """First tokens of the wanted and of the other continuations of a text, without those that both have.
 
     Raises:
-        InputError: none is left of either.
+        InputError: none is left of either, or a continuation changes how the prompt before it is split.
     """
-    start = len(language.encode(text))
+    prompt = language.encode(text)
     wanted, other = (
-        {language.encode(text + continuation)[start] for continuation in texts}
+        {own_tokens(text, prompt, language.encode(text + continuation), continuation)[0] for continuation in texts}
         for texts in (contrast.wanted, contrast.other)
     )
     if not wanted - other or not other - wanted:
@@ -157,30 +159,40 @@ def first_tokens(language: LanguageModel, text: str, contrast: Contrast) -> tupl
 
 @torch.no_grad()
 def steered_logits(
-    language: LanguageModel, current: Tensor, cache: Any, steering: Steering, tuples: list[bool]
+    language: LanguageModel, current: Tensor, cache: Any, steering: Steering, runs: list[BlockRun]
 ) -> tuple[Tensor, Any]:
     """Logits (n, v) of the last position under the strength picked for each row, and the clean cache after it.
 
     Args:
         current: (n, s) token ids that are not stored yet; s is 1 where anything is stored.
         cache: what is stored of the positions before, or None.
-        tuples: for every block, whether it returns a tuple; filled in where it is empty.
+        runs: of every block, in a pass after something was stored; filled in where it is empty, at the first such pass.
     """
     narrow = steering.among(steering.tokens)
-    if tuples and cache is not None and not steering.site.linear_tail:
-        return _tried_at_once(language, current, cache, steering, tuples), cache
+    if runs and cache is not None and not steering.site.linear_tail:
+        before = tiled_cache(cache)
+        try:
+            return _tried_at_once(language, current, cache, steering, runs), cache
+        except Unforeseen:  # a mask, say, from where the text is longer than a window: it is looked at anew
+            cache = before
+            runs.clear()
     model, anatomy = language.model, language.anatomy
     states: dict[int, Tensor] = {}
     before = None if cache is None else tiled_cache(cache)
+    seen: list[BlockRun] = []
     with (
         restricted_head(language, torch.tensor(steering.tokens)),
         reading(model, (steering.site,), states),
-        returned_tuples(model, anatomy, [] if tuples else tuples),
+        observed_blocks(model, anatomy, seen),
     ):
         logits, cache = language.run(current, cache, store=True)
+    if before is None:
+        check_cache(language, cache, len(current))
+    elif not runs:
+        runs += seen
     clean = narrow.contrast(logits[:, -1])
     state = states[steering.site.index][:, -1]
-    pushing = partial(_pushed_logits, language, steering.site, current[:, -1:], before, tuples)
+    pushing = partial(_pushed_logits, language, steering.site, current[:, -1:], before, seen)
     if steering.mirrors and steering.site.linear_tail:
         removed = steering.contrast(pushing(steering.scaled(state, torch.zeros(1, len(state)))))[0]
         removed = removed.to(clean.device)
@@ -201,7 +213,7 @@ def _is_affine(came: Tensor, clean: Tensor, removed: Tensor, gains: Tensor, logi
 
 
 def _tried_at_once(
-    language: LanguageModel, current: Tensor, cache: Any, steering: Steering, tuples: list[bool]
+    language: LanguageModel, current: Tensor, cache: Any, steering: Steering, runs: list[BlockRun]
 ) -> Tensor:
     """`steered_logits` in one run, which the edited rows join at the site: weights above it are read once, not twice.
 
@@ -219,7 +231,7 @@ def _tried_at_once(
     counts = [rows if block < site.index else times * rows for block in range(len(anatomy.blocks))]
     with (
         restricted_head(language, torch.tensor(steering.tokens)),
-        rows_joining_late(model, anatomy, counts, times * rows, tuples, cache, kept=rows),
+        rows_joining_late(model, anatomy, counts, times * rows, runs, cache, kept=rows),
         hooked(model, site, join),
         reading(model, (top,), states),
     ):
@@ -228,18 +240,18 @@ def _tried_at_once(
     picked = narrow.pick(clean, torch.stack(tried))
     edited = states[top.index][rows:, -1].unflatten(0, (-1, rows))
     chosen = edited[picked, torch.arange(rows, device=picked.device)]
-    return _pushed_logits(language, top, current, None, tuples, chosen[None])[0]
+    return _pushed_logits(language, top, current, None, runs, chosen[None])[0]
 
 
 def _pushed_logits(
-    language: LanguageModel, site: Site, current: Tensor, before: Any, tuples: list[bool], edited: Tensor
+    language: LanguageModel, site: Site, current: Tensor, before: Any, runs: list[BlockRun], edited: Tensor
 ) -> Tensor:
     """(k, n, v) logits of the current tokens (n, 1) with edited states (k, n, d) at a site, on keys of their own."""
     count, rows, _ = edited.shape
     replacement = edited.reshape(count * rows, 1, -1)
     cache = None if before is None else shared_cache(before, count, site.index)
     with (
-        skipped_blocks(language.model, language.anatomy, site.index, tuples),
+        skipped_blocks(language.model, language.anatomy, site.index, runs),
         hooked(language.model, site, lambda state: replacement.to(state.device)),
     ):
         logits, _ = language.run(current.repeat(count, 1), cache)

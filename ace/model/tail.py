@@ -12,6 +12,7 @@ from torch.nn import functional
 from ace.errors import Inapplicable, InputError, SiteError
 from ace.extract import head_sensitivities
 from ace.model.left_out import LeftOut, find_left_out, without
+from ace.model.observe import check_gradients
 from ace.model.passes import check_finite, outputs_of, placed, read_state, run_any
 from ace.model.sites import Site, hooked
 
@@ -129,11 +130,12 @@ class Tail:
 
         Raises:
             SiteError: outputs that do not depend on the state, or in no way that has gradients.
-            InputError: NaN or infinity in the gradients.
+            InputError: NaN or infinity in the gradients, or inference mode.
         """
         if self.head is not None:
             weight = self.head.weight.detach().cpu()
             return head_sensitivities(weight) if centred else weight.double()
+        check_gradients(self.model)
         generator = torch.Generator().manual_seed(seed)
         run = inputs[:ROWS_OF_INPUTS]
         leaf = self.states(run, scored).requires_grad_()

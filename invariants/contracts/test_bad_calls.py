@@ -39,7 +39,19 @@ from ace.extract import checked, extract_core, extract_factors, extract_stream, 
 from ace.families.core.subjects import runs_subject
 from ace.families.family import find_claim
 from ace.imports import load_attribute
-from ace.model import continuation, generate, language, observe, prefix, sites, steer
+from ace.model import (
+    continuation,
+    first_run,
+    generate,
+    head,
+    language,
+    observe,
+    prefix,
+    sites,
+    steer,
+    stored_prefix,
+    token_ids,
+)
 from ace.model.intervene import Intervention, intervening, rank_scan
 from ace.model.passes import outputs_of
 from ace.model.tail import find_tail
@@ -1597,6 +1609,46 @@ bad(
     "continuation | tokens of its own | 's'",
 )
 bad(
+    "model.continuation.own_tokens: none",
+    lambda _: continuation.own_tokens("the key", [1, 2], [1, 2], ""),
+    "continuation | tokens of its own | 'the key'",
+)
+bad(
+    "model.token_ids.encoded: no text",
+    lambda _: token_ids.encoded(families.tokenizer(), [3], ()),  # type: ignore[list-item]
+    "prompt | text | int",
+)
+bad(
+    "model.token_ids.encoded: half a letter",
+    lambda _: token_ids.encoded(families.tokenizer(), ["caf\udce9"], ()),
+    "prompt | Unicode | surrogates",
+)
+bad(
+    "model.first_run.check_first_run: no keys and values",
+    lambda _: first_run.check_first_run(language.wrap_model(Silent(), families.tokenizer())),
+    "Silent",
+    SiteError,
+)
+bad(
+    "model.stored_prefix.store_prefix: no keys and values",
+    lambda _: stored_prefix.store_prefix(language.wrap_model(Silent(), families.tokenizer()), IDS),
+    "Silent | stores keys and values | nothing stored",
+    SiteError,
+)
+bad(
+    "model.stored_prefix.check_cache: no cache",
+    lambda _: stored_prefix.check_cache(gpt2(), (), 2),
+    "gpt2 | stores keys and values | tuple",
+    SiteError,
+)
+bad(
+    "model.head.check_head: whole numbers",
+    lambda _: head.check_head(Silent().to(torch.float8_e4m3fn), "head"),
+    "head | multiplies by its weight | float8",
+    SiteError,
+)
+bad("model.observe.check_gradients: inference mode", lambda _: in_inference_mode(), "gradients | inference_mode")
+bad(
     "model.prefix.PrefixRun: no keys and values",
     lambda _: prefix.PrefixRun(language.wrap_model(Silent(), families.tokenizer()), group()),
     "Silent | stores keys and values",
@@ -1667,6 +1719,11 @@ bad("auc.separations: one class", lambda _: discrimination.separations(SCORES, S
 bad("auc.separations: a flat base", lambda _: discrimination.separations(SCORES, SCORES[0], BITS), "base | 0")
 
 
+def in_inference_mode() -> None:
+    with torch.inference_mode():
+        observe.check_gradients(nn.Linear(1, 1))
+
+
 def steering(wanted: tuple[int, ...] = (1,), other: tuple[int, ...] = (2,), **options: Any) -> steer.Steering:
     return steer.Steering(gpt2().anatomy.site(1), lambda states: states, wanted, other, **options)
 
@@ -1690,6 +1747,21 @@ bad(
     "model.steer.first_tokens: the same",
     lambda _: steer.first_tokens(gpt2(), "the key", prompt.Contrast((" is old",), (" is very",))),
     "contrast | first token | is_old",
+)
+bad(
+    "model.generate.continue_text: more than there are positions",
+    continued(IDS, families.POSITIONS),
+    f"steps | after prompts of {IDS.shape[1]} tokens | {families.POSITIONS} positions | got {families.POSITIONS}",
+)
+bad(
+    "model.language.LanguageModel.check_ids: another vocabulary",
+    lambda _: gpt2().check_ids(torch.tensor([[3, 4000]])),
+    "inputs | token ids in 0.. | 3..4000",
+)
+bad(
+    "model.generate.sample_likeliest: NaN",
+    lambda _: generate.sample_likeliest(torch.full((2, 3), NAN), 2, GENERATOR),
+    "logits | finite | rows [0, 1]",
 )
 bad("model.generate.continue_text: no ids", continued(gaussian(0, 1, 2), 3), "inputs | integer | (1, 2)")
 bad("model.generate.continue_text: no steps", continued(IDS, 0), "steps | 1 | 0")
@@ -1990,12 +2062,26 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "model.steer.Steering.contrast",
         "model.steer.Steering.candidates",
         "model.steer.Steering.pick",
-        "model.generate.sample_likeliest",
         "linalg.weighted_frames",
         "model.continuation.Encoded.contrast",
         "model.continuation.scattered",
-        "model.partial_runs.HeadRows",
-        "model.partial_runs.HeadRows.forward",
+        "model.head.weights_at_hand",
+        "model.head.running_device",
+        "model.head.some_rows",
+        "model.head.HeadRows",
+        "model.head.HeadRows.forward",
+        "model.head.WholeHead",
+        "model.head.WholeHead.forward",
+        "model.last_read.read_after",
+        "model.outputs.configs_of",
+        "model.outputs.logits_alone",
+        "model.outputs.advice",
+        "model.partial_runs.observed_blocks",
+        "model.partial_runs.first_sizes",
+        "model.stored_prefix.are_same",
+        "model.stored_prefix.check_as_whole",
+        "model.token_ids.closing_marks",
+        "model.told_passes.passes_told",
         "model.partial_runs.restricted_head",
         "model.partial_runs.skipped_blocks",
         "model.observe.reading",

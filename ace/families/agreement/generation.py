@@ -171,7 +171,11 @@ def _texts(study: PromptStudy, kind: str, count: int) -> tuple[str, ...]:
     language, texts = study.language, list[str]()
     size = max(1, LOGITS // language.vocabulary)
     for ids in [part for group in _prompts(study, count)[1] for part in group.split(size)]:
-        length = ids.shape[1]
+        length, positions = ids.shape[1], language.positions
+        if positions is not None and length + TOKENS - 1 > positions:
+            raise Inapplicable(
+                f"prompts of {length} tokens and {TOKENS} more do not fit into the model's {positions} positions"
+            )
 
         def ended(row: Tensor, length: int = length) -> bool:
             said = row[length:].tolist()
