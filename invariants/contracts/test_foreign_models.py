@@ -24,9 +24,10 @@ from ace.model.continuation import Encoded, encode_prompts
 from ace.model.first_run import check_first_run
 from ace.model.generate import continue_text
 from ace.model.intervene import Intervention, intervening
-from ace.model.language import LanguageModel, load_language_model, quiet_transformers, wrap_model
+from ace.model.language import LanguageModel, load_language_model, wrap_model
 from ace.model.observe import sensitivities_at
 from ace.model.prefix import PrefixRun
+from ace.model.quiet import quiet_transformers
 from ace.model.sites import find_sites, hooked
 from ace.model.steer import Steering, first_tokens
 from ace.model.stored_keys import cache_keyword, output_cache
@@ -127,7 +128,7 @@ def test_a_family_that_loads_writes_the_same_steered_or_not_as_whole_passes(name
 def test_a_family_whose_runs_by_parts_are_not_known_is_refused_when_it_is_loaded(name: str, tmp_path: Path) -> None:
     make, words = REFUSED[name]
     with quiet_transformers():
-        make().save_pretrained(tmp_path)
+        make().save_pretrained(tmp_path)  # type: ignore[operator]
         families.tokenizer().save_pretrained(tmp_path)
     with pytest.raises(SiteError, match=words):
         load_language_model(tmp_path)
