@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -23,7 +22,7 @@ from ace.study.site_choice import MODES
 from ace.study.subspaces import Subspaces, rest_subspaces
 from ace.tasks.base import Split
 
-SITES = 4  # at which the rest is drawn: each costs 120 edits of 24 prompts, the lower the more
+SITES = 4  # at which the rest is drawn, beside those chosen: each costs 120 edits of 24 prompts, the lower the more
 DRAWS = 20  # of the rest, for each projector
 BAND = (5.0, 95.0)  # percentiles of the draws
 POINTS = 100  # prompts shown
@@ -47,10 +46,11 @@ def some_rows(labels: Ints) -> Ints:
     return np.sort(np.concatenate(each))
 
 
-def places(sites: Sequence[Site]) -> list[Site]:
-    """Some sites above the embedding, evenly over the depth, the last among them."""
-    top = len(sites) - 1
-    return [sites[index] for index in np.unique(np.linspace(top / SITES, top, SITES).round().astype(int))]
+def places(study: PromptStudy) -> list[Site]:
+    """Some sites above the embedding, evenly over the depth, the last among them, and those chosen to act at."""
+    top = len(study.sites) - 1
+    even = np.linspace(top / SITES, top, SITES).round().astype(int).tolist()
+    return [study.sites[index] for index in sorted({*even, *(study.choice(kind).site.index for kind in PROJECTORS)})]
 
 
 @remembered
@@ -60,7 +60,7 @@ def rest_by_depth(study: PromptStudy) -> dict[str, Any]:
     On few of the evaluation prompts; a site where states vary in too few directions to draw from is left out.
     """
     drawn: dict[Site, list[Subspaces]] = {}
-    for site in places(study.sites):
+    for site in places(study):
         states = study.observed[0][site.index]
         with suppress(Inapplicable):
             drawn[site] = [
@@ -88,6 +88,7 @@ def rest_by_depth(study: PromptStudy) -> dict[str, Any]:
         for run in runs
     ]
     base, labels = own_contrasts((groups, runs)), study.labels(Split.EVALUATION)[rows]
+    bands["own AUC"] = digits(simple_auc(base[None], labels)[0])
     contrasts = np.stack([plain(scattered(groups, (part[site.index] for part in pushed), axis=1)) for site in drawn])
     flat = contrasts.reshape(-1, len(rows))
     shape = (len(drawn), len(PROJECTORS), len(MODES), DRAWS)

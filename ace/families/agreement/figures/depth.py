@@ -41,10 +41,12 @@ def depth_figure(results: Results, subject: str) -> Figure | None:
 def _caption(models: list[dict[str, Any]]) -> str:
     rest = models[0]["the rest"]
     each = " each, the widest of all models" if len(models) > 1 else ""
+    alone = [curves["the rest"]["own AUC"] for curves in models if "own AUC" in curves["the rest"]]
+    own = f" (AUC there without edit {np.mean(alone):.2f})" if alone else ""
     lines = f"{len(models)} models, a line each; " if len(models) > 1 else ""
     return (
         f"{lines}rank 1; the rest, at the dots: 5th to 95th percentile of {rest['draws']} draws{each}, on"
-        f" {rest['prompts']} prompts"
+        f" {rest['prompts']} prompts{own}"
     )
 
 
@@ -72,13 +74,14 @@ def _panel(axis: Axes, models: list[dict[str, Any]], mode: str, statistic: str) 
 
 
 def _band(axis: Axes, models: list[dict[str, Any]], projector: str, mode: str, statistic: str, color: str) -> None:
-    """The rest of all models: from the lowest to the highest of their bands."""
-    sites = sorted({site for curves in models for site in curves["the rest"]["sites"]})
+    """The rest of all models, at the sites where all have it: from the lowest to the highest of their bands."""
+    sites = sorted(set.intersection(*(set(curves["the rest"]["sites"]) for curves in models)))
     ends: dict[int, list[list[float]]] = {site: [] for site in sites}
     for curves in models:
         rest = curves["the rest"]
         for site, band in zip(rest["sites"], rest.get(statistic, {}).get(projector, {}).get(mode, []), strict=False):
-            ends[site].append(band)
+            if site in ends:
+                ends[site].append(band)
     if not sites:
         return
     depth = [models[0]["depth"][site] for site in sites]
