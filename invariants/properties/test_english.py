@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import combinations
 
 import numpy as np
@@ -137,9 +137,21 @@ def test_only_the_head_tells_its_number(split: Split, seed: int, count: int) -> 
 
 @given(split=splits, seed=seeds)
 def test_every_noun_of_a_split_is_a_head_before_any_is_twice(split: Split, seed: int) -> None:
-    count = len(NOUNS[split])
-    assert len(set(TASK.prompts(split, count, seed).groups)) == count
-    assert set(Counter(TASK.prompts(split, 3 * count, seed).groups).values()) == {3}
+    count = 2 * len(NOUNS[split])  # each heads a pair of prompts
+    assert len(set(TASK.prompts(split, count, seed).groups)) == count // 2
+    assert set(Counter(TASK.prompts(split, 3 * count, seed).groups).values()) == {6}
+
+
+@given(split=splits, seed=seeds)
+def test_prompts_of_a_head_come_in_pairs_that_differ_in_the_attractor_alone(split: Split, seed: int) -> None:
+    prompts = TASK.prompts(split, 40, seed)
+    assert prompts.attractors is not None
+    pairs = defaultdict(set)
+    for text, head, label, other in zip(prompts.texts, prompts.groups, prompts.labels, prompts.attractors, strict=True):
+        own, *_ = nouns_in(text) - {head}
+        bare = [LEMMAS[word] if LEMMAS.get(word) == own else word for word in re.findall(r"[a-z']+", text.lower())]
+        pairs[" ".join(bare), head, int(label)].add(int(other))
+    assert list(pairs.values()) == [{0, 1}] * 20
 
 
 @given(split=splits, seed=seeds, count=st.integers(1, 60), name=st.sampled_from(["english", "published"]))

@@ -141,37 +141,41 @@ class EnglishTask(PromptTask):
 
 @lru_cache(maxsize=64)
 def _drawn(split: Split, count: int, seed: int) -> Prompts:
-    """`EnglishTask.prompts`: all models and their untrained twins ask for the same."""
+    """`EnglishTask.prompts`: all models and their untrained twins ask for the same.
+
+    Prompts come in fours that begin alike, and of those in pairs that differ in the attractor's number alone: what is
+    shared has to be run once.
+    """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(HELD_OUT.index(split),)))
     nouns, wording = NOUNS[split], WORDINGS[split]
     heads: list[int] = []  # every noun once before any comes again
     while len(heads) < count:
         heads += rng.permutation(len(nouns)).tolist()
     texts = []
-    for row in range(count):
-        number, other, tense = row % 2, row // 2 % 2, row // 4 % 2
-        frame = wording.frames[row // 8 % len(wording.frames)]
-        head = nouns[heads[row]]
-        attractor = _chosen(rng, _attractors(nouns, head, frame.attractor))
+    for block in range(-(-count // 4)):  # two heads in one setting, a singular and a plural one
+        tense, frame = block % 2, wording.frames[block // 2 % len(wording.frames)]
+        cue = _chosen(rng, wording.cues[tense])
         filling = {place: _chosen(rng, words) for place, words in wording.words.items()}
-        text = frame.text.format(
-            head=head.forms[number],
-            other=attractor.forms[other],
-            cue=_chosen(rng, wording.cues[tense]),
-            who="who" if head.kind == PERSON else "that",
-            did=_chosen(rng, wording.acts[head.kind]),
-            **filling,
-        )
-        texts.append(text[0].upper() + text[1:])
+        for number in (0, 1):
+            head = nouns[heads[2 * block + number]]
+            attractor, did = (
+                _chosen(rng, _attractors(nouns, head, frame.attractor)),
+                _chosen(rng, wording.acts[head.kind]),
+            )
+            who = "who" if head.kind == PERSON else "that"
+            for other in (0, 1):
+                forms = {"head": head.forms[number], "other": attractor.forms[other]}
+                text = frame.text.format(**forms, cue=cue, who=who, did=did, **filling)
+                texts.append(text[0].upper() + text[1:])
     rows = np.arange(count)
     prompts = Prompts(
-        tuple(texts),
-        rows % 2,
+        tuple(texts[:count]),
+        rows // 2 % 2,
         NUMBERS,
-        tuple(nouns[place].forms[0] for place in heads[:count]),
+        tuple(nouns[heads[row // 2]].forms[0] for row in rows),
         (COPULA,),
         split,
-        rows // 2 % 2,
+        rows % 2,
     )
     return prompts.take(rng.permutation(count))
 
