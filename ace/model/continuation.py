@@ -12,7 +12,7 @@ from ace.errors import InputError
 from ace.model.language import LanguageModel
 from ace.tasks.prompt import Contrast, Prompts
 
-ROWS = 64  # prompts of a group: bounds the memory of stored keys and values
+ROWS = 128  # prompts of a group: bounds the memory of stored keys and values
 
 
 @dataclass(frozen=True, eq=False)

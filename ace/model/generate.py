@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,7 +20,7 @@ from ace.model.partial_runs import BlockRun
 from ace.model.shared_prefix import prefix_cache
 from ace.model.sites import Site, hooked
 from ace.model.steer import Steering, steered_logits
-from ace.model.stored_keys import growing_cache, only_grows, repeated_cache
+from ace.model.stored_keys import growing_cache, keep_rows, only_grows
 from ace.model.stored_prefix import check_as_whole, check_cache
 
 Singles = NDArray[np.float32]
@@ -170,8 +169,7 @@ def continue_until(
             live, places = live[kept], kept.to(tokens.device)
             tokens, current = tokens[places], current[places]
             if cache is not None:
-                cache = repeated_cache(cache, partial(torch.index_select, dim=0, index=places))
-                growing_cache(cache, steps - step)
+                keep_rows(cache, places)
             steering = None if steering is None else steering.of_rows(kept)
     return rows
 

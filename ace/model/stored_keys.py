@@ -97,6 +97,15 @@ def growing_cache(cache: Any, steps: int) -> None:
             cache.layers[index] = _growing_kind()(layer, steps)
 
 
+def keep_rows(cache: Any, rows: Tensor) -> None:
+    """Drop all rows of a cache but some (m), layer by layer, so that no second copy of all of them takes memory."""
+    for layer in cache.layers:
+        if type(layer) is _growing_kind():
+            layer.keep_rows(rows)
+        else:
+            layer.keys, layer.values = layer.keys[rows], layer.values[rows]
+
+
 @cached
 def _growing_kind() -> Any:
     """The class of such layers; its base is there only where language models are."""
@@ -122,6 +131,12 @@ def _growing_kind() -> Any:
                 memory[:, :, before:after] = part
             self.keys, self.values = keys, values = self._memory[0][:, :, :after], self._memory[1][:, :, :after]
             return keys, values
+
+        def keep_rows(self, rows: Tensor) -> None:
+            """Drop all rows but these."""
+            length = self.get_seq_length()
+            self._memory = [memory[rows] for memory in self._memory]
+            self.keys, self.values = (memory[:, :, :length] for memory in self._memory)
 
         def __copy__(self) -> Any:
             plain = DynamicLayer.__new__(DynamicLayer)

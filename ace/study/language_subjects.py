@@ -102,4 +102,6 @@ def fresh_twin(language: LanguageModel, seed: int = 0) -> LanguageModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = type(language.model)(config)
-    return wrap_model(model.float().to(language.device), language.tokenizer, f"{language.name}, untrained")
+    twin = wrap_model(model.float().to(language.device), language.tokenizer, f"{language.name}, untrained")
+    twin.as_whole.update(language.as_whole)  # a matter of the architecture's code, not of its weights
+    return twin

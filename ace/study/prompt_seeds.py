@@ -89,7 +89,8 @@ class PromptStudies:
 
     def release(self, index: int) -> None:
         """Let go of runs of one seed, and of its model unless it is kept; what was measured of it stays."""
-        self.memory.release(self.study(index))
+        for own_labels in (False, True):
+            self.memory.release(self.study(index, own_labels))
         if not self._kept:
             self._last = None
 

@@ -99,7 +99,9 @@ def separations_at(
     study: PromptStudy, split: Split, projector: str, indices: tuple[int, ...], *, few: bool = False
 ) -> dict[str, Array]:
     """Mode -> (sites) separation under rank-1 cores of a split, or of few of its prompts, by one projector."""
-    contrasts = swept_contrasts(study, split, indices, few=few)[:, PROJECTORS.index(projector)]
+    # One run serves the choices of both projectors, but for those of many sites that look at different ones.
+    both = PROJECTORS if few or len(study.sites) <= MANY else (projector,)
+    contrasts = swept_contrasts(study, split, indices, both, few=few)[:, both.index(projector)]
     base, labels = study.base(split), study.labels(split)
     if few:
         rows = study.few_rows(split)

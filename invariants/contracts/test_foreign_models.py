@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from ace.cli import main
 from ace.core import Core
-from ace.errors import InputError, InterventionError, SiteError
+from ace.errors import Inapplicable, InputError, InterventionError, SiteError
 from ace.extract import extract_core
+from ace.families.agreement import generation
 from ace.model.continuation import Encoded, encode_prompts
 from ace.model.first_run import check_first_run
 from ace.model.generate import continue_text
@@ -32,6 +33,8 @@ from ace.model.sites import find_sites, hooked
 from ace.model.steer import Steering, first_tokens
 from ace.model.stored_keys import cache_keyword, output_cache
 from ace.rank import Fixed
+from ace.study.prompts import PromptStudy
+from ace.tasks.agreement import AgreementTask
 from ace.tasks.prompt import Contrast
 from invariants.contracts import families
 from invariants.contracts import foreign_models as foreign
@@ -127,8 +130,9 @@ def test_a_family_that_loads_writes_the_same_steered_or_not_as_whole_passes(name
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_family_whose_runs_by_parts_are_not_known_is_refused_when_it_is_loaded(name: str, tmp_path: Path) -> None:
     make, words = REFUSED[name]
+    model: Any = make()
     with quiet_transformers():
-        make().save_pretrained(tmp_path)  # type: ignore[operator]
+        model.save_pretrained(tmp_path)
         families.tokenizer().save_pretrained(tmp_path)
     with pytest.raises(SiteError, match=words):
         load_language_model(tmp_path)
@@ -522,6 +526,12 @@ def test_a_text_grows_no_longer_than_the_model_has_positions(name: str) -> None:
             continue_text(language, prompts, limit - 1, torch.Generator())
     assert not ran  # before anything is generated
     assert continue_text(language, prompts, limit - 2, torch.Generator()).shape == (1, limit + 1)
+
+
+def test_open_ended_text_that_does_not_fit_into_the_model_is_inapplicable() -> None:
+    study = PromptStudy(families.language(families.family("gpt2")), AgreementTask())
+    with pytest.raises(Inapplicable, match=f"50 more do not fit into the model's {families.POSITIONS} positions"):
+        generation._texts(study, generation.CLEAN, 2)
 
 
 def test_ids_that_the_model_does_not_know_are_refused_before_it_runs() -> None:

@@ -129,10 +129,15 @@ def final_norm(subject: PromptSubject) -> Measurement:
         return scored.estimate(label, lambda part: part.separation[BASE + 1])
 
     members = range(len(models))
-    twins = [subject.twins().study(k, own_labels=True) for k in members]
+
+    def untrained(index: int) -> Estimate:
+        estimate = mirrored(str(index), subject.twins().study(index, own_labels=True))
+        subject.twins().release(index)
+        return estimate
+
     return Measurement(
         tuple(mirrored(str(k), models.study(k)) for k in members),
-        {"untrained, own labels": tuple(mirrored(str(k), twin) for k, twin in enumerate(twins))},
+        {"untrained, own labels": tuple(untrained(k) for k in members)},
         site=" or ".join(dict.fromkeys(str(study.sites[-1]) for study in models.studies)),
         beside={ORTHOGONAL: tuple(mirrored(str(k), models.study(k), ORTHOGONAL) for k in members)},
     )

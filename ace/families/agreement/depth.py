@@ -18,7 +18,7 @@ from ace.study.measurement import Measurement, measures
 from ace.study.prompt_rest import rest_of
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.prompts import PromptStudy
-from ace.study.site_choice import MANY, MODES, separations_at, shown_sites, swept_contrasts
+from ace.study.site_choice import MANY, MODES, shown_sites, swept_contrasts
 from ace.tasks.base import Split
 
 ABOVE, BELOW, LEFT, UNTURNED = 0.25, 0.2, 0.1, 0.2  # margins of agreement.sufficiency, necessity and mirror
@@ -86,9 +86,9 @@ def by_depth(study: PromptStudy) -> dict[str, Any]:
     }
     many = len(study.sites) > MANY
     indices = shown_sites(study, (index for pair in chosen.values() for index in pair))
-    labels = study.labels(Split.EVALUATION)
+    base, labels = study.base(Split.EVALUATION), study.labels(Split.EVALUATION)
     if many:
-        labels = labels[study.few_rows(Split.EVALUATION)]
+        base, labels = (values[study.few_rows(Split.EVALUATION)] for values in (base, labels))
     swept = swept_contrasts(study, Split.EVALUATION, indices, few=many)
     curves: dict[str, Any] = {
         "depth": digits([study.sites[index].depth for index in indices]),
@@ -97,9 +97,8 @@ def by_depth(study: PromptStudy) -> dict[str, Any]:
         "the rest": rest_by_depth(study),
     }
     for place, projector in enumerate(PROJECTORS):
-        apart = separations_at(study, Split.EVALUATION, projector, indices, few=many)
         curves[projector] = {
-            **{mode: digits(values) for mode, values in apart.items()},
+            **{mode: digits(separations(swept[:, place, row], base, labels)) for row, mode in enumerate(MODES)},
             **{f"{mode}, AUC": digits(simple_auc(swept[:, place, row], labels)) for row, mode in enumerate(MODES)},
             "chosen": chosen[projector][0],
             "chosen below the top": chosen[projector][1],
