@@ -8,7 +8,7 @@ Cost of one mode at site l: (L - l) blocks at one position, instead of L blocks 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,10 +22,10 @@ from ace.model.late_rows import rows_joining_late
 from ace.model.observe import check_gradients, reading
 from ace.model.outputs import advice
 from ace.model.partial_runs import BlockRun, observed_blocks, restricted_head, skipped_blocks
-from ace.model.shared_prefix import prefix_cache
+from ace.model.shared_prefix import prefix_cache, prefix_caches
 from ace.model.sites import Site, hooked
 from ace.model.stored_keys import repeated_cache, shared_cache, tiled_cache
-from ace.model.stored_prefix import check_as_whole
+from ace.model.stored_prefix import check_behind
 
 ROWS = 4096  # tokens of one run of many edits
 KEYS = 2**24  # entries of one block's keys in such a run
@@ -42,6 +42,7 @@ class PrefixRun:
     Args:
         gradients: also take gradients, all sites from one backward pass.
         vocabulary: form the logits of every token, where `push_logits` shall give them.
+        stored: what the model stores of the prefix, where that was run before; see `run_together`.
 
     Raises:
         InputError: NaN or infinity in the contrasts, or gradients asked for in inference mode.
@@ -50,7 +51,13 @@ class PrefixRun:
     """
 
     def __init__(
-        self, language: LanguageModel, encoded: Encoded, *, gradients: bool = False, vocabulary: bool = False
+        self,
+        language: LanguageModel,
+        encoded: Encoded,
+        *,
+        gradients: bool = False,
+        vocabulary: bool = False,
+        stored: Any = None,
     ) -> None:
         if gradients:
             check_gradients(language.model)
@@ -59,7 +66,7 @@ class PrefixRun:
         self._runs: list[BlockRun] = []
         self._states: dict[int, Tensor] = {}
         n, q, s = encoded.tails.shape
-        self._cache = self._prefix_cache()
+        self._cache = self._prefix_cache(stored)
         sites = language.anatomy.sites
         with (
             restricted_head(language, self._tokens),
@@ -67,7 +74,8 @@ class PrefixRun:
             observed_blocks(language.model, language.anatomy, self._runs),
             torch.set_grad_enabled(gradients),
         ):
-            base = encoded.contrast(self._run(), self._tokens)[0]
+            logits = self._run()
+            base = encoded.contrast(logits, self._tokens)[0]
         self.gradients: dict[int, Tensor] = {}
         if gradients:
             every = torch.autograd.grad(base.sum(), [self._states[site.index] for site in sites])
@@ -81,14 +89,15 @@ class PrefixRun:
                 f"contrast: expected finite values, got NaN or infinity for prompts {bad[:5]} ({language.dtype})"
                 f"{advice(language.dtype)}"
             )
-        check_as_whole(language, torch.cat([encoded.prefix[:1], encoded.tails[:1, 0]], dim=1), encoded.prefix.shape[1])
+        first = torch.cat([encoded.prefix[:1], encoded.tails[:1, 0]], dim=1)
+        check_behind(language, first, logits[0].detach(), self._tokens)
 
-    def _prefix_cache(self) -> Any:
+    def _prefix_cache(self, stored: Any) -> Any:
         """Keys and values of the prefix, a row for each tail (n * q); None where prompts have one token."""
         prefix, tails = self._encoded.prefix, self._encoded.tails.shape[1]
         if prefix.shape[1] == 0:
             return None
-        cache = prefix_cache(self._language, prefix)
+        cache = stored or prefix_cache(self._language, prefix)
         return repeated_cache(cache, lambda stored: stored.repeat_interleave(tails, dim=0)) if tails > 1 else cache
 
     def _run(self, times: int = 1, first: int = 0) -> Tensor:
@@ -235,3 +244,19 @@ class PrefixRun:
         states = clean.expand(len(edited), *clean.shape).reshape(-1, n, q, s, clean.shape[-1]).clone()
         states[:, :, :, 0] = edited[:, :, None].to(states)
         return states.view(-1, s, clean.shape[-1])
+
+
+def run_together(
+    language: LanguageModel, groups: Sequence[Encoded], *, gradients: bool = False, vocabulary: bool = False
+) -> Iterator[PrefixRun]:
+    """`PrefixRun` of each group; what their prompts begin with alike is run once for all of them.
+
+    Raises:
+        InputError, SiteError: as `PrefixRun`.
+    """
+    some = [group for group in groups if group.prefix.shape[1] > 0]
+    stored = (
+        dict(zip(map(id, some), prefix_caches(language, [each.prefix for each in some]), strict=True)) if some else {}
+    )
+    for group in groups:
+        yield PrefixRun(language, group, gradients=gradients, vocabulary=vocabulary, stored=stored.pop(id(group), None))

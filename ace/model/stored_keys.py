@@ -77,12 +77,29 @@ def shared_cache(cache: Any, times: int = 1, first: int = 0) -> Any:
 
 
 def only_grows(cache: Any) -> bool:
-    """Whether all that a model stores are keys and values that are put behind those before."""
+    """Whether all that a model stores are keys and values that are put behind those before, and none was dropped."""
     from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
     kinds = (DynamicLayer, DynamicSlidingWindowLayer, _growing_kind())
     layers: tuple[Any, ...] = tuple(getattr(cache, "layers", ()))
-    return bool(layers) and all(type(layer) in kinds and layer.is_initialized for layer in layers)
+    return bool(layers) and all(
+        type(layer) in kinds and layer.is_initialized and layer.keys.shape[2] == layer.get_seq_length()
+        for layer in layers
+    )
+
+
+def shortened(cache: Any, rows: Tensor, length: int) -> Any:
+    """A copy of a cache with some of its rows (m), as often as they are named, and the first positions only.
+
+    For caches that `only_grows` holds of, and for any that are as long already.
+    """
+    copied = repeated_cache(cache, lambda stored: stored[rows])
+    for layer in copied.layers:
+        if layer.is_initialized and layer.get_seq_length() > length:
+            layer.keys, layer.values = (part[:, :, :length].contiguous() for part in (layer.keys, layer.values))
+            if hasattr(layer, "cumulative_length"):  # a sliding window, which counts for itself
+                layer.cumulative_length = length
+    return copied
 
 
 def growing_cache(cache: Any, steps: int) -> None:

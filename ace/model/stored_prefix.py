@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -90,11 +90,35 @@ def check_as_whole(language: LanguageModel, ids: Tensor, stored: int) -> None:
     if not torch.isfinite(behind).all():  # named by what reads them
         return
     if whole.shape[:2] != ids.shape or not are_same(language, behind, whole[:, stored:]):
-        raise SiteError(
-            f"{language.name}: expected the same logits of {ids.shape[1]} tokens run whole, and run after the first"
-            f" {stored} were stored, got others{_apart(behind, whole[:, -behind.shape[1] :])}"
-        )
+        _refuse(language, *lengths, behind, whole[:, -behind.shape[1] :])
     language.as_whole.add(lengths)
+
+
+@torch.no_grad()
+def check_behind(language: LanguageModel, ids: Tensor, behind: Tensor, tokens: Tensor | None) -> None:
+    """`check_as_whole` of token ids (1, t), where logits (s, v) of the last s were computed behind the others.
+
+    Args:
+        tokens: whose logits they are, of all where None.
+
+    Raises:
+        SiteError: a whole run gives others.
+    """
+    lengths = ids.shape[1] - len(behind), ids.shape[1]
+    if lengths in language.as_whole or lengths[0] == 0 or not torch.isfinite(behind).all():
+        return
+    with restricted_head(language, tokens):
+        whole = language.run(ids.to(language.device))[0]
+    if whole.shape[:2] != ids.shape or not are_same(language, behind, whole[0, lengths[0] :]):
+        _refuse(language, *lengths, behind, whole[0, -len(behind) :])
+    language.as_whole.add(lengths)
+
+
+def _refuse(language: LanguageModel, stored: int, length: int, behind: Tensor, whole: Tensor) -> NoReturn:
+    raise SiteError(
+        f"{language.name}: expected the same logits of {length} tokens run whole, and run after the first"
+        f" {stored} were stored, got others{_apart(behind, whole)}"
+    )
 
 
 def _apart(came: Tensor, wanted: Tensor) -> str:

@@ -22,7 +22,7 @@ from ace.check import check_rank
 from ace.core import Core
 from ace.errors import Inapplicable
 from ace.model.continuation import scattered
-from ace.model.prefix import PrefixRun
+from ace.model.prefix import PrefixRun, run_together
 from ace.model.sites import Site
 from ace.study.memory import remembered
 from ace.study.prompts import PromptStudy, encoded_once
@@ -91,7 +91,7 @@ def _pool(study: PromptStudy, site: Site) -> _Pool:
     if any(len(labels[part].unique()) < 2 for part in (held, ~held)):
         raise Inapplicable("too few groups of prompts to train on some of both classes and to hold out others")
     encoded = encoded_once(study, prompts)
-    runs = [PrefixRun(study.language, group) for group in encoded]
+    runs = list(run_together(study.language, encoded))
     states = scattered(encoded, (run.states(site).float() for run in runs))
     sources = _opposite(torch.arange(len(rows)), labels, held, torch.Generator().manual_seed(1))
     return _Pool(site, runs, [group.rows for group in encoded], states, labels, held, sources)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from functools import wraps
@@ -44,6 +46,7 @@ class Memory:
             self._large[key] = value
             while len(self._large) > 1 and self._taken() > self._limit:
                 self._large.popitem(last=False)
+            return_freed()  # computing something large leaves more free than it keeps
         self._large.move_to_end(key)
         large: Value = self._large[key]
         return large
@@ -69,6 +72,13 @@ class Memory:
     def _taken(self) -> int:
         sizes = [int(value.nbytes) for value in self._large.values()]
         return sum(sizes) - max(sizes)
+
+
+def return_freed() -> None:
+    """Give memory that is free back to the system, where the C library keeps it: glibc, whose blocks grow with use."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 class Remembering(Protocol):

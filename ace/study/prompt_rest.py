@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ace.arrays import Array, Ints
 from ace.model.continuation import Encoded, scattered
-from ace.model.prefix import PrefixRun
+from ace.model.prefix import PrefixRun, run_together
 from ace.model.sites import Site
 from ace.study.memory import remembered
 from ace.study.prompts import FEW, PromptStudy, encoded_once, plain
@@ -91,7 +91,7 @@ def read_under(study: PromptStudy, runs: Runs, prompts: Prompts) -> Runs:
     """The same prompts with other continuations; where tokens allow, nothing is run again but rows of the head."""
     groups = encoded_once(study, prompts)
     if len(groups) != len(runs[1]):
-        return groups, [PrefixRun(study.language, group) for group in groups]
+        return groups, list(run_together(study.language, groups))
     return groups, [run.under(group) for run, group in zip(runs[1], groups, strict=True)]
 
 

@@ -73,7 +73,7 @@ class PromptStudies:
         return self._last[1]
 
     @remembered
-    def study(self, index: int, own_labels: bool = False) -> PromptStudy:
+    def study(self, index: int, *, own_labels: bool = False) -> PromptStudy:
         """One seed on the prompts; under `own_labels` on fewer, labelled by its own contrast: see `PromptStudy`.
 
         Twins before training have more seeds than models that were trained: any number has one.
@@ -89,8 +89,8 @@ class PromptStudies:
 
     def release(self, index: int) -> None:
         """Let go of runs of one seed, and of its model unless it is kept; what was measured of it stays."""
-        for own_labels in (False, True):
-            self.memory.release(self.study(index, own_labels))
+        for study in (self.study(index), self.study(index, own_labels=True)):
+            self.memory.release(study)
         if not self._kept:
             self._last = None
 

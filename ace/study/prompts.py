@@ -16,7 +16,7 @@ from ace.extract import Extractor, extract_core
 from ace.model.continuation import Encoded, encode_prompts, scattered
 from ace.model.intervene import Intervention
 from ace.model.language import LanguageModel
-from ace.model.prefix import PrefixRun
+from ace.model.prefix import PrefixRun, run_together
 from ace.model.sites import Site
 from ace.rank import Fixed
 from ace.study.memory import Memory, remembered
@@ -99,7 +99,7 @@ class PromptStudy:
     @remembered
     def runs(self, split: Split) -> Runs:
         """The groups of a split, run once and kept while memory allows. For the extraction split see `observed`."""
-        return Runs(PrefixRun(self.language, group) for group in self.encoded(split))
+        return Runs(run_together(self.language, self.encoded(split)))
 
     @remembered
     def base(self, split: Split) -> Array:
@@ -121,7 +121,7 @@ class PromptStudy:
     @remembered
     def _few_runs(self, split: Split) -> Runs:
         groups = encoded_once(self, self.prompts(split).take(self.few_rows(split)))
-        return Runs(PrefixRun(self.language, group) for group in groups)
+        return Runs(run_together(self.language, groups))
 
     def labels(self, split: Split) -> Ints:
         """(n) number of the head, or under `own_labels` whether the contrast is above its median."""
@@ -136,8 +136,8 @@ class PromptStudy:
         """Site index -> states (n, d) and sensitivities (n, d) on the extraction split, from one backward pass."""
         states: dict[int, list[Tensor]] = {site.index: [] for site in self.sites}
         gradients: dict[int, list[Tensor]] = {site.index: [] for site in self.sites}
-        for group in self.encoded(Split.EXTRACTION):
-            run = PrefixRun(self.language, group, gradients=True)  # freed at once: its keys and values are large
+        # Each is freed at once: keys and values are large.
+        for run in run_together(self.language, self.encoded(Split.EXTRACTION), gradients=True):
             for site in self.sites:
                 states[site.index].append(run.states(site).cpu())
                 gradients[site.index].append(run.gradients[site.index].cpu())

@@ -28,8 +28,8 @@ WANTED: Mapping[str, float] = {"keep": 1.0, "remove": 0.0, "flip": -1.0}  # sepa
 RANKS = 8  # the largest rank looked at
 MARGIN = 0.02  # of the AUC that a sufficient rank may lose
 TIE = 0.05  # of a separation: sites within that of the best are as good
-MANY = 16  # sites: of more, not all are looked at on all prompts
-PROMISING = 6  # of those, how many are
+MANY = 12  # sites: of more, not all are looked at on all prompts
+PROMISING = 4  # of those, how many are
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,11 +133,12 @@ def _worst(swept: Mapping[str, Array]) -> Array:
     return np.asarray(np.max([np.abs(swept[mode] - wanted) for mode, wanted in WANTED.items()], axis=0))
 
 
-def shown_sites(study: PromptStudy, chosen: Iterable[int] = ()) -> tuple[int, ...]:
+def shown_sites(study: PromptStudy, chosen: Iterable[int] = (), some: int = MANY) -> tuple[int, ...]:
     """Sites that a curve over depth has points at: all, or of many some evenly spaced, and those that were chosen."""
     count = len(study.sites)
-    some = np.unique(np.linspace(0, count - 1, min(count, MANY)).round().astype(int)).tolist()
-    return tuple(sorted({*some, *chosen}))
+    points = count if count <= MANY else some
+    even = np.unique(np.linspace(0, count - 1, points).round().astype(int)).tolist()
+    return tuple(sorted({*even, *chosen}))
 
 
 def sufficient_at_site(study: PromptStudy, split: Split, site: Site, projector: str = "orthogonal") -> RankChoice:

@@ -530,8 +530,10 @@ def test_a_text_grows_no_longer_than_the_model_has_positions(name: str) -> None:
 
 def test_open_ended_text_that_does_not_fit_into_the_model_is_inapplicable() -> None:
     study = PromptStudy(families.language(families.family("gpt2")), AgreementTask())
-    with pytest.raises(Inapplicable, match=f"50 more do not fit into the model's {families.POSITIONS} positions"):
-        generation._texts(study, generation.CLEAN, 2)
+    with pytest.raises(
+        Inapplicable, match=f"{generation.OPEN_TOKENS} more do not fit into the model's {families.POSITIONS} positions"
+    ):
+        generation._continued(study, torch.tensor([[1, 2]]), torch.Generator(), None)
 
 
 def test_ids_that_the_model_does_not_know_are_refused_before_it_runs() -> None:

@@ -223,11 +223,14 @@ def written_alike() -> PromptSubject:
     """Text along draws of the rest has copulas of the other number, as text along the core has."""
     subject = tiny_subject()
     for study in subject.trained.studies:
-        for kind, count in ((CLEAN, TEXTS), (FLIPPED, TEXTS), (RANDOM, RANDOM_TEXTS)):
-            prompts, _ = generation._prompts(study, count)
-            numbers = prompts.labels if kind == CLEAN else 1 - prompts.labels
-            texts = tuple(
-                f"{text} {COPULAS['present'][number]} ." for text, number in zip(prompts.texts, numbers, strict=True)
+        prompts, _ = generation._prompts(study, TEXTS)
+
+        def texts(wrong: int, count: int = TEXTS, prompts: Prompts = prompts) -> tuple[str, ...]:
+            return tuple(
+                f"{text} {COPULAS['present'][abs(wrong - number)]} ."
+                for text, number in zip(prompts.texts[:count], prompts.labels, strict=False)
             )
-            remember(study, generation._texts, (kind, count), texts)
+
+        written = {CLEAN: texts(0), FLIPPED: texts(1), RANDOM: texts(1, RANDOM_TEXTS)}
+        remember(study, generation._texts, (TEXTS,), written)
     return subject

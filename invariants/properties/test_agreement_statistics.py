@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import kstest
 
+from ace.families.agreement import dormant
 from ace.families.agreement.scales import _Coordinates, _correlation
 from ace.families.agreement.specificity import selectivity
+from ace.linalg import random_frames
+from invariants.contracts.builders import gaussian
 
 
 @given(st.integers(0, 2**20), st.booleans())
@@ -42,3 +47,18 @@ def test_selectivity_is_an_effect_over_the_median_of_others(seed: int, others: i
     mean = np.stack([change, value, value**2, np.ones_like(change)], axis=2).mean(axis=0) * rng.uniform(0.5, 2)
     effects = change.mean(axis=0) / value.std(axis=0)
     assert selectivity(mean) == pytest.approx(effects[0] / np.median(effects[1:]))
+
+
+@pytest.mark.parametrize("rank", [1, 3, 8, 11])
+def test_projections_of_an_axis_are_distributed_as_those_on_random_subspaces(rank: int) -> None:
+    width, draws = 12, 4000
+    axis = torch.nn.functional.normalize(gaussian(0, width), dim=0)
+    came = dormant.projections(axis, rank, draws, torch.Generator().manual_seed(1))
+    bases = random_frames(width, rank, draws, torch.Generator().manual_seed(2))
+    wanted = (bases @ (bases.mT @ axis[:, None]))[:, :, 0]
+    along = [(each @ axis).numpy() for each in (came, wanted)]
+    assert kstest(*along).pvalue > 1e-3
+    assert torch.allclose(came.square().sum(dim=1), came @ axis)  # as of every orthogonal projection
+    beside = [each - (each @ axis)[:, None] * axis for each in (came, wanted)]
+    moments = [each.T @ each / draws for each in beside]
+    assert float((moments[0] - moments[1]).abs().max()) <= 0.02

@@ -28,12 +28,15 @@ def behaviour(subject: PromptSubject) -> Measurement:
 
     def untrained(index: int) -> Estimate:
         estimate = agrees(str(index), subject.twins().study(index))
-        subject.twins().release(index)
+        if index:  # the first is wanted again
+            subject.twins().release(index)
         return estimate
+
+    twins = [untrained(k) for k in reversed(range(max(TWINS, len(models))))]
 
     return Measurement(
         tuple(agrees(str(k), study) for k, study in enumerate(models.studies)),
-        {"untrained": tuple(untrained(k) for k in range(max(TWINS, len(models))))},
+        {"untrained": tuple(reversed(twins))},
         details={
             "accuracy": [float(study.behaviour.accuracy[0]) for study in models.studies],
             "prompts": len(models.studies[0].prompts(Split.EVALUATION)),

@@ -15,7 +15,7 @@ from ace.core import OBLIQUE, ORTHOGONAL, PROJECTORS
 from ace.linalg import random_frames
 from ace.model.continuation import Encoded, scattered
 from ace.model.intervene import Intervention
-from ace.model.prefix import PrefixRun
+from ace.model.prefix import PrefixRun, run_together
 from ace.stats import Estimate, bootstrap_ratio, quantile
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
@@ -26,7 +26,7 @@ from ace.tasks.base import Split
 from ace.tasks.prompt import Prompts
 
 NEUTRAL = 60  # prompts on which number should not matter
-FEW = 24  # of them, on which random directions are tried
+FEW = 12  # of them, on which random directions are tried
 DIRECTIONS = 200  # norm-matched random directions
 LOGITS = 2**24  # entries of logits at a time
 ALLOWED_NATS = 0.1
@@ -99,7 +99,7 @@ def _neutral_runs(study: PromptStudy) -> Runs:
 
 
 def _run_whole(study: PromptStudy, groups: Sequence[Encoded]) -> Runs:
-    return Runs(PrefixRun(study.language, group, vocabulary=True) for group in groups)
+    return Runs(run_together(study.language, groups, vocabulary=True))
 
 
 @remembered

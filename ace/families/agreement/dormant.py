@@ -12,7 +12,6 @@ from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
 from ace.core import Core
 from ace.families.agreement.reading import reading_directions
-from ace.linalg import random_frames
 from ace.model.continuation import scattered
 from ace.stats import Estimate, bootstrap_ratio
 from ace.study.measurement import Measurement, measures
@@ -23,7 +22,6 @@ from ace.study.rest import DRAWS, Rest, jackknife
 from ace.tasks.base import Split
 
 PROJECTIONS = "random projections of equal rank"
-AT_ONCE = 8  # bases of random subspaces
 
 
 @measures(PROJECTIONS)
@@ -51,7 +49,7 @@ def _random_shares(label: str, study: PromptStudy, core: Core, count: int, whole
     """The same share for projections of the axis onto as many random directions as are read."""
     few = study.few_rows(Split.EVALUATION)
     generator = torch.Generator().manual_seed(0)
-    random = _projections(core.basis[:, 0], count, DRAWS, generator)
+    random = projections(core.basis[:, 0], count, DRAWS, generator)
 
     def on_all(numbers: Sequence[int]) -> Array:
         part = _effect(study, core, random[torch.tensor(numbers)], evaluation_runs(study))
@@ -69,13 +67,18 @@ def _random_shares(label: str, study: PromptStudy, core: Core, count: int, whole
     return Rest(label, (label,), on_all, on_few if many else None, control=PROJECTIONS)
 
 
-def _projections(axis: Tensor, rank: int, draws: int, generator: torch.Generator) -> Tensor:
-    """(draws, d) an axis (d) projected onto random subspaces, a few at a time: bases of a wide model are large."""
-    projections = []
-    for count in torch.arange(draws).split(AT_ONCE):
-        bases = random_frames(len(axis), rank, len(count), generator)
-        projections.append((bases @ (bases.mT @ axis[:, None]))[:, :, 0])
-    return torch.cat(projections)
+def projections(axis: Tensor, rank: int, draws: int, generator: torch.Generator) -> Tensor:
+    """(draws, d) a unit axis (d) projected onto random subspaces of that rank, uniform over all of them.
+
+    In closed form: the squared length b of a projection is Beta(rank / 2, (d - rank) / 2), b is also its component
+    along the axis, and the direction of the rest of it is uniform. No basis of a subspace has to be formed.
+    """
+    width = len(axis)
+    squares = torch.randn(draws, width, dtype=axis.dtype, generator=generator).square()
+    share = squares[:, :rank].sum(dim=1, keepdim=True) / squares.sum(dim=1, keepdim=True)
+    beside = torch.randn(draws, width, dtype=axis.dtype, generator=generator)
+    beside -= (beside @ axis)[:, None] * axis
+    return share * axis + (share * (1 - share)).sqrt() * torch.nn.functional.normalize(beside, dim=1)
 
 
 def _share(label: str, part: Array, whole: Array, study: PromptStudy) -> Estimate:

@@ -79,7 +79,9 @@ def _rest(label: str, study: PromptStudy) -> Rest:
         return turned(_rest_curves(study, numbers, evaluation_runs(study))).mean(axis=1)[:, None]
 
     def on_few(numbers: Sequence[int]) -> tuple[Array, Array]:
-        shares = turned(_few_curves(study, tuple(numbers)))  # (g, few)
+        """Shares of prompts that end on the other side: those that turn monotonically are no more."""
+        first, last = _rest_curves(study, numbers, few_runs(study, None), STRENGTHS[-1:])
+        shares = (first * last < 0).astype(np.float64)  # (g, few)
         return jackknife(lambda rows: shares[:, rows].mean(axis=1)[:, None], len(few), len(few))
 
     many = len(study.labels(Split.EVALUATION)) > 2 * len(few)
@@ -92,8 +94,10 @@ def _few_curves(study: PromptStudy, numbers: tuple[int, ...]) -> Array:
     return _rest_curves(study, numbers, few_runs(study, None))
 
 
-def _rest_curves(study: PromptStudy, numbers: Sequence[int], runs: Runs) -> Array:
-    """(strengths, g, n) contrasts along draws of the rest, as strong as the core's edit."""
+def _rest_curves(
+    study: PromptStudy, numbers: Sequence[int], runs: Runs, strengths: Sequence[float] = STRENGTHS[1:]
+) -> Array:
+    """(1 + strengths, g, n) contrasts without edit and along draws of the rest, as strong as the core's edit."""
     choice = study.choice(OBLIQUE)
     rank = rank_of(choice)
     core = study.core(choice.site, rank)
@@ -102,7 +106,7 @@ def _rest_curves(study: PromptStudy, numbers: Sequence[int], runs: Runs) -> Arra
     drawn = rest_at(study, choice.site, rank, choice.projector).take(torch.tensor(numbers))
     each = (states @ drawn.readers.mT @ drawn.directions.mT).square().sum(dim=2).mean(dim=1)
     scaled = Subspaces(drawn.directions * (moved / each).sqrt()[:, None, None], drawn.readers)
-    steps = [pushed_subspaces(study, runs, choice, scaled, strength) for strength in STRENGTHS[1:]]
+    steps = [pushed_subspaces(study, runs, choice, scaled, strength) for strength in strengths]
     return np.stack([np.broadcast_to(own_contrasts(runs), steps[0].shape), *steps])
 
 

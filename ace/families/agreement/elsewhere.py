@@ -11,7 +11,7 @@ from ace.auc import discriminate
 from ace.families.agreement.axes import Axis, edited_states, place
 from ace.families.agreement.collateral import LOGITS, divergences, neutral_runs, next_logits
 from ace.model.continuation import Encoded, scattered
-from ace.model.prefix import PrefixRun
+from ace.model.prefix import run_together
 from ace.study.memory import remembered
 from ace.study.prompt_rest import read_under
 from ace.study.prompts import PromptStudy, Runs, encoded_once
@@ -35,7 +35,7 @@ def few_encoded(study: PromptStudy) -> list[Encoded]:
 @remembered
 def few_runs(study: PromptStudy) -> Runs:
     """These prompts, run once."""
-    return Runs(PrefixRun(study.language, group) for group in few_encoded(study))
+    return Runs(run_together(study.language, few_encoded(study)))
 
 
 def transfer_aucs(study: PromptStudy, axes: Sequence[Axis]) -> dict[str, Array]:

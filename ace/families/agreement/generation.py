@@ -14,7 +14,7 @@ from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
 from ace.errors import Inapplicable
 from ace.model.generate import continue_until
-from ace.model.steer import Steering, core_component, first_tokens
+from ace.model.steer import Steering, first_tokens
 from ace.stats import Estimate, bootstrap, clustered_proportion
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
@@ -33,7 +33,7 @@ DRAWN = 8  # times as many prompts, to have that many of few lengths
 RANDOM_TEXTS = 64  # each along a draw of the rest of its own; were none of 32 to agree, an eighth of all might
 ENOUGH = 8  # copulas
 TOKENS = 50  # as published
-SENTENCES = 2  # after which a text outside the fragment ends
+OPEN_TOKENS, SENTENCES = 24, 2  # of a text outside the fragment, whichever comes first
 LOGITS = 2**25  # entries of logits at a time
 AGREES, TURNED = 0.9, 0.1
 MOVED = 0.1  # largest change of the share of plural subjects: the flip should change verbs and not their subjects
@@ -81,10 +81,9 @@ def generation(subject: PromptSubject) -> Measurement:
     controls: list[Estimate] = []
     details = []
     both = TEXTS if len(models) <= 2 else TEXTS // 2
-    counts = {CLEAN: both, FLIPPED: both, RANDOM: RANDOM_TEXTS}
     for k, study in enumerate(models.studies):
-        texts = {kind: _texts(study, kind, count) for kind, count in counts.items()}
-        judged = {kind: _judged(study, written, _prompts(study, counts[kind])[0]) for kind, written in texts.items()}
+        texts, prompts = _texts(study, both), _prompts(study, both)[0]
+        judged = {kind: _judged(study, written, prompts.take(range(len(written)))) for kind, written in texts.items()}
         for kind, result in judged.items():
             if result.copulas.sum() < ENOUGH:
                 raise Inapplicable(f"seed {k}: {int(result.copulas.sum())} copulas in {kind} text, too few to judge")
@@ -162,30 +161,37 @@ def _power(part: Estimate, comparisons: int) -> float | None:
 
 
 @remembered
-def _texts(study: PromptStudy, kind: str, count: int) -> tuple[str, ...]:
-    """Prompts continued by up to `TOKENS` tokens, clean, flipped, or each along a draw of the rest of its own.
+def _texts(study: PromptStudy, count: int) -> dict[str, tuple[str, ...]]:
+    """Kind -> prompts continued: `count` clean and flipped, some of them each along a draw of the rest of its own."""
+    groups = _prompts(study, count)[1]
+    clean, flipped, random = list[str](), list[str](), list[str]()
+    generators = [torch.Generator().manual_seed(0) for _ in range(2)]
+    for ids in [part for group in groups for part in group.split(max(1, LOGITS // study.language.vocabulary))]:
+        drawn = max(0, min(len(ids), RANDOM_TEXTS - len(random)))
+        clean += _continued(study, ids, generators[0], None)
+        steering = _steering(study, len(ids), range(len(random), len(random) + drawn), count)
+        steered = _continued(study, torch.cat([ids, ids[:drawn]]), generators[1], steering)
+        flipped += steered[: len(ids)]
+        random += steered[len(ids) :]
+    return {CLEAN: tuple(clean), FLIPPED: tuple(flipped), RANDOM: tuple(random)}
 
-    Outside the fragment a text ends with its second sentence.
-    """
-    generator = torch.Generator().manual_seed(0)
-    language, texts = study.language, list[str]()
-    size = max(1, LOGITS // language.vocabulary)
-    for ids in [part for group in _prompts(study, count)[1] for part in group.split(size)]:
-        length, positions = ids.shape[1], language.positions
-        if positions is not None and length + TOKENS - 1 > positions:
-            raise Inapplicable(
-                f"prompts of {length} tokens and {TOKENS} more do not fit into the model's {positions} positions"
-            )
 
-        def ended(row: Tensor, length: int = length) -> bool:
-            said = row[length:].tolist()
-            return language.tokenizer.eos_token_id in said or sentence_ends(language.decode(said)) >= SENTENCES
+def _continued(study: PromptStudy, ids: Tensor, generator: torch.Generator, steering: Steering | None) -> list[str]:
+    """Prompts (n, t) continued by `TOKENS` tokens; outside the fragment by fewer, or to their second sentence's end."""
+    language, (_, length) = study.language, ids.shape
+    tokens, positions = TOKENS if study.source.fragment else OPEN_TOKENS, language.positions
+    if positions is not None and length + tokens - 1 > positions:
+        raise Inapplicable(
+            f"prompts of {length} tokens and {tokens} more do not fit into the model's {positions} positions"
+        )
 
-        steering = None if kind == CLEAN else _steering(study, kind, len(texts), len(ids), count)
-        never = study.source.fragment
-        rows = continue_until(language, ids, TOKENS, generator, steering, ended=(lambda row: False) if never else ended)
-        texts += [language.decode(row.tolist()) for row in rows]
-    return tuple(texts)
+    def ended(row: Tensor) -> bool:
+        said = row[length:].tolist()
+        return language.tokenizer.eos_token_id in said or sentence_ends(language.decode(said)) >= SENTENCES
+
+    ends = (lambda row: False) if study.source.fragment else ended
+    rows = continue_until(language, ids, tokens, generator, steering, ended=ends)
+    return [language.decode(row.tolist()) for row in rows]
 
 
 @remembered
@@ -210,22 +216,21 @@ def _prompts(study: PromptStudy, count: int) -> tuple[Prompts, list[Tensor]]:
     return prompts.take(rows), groups
 
 
-def _steering(study: PromptStudy, kind: str, first: int, size: int, count: int) -> Steering:
-    """Flipping the core, or draws of the rest, one for each of `size` texts from the `first` of `count` on."""
+def _steering(study: PromptStudy, flipped: int, draws: range, count: int) -> Steering:
+    """Flipping the core in so many texts, then in further ones a draw of the rest each."""
     choice = study.choice()
     rank = rank_of(choice)
-    core = study.core(choice.site, rank)
+    core, drawn = study.core(choice.site, rank), rest_at(study, choice.site, rank, choice.projector)
     prompts = _prompts(study, count)[0]
     tokens = first_tokens(study.language, prompts.texts[0], prompts.contrasts[0])
-    if kind == FLIPPED:
-        return Steering(choice.site, core_component(core), *tokens)
-    axes = rest_at(study, choice.site, rank, choice.projector).directions[first : first + size]
+    axes = torch.cat([core.basis.expand(flipped, -1, -1), drawn.directions[draws.start : draws.stop].to(core.basis)])
 
     def of_row(rows: Tensor) -> Callable[[Tensor], Tensor]:
-        """Every row has a random subspace of its own."""
+        """Every row has a subspace of its own."""
+        chosen = axes[rows]
 
         def component(states: Tensor) -> Tensor:
-            own = axes[rows].to(states)
+            own = chosen.to(states)
             inner = torch.einsum("nd,ndr->nr", states - core.mean.to(states), own)
             return torch.einsum("nr,ndr->nd", inner, own)
 

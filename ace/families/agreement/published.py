@@ -27,6 +27,7 @@ from ace.study.subject import Subject
 from ace.tasks.base import Split
 from ace.tasks.prompt import Prompts, PromptTask
 
+SHOWN = 6  # of many sites, at which keep and remove are tried beside the one that is chosen
 HALF = 200  # published prompts to extract from, and as many to evaluate on; the paper has 600, and a sweep takes long
 
 
@@ -104,7 +105,7 @@ def as_published(study: PromptStudy) -> AsPublished:
 
     (flip,) = aucs(every, ("flip",))
     site = int(np.argmin(flip))
-    some = shown_sites(published, (site,))
+    some = shown_sites(published, (site,), SHOWN)
     keep, remove = aucs(some, ("keep", "remove"))
     place = some.index(site)
     core = published.core(published.sites[site])

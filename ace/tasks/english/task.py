@@ -177,7 +177,8 @@ def _drawn(split: Split, count: int, seed: int) -> Prompts:
         split,
         rows % 2,
     )
-    return prompts.take(rng.permutation(count))
+    order = np.concatenate([np.arange(4 * block, 4 * block + 4) for block in rng.permutation(-(-count // 4))])
+    return prompts.take(order[order < count])
 
 
 def _attractors(nouns: tuple[Noun, ...], head: Noun, kind: str) -> tuple[Noun, ...]:
