@@ -9,6 +9,7 @@ from typing import Any
 from ace.errors import ClaimError, Inapplicable
 from ace.families.family import find_claim
 from ace.study.claim import Claim
+from ace.study.memory import return_freed
 from ace.study.subject import LazySubject, Subject
 from ace.verdict import Status, Verdict, judge
 
@@ -34,6 +35,7 @@ def verify_claim(identifier: str, subject: Subject[Any] | LazySubject) -> Verdic
     except Inapplicable as reason:
         return Verdict(sentence, subject.name, Status.INAPPLICABLE, str(reason), command=subject.command(identifier))
     verdict, seconds = made.memory.get(("verdict", identifier, made), lambda: _timed(sentence, made))
+    return_freed()
     return replace(verdict, command=made.command(identifier), seconds=seconds)
 
 

@@ -91,7 +91,8 @@ def by_depth(study: PromptStudy) -> dict[str, Any]:
         base, labels = (values[study.few_rows(Split.EVALUATION)] for values in (base, labels))
     swept = swept_contrasts(study, Split.EVALUATION, indices, few=many)
     curves: dict[str, Any] = {
-        "depth": digits([study.sites[index].depth for index in indices]),
+        "blocks": len(study.sites) - 1,
+        "sites": list(indices),
         "prompts": len(labels),
         "AUC": digits(study.behaviour.auc[0]),
         "the rest": rest_by_depth(study),

@@ -19,7 +19,7 @@ def depth_figure(results: Results, subject: str) -> Figure | None:
     """A column for each edit, a line for each model, a band for the rest; None where the record has no such curves."""
     result = results["agreement.depth"]
     models = result["details"].get("by depth", [])
-    if not models or any("the rest" not in curves for curves in models):
+    if not models or any("the rest" not in curves or "blocks" not in curves for curves in models):
         return None
     figure = Figure(figsize=(11, 7), layout="constrained")
     panels = figure.subplots(2, 3, sharex=True, sharey="row")
@@ -45,8 +45,8 @@ def _caption(models: list[dict[str, Any]]) -> str:
     own = f" (AUC there without edit {np.mean(alone):.2f})" if alone else ""
     lines = f"{len(models)} models, a line each; " if len(models) > 1 else ""
     return (
-        f"{lines}rank 1; the rest, at the dots: 5th to 95th percentile of {rest['draws']} draws{each}, on"
-        f" {rest['prompts']} prompts{own}"
+        f"{lines}rank 1, on {models[0]['prompts']} prompts; the rest, at the dots: 5th to 95th percentile of"
+        f" {rest['draws']} draws{each}, on {rest['prompts']} prompts{own}"
     )
 
 
@@ -59,11 +59,11 @@ def _panel(axis: Axes, models: list[dict[str, Any]], mode: str, statistic: str) 
         for number, curves in enumerate(models):
             values = curves[projector][mode if statistic == "separation" else f"{mode}, AUC"]
             label = None if number else f"the core, {projector}"
-            axis.plot(curves["depth"], values, color=color, ls=line, lw=1.3, label=label)
+            axis.plot(_depth(curves, curves["sites"]), values, color=color, ls=line, lw=1.3, label=label)
             chosen = curves[projector]["chosen"]
             axis.plot(
-                curves["depth"][chosen],
-                values[chosen],
+                _depth(curves, [chosen]),
+                values[curves["sites"].index(chosen)],
                 ls="",
                 marker="o",
                 ms=6,
@@ -71,6 +71,10 @@ def _panel(axis: Axes, models: list[dict[str, Any]], mode: str, statistic: str) 
                 mec=color,
                 label=None if number else f"site chosen, {projector}",
             )
+
+
+def _depth(curves: dict[str, Any], sites: list[int]) -> list[float]:
+    return [site / curves["blocks"] for site in sites]
 
 
 def _band(axis: Axes, models: list[dict[str, Any]], projector: str, mode: str, statistic: str, color: str) -> None:
@@ -84,7 +88,7 @@ def _band(axis: Axes, models: list[dict[str, Any]], projector: str, mode: str, s
                 ends[site].append(band)
     if not sites:
         return
-    depth = [models[0]["depth"][site] for site in sites]
+    depth = _depth(models[0], sites)
     low, high = ([edge(np.array(ends[site])[:, k]) for site in sites] for k, edge in enumerate((np.min, np.max)))
     axis.fill_between(depth, low, high, color=color, alpha=0.18, lw=0, label=f"the rest, {projector}")
     for end in (low, high):
