@@ -215,6 +215,8 @@ def load_language_model(
     chosen = {"dtype": dtype if dtype == "auto" else getattr(torch, dtype), "revision": revision}
     if device_map is not None:
         chosen["device_map"] = device_map
+    # As many threads as before: only where the number was set does MKL keep to it, and else may use fewer.
+    torch.set_num_threads(torch.get_num_threads())
     place = converted_gguf(Path(name).expanduser(), default_cache() / "models") if is_gguf(name) else name
     with quiet_transformers():
         model = _load_model(place, chosen)

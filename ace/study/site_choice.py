@@ -29,7 +29,7 @@ RANKS = 8  # the largest rank looked at
 MARGIN = 0.02  # of the AUC that a sufficient rank may lose
 TIE = 0.05  # of a separation: sites within that of the best are as good
 MANY = 12  # sites: of more, not all are looked at on all prompts
-PROMISING = 4  # of those, how many are
+PROMISING = 3  # of those, how many are
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,8 +33,8 @@ DRAWN = 8  # times as many prompts, to have that many of few lengths
 RANDOM_TEXTS = 64  # each along a draw of the rest of its own; were none of 32 to agree, an eighth of all might
 ENOUGH = 8  # copulas
 TOKENS = 50  # as published
-OPEN_TOKENS, SENTENCES = 24, 2  # of a text outside the fragment, whichever comes first
-LOGITS = 2**25  # entries of logits at a time
+OPEN_TOKENS, SENTENCES = 20, 2  # of a text outside the fragment, whichever comes first
+AT_ONCE, LOGITS = 128, 2**25  # texts, and entries of logits, at a time: what is stored of more takes much memory
 AGREES, TURNED = 0.9, 0.1
 MOVED = 0.1  # largest change of the share of plural subjects: the flip should change verbs and not their subjects
 TINY = 1e-12  # for resamples in which no subject was drawn
@@ -166,7 +166,8 @@ def _texts(study: PromptStudy, count: int) -> dict[str, tuple[str, ...]]:
     groups = _prompts(study, count)[1]
     clean, flipped, random = list[str](), list[str](), list[str]()
     generators = [torch.Generator().manual_seed(0) for _ in range(2)]
-    for ids in [part for group in groups for part in group.split(max(1, LOGITS // study.language.vocabulary))]:
+    size = max(1, min(AT_ONCE, LOGITS // study.language.vocabulary))
+    for ids in [part for group in groups for part in group.split(size)]:
         drawn = max(0, min(len(ids), RANDOM_TEXTS - len(random)))
         clean += _continued(study, ids, generators[0], None)
         steering = _steering(study, len(ids), range(len(random), len(random) + drawn), count)

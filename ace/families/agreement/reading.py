@@ -12,6 +12,7 @@ from ace.model.language import LanguageModel
 from ace.model.sites import Site
 
 READ_ENERGY = 0.9  # of what downstream weights read
+AT_ONCE = 2**14  # rows of a head in double precision
 
 
 def reading_directions(language: LanguageModel, site: Site, energy: float = READ_ENERGY) -> Tensor:
@@ -54,10 +55,13 @@ def reading_directions(language: LanguageModel, site: Site, energy: float = READ
         matrix = _matrix(module)
         assert matrix is not None
         gain = getattr(norm, "weight", None)
-        rows = matrix.double().cpu() * (1.0 if gain is None else gain.double().cpu())
-        if isinstance(norm, nn.LayerNorm):
-            rows = rows - rows.mean(dim=1, keepdim=True)  # a layer norm takes the mean out before anything reads
-        part = rows.T @ rows
+        scale = 1.0 if gain is None else gain.double().cpu()
+        part = torch.zeros(matrix.shape[1], matrix.shape[1], dtype=torch.float64)
+        for some in matrix.split(AT_ONCE):
+            rows = some.double().cpu() * scale
+            if isinstance(norm, nn.LayerNorm):
+                rows = rows - rows.mean(dim=1, keepdim=True)  # a layer norm takes the mean out before anything reads
+            part += rows.T @ rows
         part = part / part.trace()
         gramian = part if gramian is None else gramian + part
     if gramian is None:

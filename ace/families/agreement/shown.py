@@ -22,8 +22,8 @@ from ace.study.site_choice import MODES
 from ace.study.subspaces import Subspaces, rest_subspaces
 from ace.tasks.base import Split
 
-SITES = 4  # at which the rest is drawn, beside those chosen: each costs 120 edits of 24 prompts, the lower the more
-DRAWS = 20  # of the rest, for each projector
+SITES = 4  # at which the rest is drawn, beside those chosen: each costs 60 edits of 24 prompts, the lower the more
+DRAWS = 10  # of the rest, for each projector
 BAND = (5.0, 95.0)  # percentiles of the draws
 POINTS = 100  # prompts shown
 
