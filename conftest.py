@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
-# Read by OpenMP when torch loads. Threads that spin while they wait cost a busy two-core machine most of its time.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# The project's own models gain nothing from a second thread: waiting for it costs more than it does, in one process and
+# Read by OpenMP when torch loads. The project's own models gain nothing from a second thread: waiting for it costs more than it does, in one process and
 # all the more in several side by side. Training and larger models do.
 USES_THREADS = ("retrain", "model", "subject")
 if not any(f"ACE_{name.upper()}" in os.environ or f"--ace-{name}" in " ".join(sys.argv) for name in USES_THREADS):
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+if "ACE_MODEL" not in os.environ and "--ace-model" not in " ".join(sys.argv):
+    # Threads that spin while they wait cost a busy two-core machine most of its time; large models hardly wait.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from hypothesis import HealthCheck, settings
 
