@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-# Read by OpenMP when torch loads. The project's own models gain nothing from a second thread: waiting for it costs more than it does, in one process and
-# all the more in several side by side. Training and larger models do.
+# Read by OpenMP when torch loads. The project's own models gain nothing from a second thread: waiting for it costs more
+# than it does, in one process and all the more in several side by side. Training and larger models do.
 USES_THREADS = ("retrain", "model", "subject")
 if not any(f"ACE_{name.upper()}" in os.environ or f"--ace-{name}" in " ".join(sys.argv) for name in USES_THREADS):
     os.environ.setdefault("OMP_NUM_THREADS", "1")
