@@ -138,6 +138,7 @@ def continue_until(
     tokens = prompts.to(language.device)
     rows: list[Tensor] = list(tokens.cpu())
     live = torch.arange(len(tokens))  # which row each row that is still run is
+    going = torch.ones(len(tokens), dtype=torch.bool)  # some are run on where what is stored of them cannot be dropped
     cache, current = None, tokens
     if length > 1:
         check_as_whole(language, _filled(tokens[:1], length + steps - 1), length - 1)
@@ -159,14 +160,15 @@ def continue_until(
             after_each()
         if step % ASKED and step < steps:
             continue
-        for place, row in zip(live.tolist(), tokens.cpu(), strict=True):
-            rows[place] = row
-        going = torch.tensor([not ended(row) for row in tokens.cpu()], dtype=torch.bool)
+        for place, row in enumerate(tokens.cpu()):
+            if going[place]:
+                rows[int(live[place])] = row
+                going[place] = not ended(row)
         if not going.any():
             break
         if not going.all() and (cache is None or only_grows(cache)):
             kept = going.nonzero()[:, 0]
-            live, places = live[kept], kept.to(tokens.device)
+            live, going, places = live[kept], going[kept], kept.to(tokens.device)
             tokens, current = tokens[places], current[places]
             if cache is not None:
                 keep_rows(cache, places)

@@ -51,13 +51,14 @@ def prefix_caches(language: LanguageModel, prefixes: Sequence[Tensor]) -> list[A
         piece = ids[going[first], start:end]
         if cache is None:
             cache = store_prefix(language, piece)
-            if len(ends) > 1 and not only_grows(cache):  # a layer that does more may not be continued row by row
-                return [store_prefix(language, prefix) for prefix in prefixes]
         else:
             parents = kinds[going[first]].to(language.device)
             cache = repeated_cache(cache, partial(torch.index_select, dim=0, index=parents))
             with restricted_head(language, torch.tensor([0])):
                 _, cache = language.run(piece, cache, store=True)
+        one_for_all = len(ends) == 1 and bool((lengths == ends[0]).all())
+        if not one_for_all and not only_grows(cache):  # what else is stored, or no more, cannot be parted by rows
+            return [store_prefix(language, prefix) for prefix in prefixes]
         kinds = torch.full((len(whole),), -1)
         kinds[going] = own
         for group, prefix in enumerate(prefixes):

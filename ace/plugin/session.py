@@ -74,6 +74,7 @@ def open_session(config: pytest.Config) -> Session:
             raise pytest.UsageError(problem.text)
     session.deferred = next((problem.text for problem in problems), "")
     load_functions(chosen, explicit=True)
+    session.expectations = _documented_of_models(chosen)
     for name, read in (("expected", _read_expectations), ("compare", _read_baseline)):
         if name in chosen.given:
             try:
@@ -92,7 +93,21 @@ def open_session(config: pytest.Config) -> Session:
 
 def _read_expectations(session: Session) -> None:
     if session.options.expected:
-        session.expectations = read_expectations(session.options.expected, session.options.given["expected"])
+        own = read_expectations(session.options.expected, session.options.given["expected"])
+        session.expectations = (*own, *session.expectations)  # what is found first counts
+
+
+def _documented_of_models(chosen: Options) -> tuple[Expectation, ...]:
+    """What is documented of real models by their short names, as long as nothing is asked for otherwise."""
+    if not chosen.models or {"task", "dtype", "tokenizer", "revision", "extractor", "names"} & set(chosen.given):
+        return ()
+    from ace.zoo.real_models import documented_folder
+
+    subjects = {*chosen.models, " and ".join(chosen.models)}
+    with documented_folder() as folder:
+        files = sorted(folder.glob("*.toml"))
+        every = [each for file in files for each in read_expectations(file, "documented verdicts")]
+    return tuple(each for each in every if each.subject in subjects)
 
 
 def _read_baseline(session: Session) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from importlib.resources import as_file, files
+from pathlib import Path
 from typing import Any
 
 from ace.errors import InputError
@@ -92,6 +94,11 @@ def real_model(name: str) -> RealModel:
     if name not in known:
         raise InputError(f"name: expected one of {', '.join(known)}, got {name!r}")
     return known[name]
+
+
+def documented_folder() -> AbstractContextManager[Path]:
+    """Folder of the verdicts that are documented of real models, in the form of any file of documented verdicts."""
+    return as_file(files("ace.zoo").joinpath("documented"))
 
 
 def _parse(name: str, entry: dict[str, Any]) -> RealModel:

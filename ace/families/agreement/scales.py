@@ -13,6 +13,7 @@ from scipy.stats import rankdata
 
 from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
+from ace.core import OBLIQUE, ORTHOGONAL
 from ace.errors import Inapplicable
 from ace.rank import Fixed
 from ace.stats import Estimate, bootstrap
@@ -58,6 +59,7 @@ def scales(subject: Subject[Scales]) -> Measurement:
     return Measurement(
         _overall(trained),
         {"untrained": _overall(untrained)},
+        beside={OBLIQUE: _overall(_coordinates(subject, projector=OBLIQUE))},
         details={
             "coordinates": {
                 f"{name}, seed {k}": row.tolist()
@@ -112,11 +114,11 @@ def _within(of: _Coordinates, ceilings: Sequence[float], order: Ints | None = No
     )
 
 
-def _coordinates(subject: Subject[Scales], *, untrained: bool = False) -> _Coordinates:
+def _coordinates(subject: Subject[Scales], *, untrained: bool = False, projector: str = ORTHOGONAL) -> _Coordinates:
     each = subject.trained.subjects
     prompts = each[0].trained.studies[0].prompts(Split.EVALUATION)
     if not untrained:
-        values = [np.stack([_coordinate(study) for study in scale.trained.studies]) for scale in each]
+        values = [np.stack([_coordinate(study, projector) for study in scale.trained.studies]) for scale in each]
         return _Coordinates(tuple(scale.name for scale in each), tuple(values), prompts.labels, prompts.clusters)
     twins = [[scale.twins().study(0, own_labels=True)] for scale in each]
     fewer = twins[0][0].prompts(Split.EVALUATION)
@@ -124,11 +126,16 @@ def _coordinates(subject: Subject[Scales], *, untrained: bool = False) -> _Coord
     return _Coordinates(tuple(scale.name for scale in each), tuple(values), fewer.labels, fewer.clusters)
 
 
-def _coordinate(study: PromptStudy) -> Array:
-    """(n) first core coordinate on the evaluation prompts; the plural side is positive."""
-    site = study.choice().site
-    values = study.core(site, 1).coordinates(study.states(Split.EVALUATION, site))[:, 0].numpy()
-    return _towards(values, study)
+def _coordinate(study: PromptStudy, projector: str = ORTHOGONAL) -> Array:
+    """(n) first core coordinate on the evaluation prompts, at the projector's site; the plural side is positive.
+
+    That of the oblique projector is what the core's first reader reads.
+    """
+    site = study.choice(projector).site
+    core, states = study.core(site, 1), study.states(Split.EVALUATION, site)
+    if projector == ORTHOGONAL:
+        return _towards(core.coordinates(states)[:, 0].numpy(), study)
+    return _towards(((states.double() - core.mean) @ core.readers[0]).numpy(), study)
 
 
 def _towards(values: Array, study: PromptStudy) -> Array:
