@@ -74,7 +74,7 @@ def open_session(config: pytest.Config) -> Session:
             raise pytest.UsageError(problem.text)
     session.deferred = next((problem.text for problem in problems), "")
     load_functions(chosen, explicit=True)
-    session.expectations = _documented_of_models(chosen)
+    session.expectations = documented_of_models(chosen)
     for name, read in (("expected", _read_expectations), ("compare", _read_baseline)):
         if name in chosen.given:
             try:
@@ -97,7 +97,7 @@ def _read_expectations(session: Session) -> None:
         session.expectations = (*own, *session.expectations)  # what is found first counts
 
 
-def _documented_of_models(chosen: Options) -> tuple[Expectation, ...]:
+def documented_of_models(chosen: Options) -> tuple[Expectation, ...]:
     """What is documented of real models by their short names, as long as nothing is asked for otherwise."""
     if not chosen.models or {"task", "dtype", "tokenizer", "revision", "extractor", "names"} & set(chosen.given):
         return ()

@@ -13,11 +13,16 @@ import pytest
 import torch
 import transformers as hf
 
+from ace.auc import separations
 from ace.cli import main
 from ace.errors import AceError, ArtifactError, InputError
 from ace.files import default_cache
 from ace.model.gguf import converted_gguf
 from ace.model.language import load_language_model
+from ace.plugin.expected import unknown_claims
+from ace.plugin.options import Options
+from ace.plugin.session import documented_of_models
+from ace.tasks.base import Split
 from ace.zoo.download import model_place, obtain, obtained_folder
 from ace.zoo.named import ModelSource
 from ace.zoo.real_models import GgufSource, HubSource, Package, RealModel, real_model, real_models
@@ -236,3 +241,32 @@ def test_without_gguf_a_file_is_refused_with_what_to_install(
     monkeypatch.setattr("ace.model.gguf.find_spec", lambda name: None)
     with pytest.raises(AceError, match="pip install 'ace-invariants"):
         load_language_model(gguf_file)
+
+
+# --- documented verdicts ----------------------------------------------------------------------------------------------
+def test_what_is_documented_of_real_models_counts_for_their_short_names_alone() -> None:
+    both = ("smollm2-135m", "gemma3-270m")
+    of_both = documented_of_models(Options(models=both))
+    assert {each.subject for each in of_both} == {*both, "smollm2-135m and gemma3-270m"}
+    assert {each.subject for each in documented_of_models(Options(models=both[:1]))} == {both[0]}
+    assert unknown_claims(of_both) == []
+    assert documented_of_models(Options(models=("/models/smollm2-135m",))) == ()
+    assert documented_of_models(Options()) == ()
+    for name in ("task", "dtype", "tokenizer", "revision", "extractor", "names"):
+        assert documented_of_models(Options(models=both, given={name: f"--ace-{name}"})) == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["smollm2-135m", "gemma3-270m"])
+def test_an_axis_of_a_real_model_is_where_it_was(name: str) -> None:
+    model = real_model(name)
+    if obtained_folder(model) is None:
+        pytest.skip(f"{name} does not lie on this machine: ace zoo obtain {name}")
+    study = ModelSource(name).load().trained.studies[0]
+    choice = study.choice("oblique")
+    assert choice.site.depth >= 0.9
+    base, edited = study.base(Split.EVALUATION), study.ablated(Split.EVALUATION, choice.site, 1, "oblique")
+    keep, remove, flip = separations(edited, base, study.labels(Split.EVALUATION))
+    assert keep > 0.8
+    assert abs(remove) < 0.2
+    assert flip < -0.5

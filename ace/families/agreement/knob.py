@@ -12,6 +12,7 @@ from torch import Tensor
 from ace.arrays import Array
 from ace.auc import cluster_sums
 from ace.core import OBLIQUE, ORTHOGONAL
+from ace.families.agreement.controls import EMBEDDING, embeddings_vary
 from ace.families.agreement.shown import digits, some_rows
 from ace.model.sites import Site
 from ace.stats import Estimate, bootstrap
@@ -55,7 +56,7 @@ def _affine(models: PromptStudies, *, within: bool) -> Measurement:
         rest=tuple(_rest(str(k), study, within=within) for k, study in enumerate(models.studies)),
         beside={
             OBLIQUE: held_out(lambda study: study.choice().site, OBLIQUE),
-            "embedding of the last token": held_out(lambda study: study.sites[0]),
+            **({EMBEDDING: held_out(lambda study: study.sites[0])} if embeddings_vary(models) else {}),
         },
     )
 
