@@ -13,6 +13,7 @@ from ace.arrays import Array, Ints
 from ace.auc import cluster_sums, simple_auc
 from ace.core import OBLIQUE, ORTHOGONAL
 from ace.errors import Inapplicable
+from ace.families.agreement.controls import EMBEDDING, embeddings_vary
 from ace.model.continuation import scattered
 from ace.model.intervene import Intervention
 from ace.model.sites import Site
@@ -60,7 +61,7 @@ def attractor(subject: PromptSubject) -> Measurement:
         rest=tuple(Rest(str(k), (str(k),), partial(_rest_ratios, study)) for k, study in enumerate(models.studies)),
         beside={
             OBLIQUE: estimates(lambda study: study.choice().site, OBLIQUE),
-            "embedding of the last token": estimates(lambda study: study.sites[0]),
+            **({EMBEDDING: estimates(lambda study: study.sites[0])} if embeddings_vary(models) else {}),
         },
     )
 

@@ -16,6 +16,7 @@ from ace.tasks.base import Split
 
 ROWS = ("base", "keep", "remove", "flip")
 BASE, KEEP, REMOVE, FLIP = range(4)
+EMBEDDING = "embedding of the last token"
 
 
 @remembered
@@ -61,3 +62,8 @@ def edited_details(models: PromptStudies, projector: str, *, deep: bool = False)
         "ranks": [rank_of(choice) for choice in choices],
         **statistics,
     }
+
+
+def embeddings_vary(models: PromptStudies) -> bool:
+    """Whether prompts end in several words, so that an axis of the embedding can be shown beside."""
+    return all(study.varies(study.sites[0]) for study in models.studies)

@@ -22,6 +22,7 @@ from ace.study.prompt_rest import rest_at
 from ace.study.prompt_seeds import PromptSubject
 from ace.study.prompts import PromptStudy
 from ace.study.site_choice import rank_of
+from ace.tasks.agreement import NUMBERS
 from ace.tasks.base import Split
 from ace.tasks.english_judge import count_copulas, find_copulas
 from ace.tasks.fragment.judge import judge
@@ -77,6 +78,8 @@ def generation(subject: PromptSubject) -> Measurement:
     models = subject.trained
     if len(models.studies[0].prompts(Split.EVALUATION).contrasts) > 1:
         raise Inapplicable("each prompt has continuations of its own, so no one contrast steers all text")
+    if models.source.names != NUMBERS:
+        raise Inapplicable(f"text is judged by the number of its subjects, not by {' and '.join(models.source.names)}")
     estimates: list[Estimate] = []
     controls: list[Estimate] = []
     details = []

@@ -132,10 +132,8 @@ def _coordinate(study: PromptStudy, projector: str = ORTHOGONAL) -> Array:
     That of the oblique projector is what the core's first reader reads.
     """
     site = study.choice(projector).site
-    core, states = study.core(site, 1), study.states(Split.EVALUATION, site)
-    if projector == ORTHOGONAL:
-        return _towards(core.coordinates(states)[:, 0].numpy(), study)
-    return _towards(((states.double() - core.mean) @ core.readers[0]).numpy(), study)
+    values = study.core(site, 1).coordinates(study.states(Split.EVALUATION, site), projector)[:, 0].numpy()
+    return _towards(values, study)
 
 
 def _towards(values: Array, study: PromptStudy) -> Array:
