@@ -222,7 +222,7 @@ def test_what_is_beside_a_core_is_sealed_with_it(path: Path) -> None:
         (["steer", SMALL, PROMPT, "--core", "CORE", "--site", "1"], "site: expected without --core"),
         (["steer", SMALL, PROMPT, "--core", "CORE", "--task", "agreement"], "task: expected without --core"),
         (["steer", SMALL, PROMPT, "--core", "CORE", "--scale", "nan"], "strengths: expected one finite number"),
-        (["extract", SMALL, "--contrast", "none.csv", "--out", "OUT"], "task: expected one of agreement, "),
+        (["extract", SMALL, "--contrast", "none.csv", "--out", "OUT"], "task: expected one of agreement-english, "),
         (["extract", SMALL, "--contrast", "agreement", "--out", "no/such/folder/core"], "out: expected a file in a"),
         (["extract", "./none", "--contrast", "agreement", "--out", "OUT"], "model: expected a folder at './none'"),
         (["extract", SMALL, "--contrast", "agreement", "--out", "OUT", "--site", "9"], "site: expected 0..4, got 9"),

@@ -306,8 +306,19 @@ def test_values_on_few_rows_may_be_whole_numbers_and_so_may_margins() -> None:
         lambda numbers: (np.zeros((len(numbers), 1), dtype=int), np.ones((len(numbers), 1), dtype=int)),
     )
     # Were the halves cut to whole numbers, every other draw would miss the goal.
-    test = rank_test(whole, lambda value: 1 if value > 1 else value, [0.25], shown=True)
+    test = rank_test(whole, lambda value: 1 if value > 1 else value, [0.25])
     assert (test.as_good, test.nearest) == (25, (2.0,))
+
+
+def test_draws_that_are_shown_alone_are_those_on_few_rows() -> None:
+    def values(numbers: Sequence[int]) -> Array:
+        raise AssertionError(f"all rows of {list(numbers)} were run")
+
+    rest = Rest("0", ("0",), values, lambda numbers: (np.array(numbers)[:, None] / 10.0, np.ones((len(numbers), 1))))
+    test = rank_test(rest, lambda value: value, [2.0], shown=True)
+    assert (test.draws, test.dismissed, test.as_good) == (25, 25, 5)
+    assert test.nearest == (2.4,)
+    assert test.median == (1.2,)
 
 
 @pytest.mark.parametrize(
