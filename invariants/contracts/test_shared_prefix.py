@@ -24,7 +24,7 @@ from invariants.contracts.families import FAMILIES, SINGLE, Family
 from invariants.contracts.test_steering import core
 
 STEPS = 9
-EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES, ids=str)
+EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES, ids=[family.id for family in FAMILIES])
 
 
 def prefixes(language: LanguageModel) -> list[Tensor]:
