@@ -533,7 +533,7 @@ def test_open_ended_text_that_does_not_fit_into_the_model_is_inapplicable() -> N
     with pytest.raises(
         Inapplicable, match=f"{generation.OPEN_TOKENS} more do not fit into the model's {families.POSITIONS} positions"
     ):
-        generation._continued(study, torch.tensor([[1, 2]]), torch.Generator(), None)
+        generation._continued(study, torch.ones(1, 14, dtype=torch.int64), torch.Generator(), None)
 
 
 def test_ids_that_the_model_does_not_know_are_refused_before_it_runs() -> None:
