@@ -80,7 +80,11 @@ class RealModel:
 def real_models() -> Mapping[str, RealModel]:
     """All real models by name."""
     folder = files("ace.zoo").joinpath("models")
-    texts = {entry.name.removesuffix(".toml"): entry.read_text("utf-8") for entry in folder.iterdir()}
+    texts = {
+        entry.name.removesuffix(".toml"): entry.read_text("utf-8")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".toml")
+    }
     return {name: _parse(name, tomllib.loads(texts[name])) for name in sorted(texts)}
 
 
