@@ -15,7 +15,7 @@ from importlib import import_module
 from ace.cli.words import with_example
 from ace.errors import AceError
 
-ACTIONS = ("steer", "extract", "verify", "zoo", "report")
+ACTIONS = ("steer", "extract", "verify", "sweep", "zoo", "report")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

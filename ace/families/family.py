@@ -17,6 +17,8 @@ from ace.study.claim import Claim
 from ace.study.memory import Memory
 from ace.study.subject import LazySubject
 from ace.training.result import TrainedEnsemble
+from ace.training.sweep.recipe import SweepRecipe
+from ace.training.sweep.table import SweepTable
 
 
 class Fixtures(Protocol):
@@ -33,6 +35,10 @@ class Fixtures(Protocol):
 
     def language_models(self, recipe: str) -> Any:
         """The trained language models of a recipe, loaded or trained now, with the recipe."""
+        ...
+
+    def sweep(self, name: str) -> tuple[SweepRecipe, SweepTable]:
+        """A sweep with the outcomes of its runs, loaded."""
         ...
 
     def memory(self, group: str) -> Memory:

@@ -20,5 +20,14 @@ def mean_losses(logits: Tensor, targets: Tensor) -> Tensor:
 def loss_and_accuracy(sizes: Architecture, weights: Weights, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """(e) cross-entropy in nats and (e) accuracy, without dropout, on inputs (n, t) with targets (n, s) at the end."""
     logits = stacked_logits(sizes, weights, inputs, scored=targets.shape[-1])
-    hits = logits.argmax(dim=-1) == targets
-    return mean_losses(logits, targets.expand(len(logits), -1, -1)), hits.float().mean(dim=(1, 2))
+    return mean_losses(logits, targets.expand(len(logits), -1, -1)), _hits(logits, targets)
+
+
+@torch.no_grad()
+def accuracies(sizes: Architecture, weights: Weights, inputs: Tensor, targets: Tensor) -> Tensor:
+    """(e) accuracy without dropout on inputs (n, t) or (e, n, t) with targets (n, s) or (e, n, s) at the end."""
+    return _hits(stacked_logits(sizes, weights, inputs, scored=targets.shape[-1]), targets)
+
+
+def _hits(logits: Tensor, targets: Tensor) -> Tensor:
+    return (logits.argmax(dim=-1) == targets).float().mean(dim=(1, 2))

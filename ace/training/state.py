@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from ace.errors import ArtifactError
-from ace.training.arms import Moments, moment_shapes
 from ace.training.buffer import row_length
 from ace.training.checkpoint import require_shapes
 from ace.training.course import Course
 from ace.training.ensemble import Weights
+from ace.training.groups import Moments, moment_shapes
 from ace.training.recipe import Recipe
 from ace.training.result import checkpoints_of, tensors_of
 
@@ -27,7 +27,7 @@ class EnsembleState:
 
     Attributes:
         rows: (e, L) weights as a `WeightBuffer` holds them.
-        moments: of each arm; see `ArmOptimiser.moments`.
+        moments: of each arm; see `GroupOptimiser.moments`.
         generators: states of the e generators of batches and dropout.
         losses: (e) of every step since the last point of the curve.
         checkpoints: epoch -> weights (e, ...) kept so far.

@@ -13,11 +13,11 @@ from torch import Tensor
 from ace.check import check_device
 from ace.errors import RecipeError
 from ace.tasks import Batch, Split
-from ace.training.arms import ArmOptimiser
 from ace.training.buffer import WeightBuffer
 from ace.training.checkpoint import Progress, load_unfinished, save_unfinished
 from ace.training.course import Arm, Course
 from ace.training.ensemble import DropoutMasks, Weights, initial_weights, mask_values, stacked_logits
+from ace.training.groups import GroupOptimiser
 from ace.training.recipe import Recipe
 from ace.training.score import loss_and_accuracy, mean_losses
 from ace.training.seeds import copied, model_seeds
@@ -71,7 +71,9 @@ class EnsembleTrainer:
         recipe = self.recipe
         self._generators = generators
         self._buffer = WeightBuffer({name: value.to(self.device) for name, value in weights.items()})
-        self._optimiser = ArmOptimiser(self._buffer, recipe.optimiser, arms.values(), recipe.models)
+        decays = [recipe.optimiser.weight_decay if a.weight_decay is None else a.weight_decay for a in arms.values()]
+        groups = [(recipe.models, decay) for decay in decays]
+        self._optimiser = GroupOptimiser(self._buffer, recipe.optimiser, groups)
         sequences, dropout = min(recipe.schedule.batch, recipe.schedule.sequences), recipe.model.dropout
         values = mask_values(recipe.model, sequences, self._inputs.shape[1], self._targets.shape[1])
         dtype = self._buffer.rows.dtype

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ace.errors import RecipeError
+from ace.errors import ArtifactError, NotTrained, RecipeError
 from ace.extract import Extractor, extract_core
 from ace.families.family import families
 from ace.study.memory import Memory
@@ -13,8 +13,10 @@ from ace.study.subject import LazySubject
 from ace.training.language.recipe import LanguageRecipe
 from ace.training.language.trainer import TrainedLanguageModel
 from ace.training.result import TrainedEnsemble
+from ace.training.sweep.recipe import SweepRecipe
+from ace.training.sweep.table import SweepTable, read_table
 from ace.zoo.obtain import Store
-from ace.zoo.recipes import find_recipe
+from ace.zoo.recipes import SWEEPS, find_recipe, find_sweep
 
 
 def default_rerun(subject: str) -> str:
@@ -60,6 +62,26 @@ class StoredFixtures:
         if not isinstance(wanted, LanguageRecipe):
             raise RecipeError(f"recipe: expected one of language models, got {recipe!r}")
         return wanted, self.store.language_models(wanted)
+
+    def sweep(self, name: str) -> tuple[SweepRecipe, SweepTable]:
+        """A sweep, and the stored outcomes of its runs.
+
+        Raises:
+            RecipeError: no such sweep, or a recipe that cannot be read.
+            ArtifactError: outcomes that cannot be read, or of other settings.
+            NotTrained: there are none: trainings of minutes to hours that nobody asked for.
+        """
+        recipe = find_sweep(self.store.folder, name)
+        table = self.store.folder / SWEEPS / f"{name}.jsonl"
+        if not table.exists():
+            raise NotTrained(
+                f"{name}: its runs are not trained, and take minutes to hours;"
+                f" ace sweep {self.store.folder / SWEEPS / name}.toml trains them"
+            )
+        found = read_table(table)
+        if found.settings != recipe.settings:
+            raise ArtifactError(f"{table}: expected outcomes of the settings of {name}.toml, got others")
+        return recipe, found
 
     def memory(self, group: str) -> Memory:
         """What subjects of a group share."""

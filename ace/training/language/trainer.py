@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from ace.check import check_count
 from ace.errors import InputError
 from ace.tasks.fragment.words import vocabulary
-from ace.training.arms import MOMENTS
 from ace.training.checkpoint import Progress, load_unfinished, require_shapes, save_unfinished
+from ace.training.groups import MOMENTS
 from ace.training.language.corpus import Corpus
 from ace.training.language.recipe import LanguageRecipe
 from ace.training.language.tokenizer import word_tokenizer

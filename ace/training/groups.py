@@ -1,40 +1,38 @@
-"""One optimiser for all arms of a course: a group of weights, settings and moments for each."""
+"""One optimiser for groups of models in one buffer, each with a weight decay and moments of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from ace.training.buffer import WeightBuffer
-from ace.training.course import Arm
 from ace.training.recipe import Optimiser
 
 Moments = dict[str, Tensor]
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
-class ArmOptimiser:
-    """AdamW over the rows of a buffer, in which each arm has all models, arm by arm.
+class GroupOptimiser:
+    """AdamW over the rows of a buffer, in groups of neighbouring rows.
 
     Args:
-        buffer: weights and gradients (arms * models, L); a step changes the weights in place.
-        settings: the recipe's; an arm may have a weight decay of its own.
-        arms: in the order of the buffer.
-        models: how many each arm has.
+        buffer: weights and gradients (e, L); a step changes the weights in place.
+        settings: the recipe's; its weight decay is not used.
+        groups: (rows, weight decay) of each group, in the order of the buffer.
     """
 
-    def __init__(self, buffer: WeightBuffer, settings: Optimiser, arms: Iterable[Arm], models: int) -> None:
+    def __init__(self, buffer: WeightBuffer, settings: Optimiser, groups: Sequence[tuple[int, float]]) -> None:
         self._learning_rate = settings.learning_rate
-        groups = []
-        parts = (rows.split(models) for rows in (buffer.rows, buffer.gradients))
-        for arm, weights, gradients in zip(arms, *parts, strict=True):
+        sizes = [rows for rows, _ in groups]
+        parts = zip(buffer.rows.split(sizes), buffer.gradients.split(sizes), groups, strict=True)
+        made = []
+        for weights, gradients, (_, decay) in parts:
             weights.grad = gradients
-            decay = settings.weight_decay if arm.weight_decay is None else arm.weight_decay
-            groups.append({"params": [weights], "weight_decay": decay})
+            made.append({"params": [weights], "weight_decay": decay})
         self._adamw = torch.optim.AdamW(
-            groups,
+            made,
             lr=settings.learning_rate,
             betas=(settings.beta1, settings.beta2),
             eps=settings.epsilon,
@@ -49,11 +47,11 @@ class ArmOptimiser:
 
     @property
     def moments(self) -> list[Moments]:
-        """Step count and moments (models, L) of each arm; none before its first step."""
+        """Step count and moments (models, L) of each group; none before its first step."""
         return [dict(self._adamw.state.get(group["params"][0], {})) for group in self._adamw.param_groups]
 
     def take_up(self, moments: Iterable[Moments]) -> None:
-        """Go on with the moments of each arm; an arm with none starts anew."""
+        """Go on with the moments of each group; a group with none starts anew."""
         self._adamw.state.clear()
         for group, values in zip(self._adamw.param_groups, moments, strict=True):
             if values:
@@ -61,5 +59,5 @@ class ArmOptimiser:
 
 
 def moment_shapes(models: int, length: int) -> dict[str, torch.Size]:
-    """Names and shapes of one arm's moments after a step, for rows of `length` values."""
+    """Names and shapes of one group's moments after a step, for rows of `length` values."""
     return {"step": torch.Size(), **dict.fromkeys(MOMENTS, torch.Size((models, length)))}

@@ -1,0 +1,61 @@
+"""`ace sweep`: the runs of a sweep, on this machine's cores, a GPU or a Dask cluster, resumed after any stop."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+SUMMARY = "train the runs of a sweep and write down when each memorised and generalised"
+EXAMPLE = "ace sweep fixtures/sweeps/grokking-compact.toml --out delays.jsonl --resume"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the action takes."""
+    parser.add_argument("recipe", type=Path, help="TOML file of the sweep")
+    parser.add_argument("--out", type=Path, help="table of outcomes, JSON lines; by default beside the recipe")
+    parser.add_argument("--resume", action="store_true", help="go on with a table that is there already")
+    parser.add_argument("--engine", default="local", choices=("local", "dask"), help="where runs train")
+    parser.add_argument(
+        "--scheduler", default="", metavar="ADDRESS", help="of the Dask cluster, such as tcp://host:8786"
+    )
+    parser.add_argument("--workers", type=int, help="side by side; by default one a core, or a thread of the cluster")
+    parser.add_argument("--device", default="cpu", help="of every worker: cpu, the default, or cuda")
+    parser.add_argument("--stack", type=int, help="runs that train together (default: 6; on a GPU all of equal shapes)")
+    parser.add_argument("--seconds", type=float, help="that a worker trains before its work is stored (default: 30)")
+    parser.add_argument("--part", action="append", default=[], help="this part of the sweep alone; may be given again")
+
+
+def run(chosen: argparse.Namespace, rest: list[str]) -> int:
+    """Do it: 0 when all runs ended, 1 where some failed."""
+    from dataclasses import replace
+
+    from ace.engine import Engine
+    from ace.errors import InputError
+    from ace.training.sweep.recipe import read_sweep
+    from ace.training.sweep.run import SECONDS, run_sweep
+
+    sweep = read_sweep(chosen.recipe)
+    unknown = sorted(set(chosen.part) - set(sweep.parts))
+    if unknown:
+        raise InputError(f"part: expected some of {', '.join(sweep.parts)}, got {', '.join(unknown)}")
+    if chosen.part:
+        sweep = replace(sweep, parts={name: sweep.parts[name] for name in chosen.part})
+    table = chosen.out or chosen.recipe.with_suffix(".jsonl")
+    workers = 1 if chosen.workers is None and chosen.device != "cpu" else chosen.workers
+    done = run_sweep(
+        sweep,
+        table,
+        engine=Engine(chosen.engine, chosen.scheduler, workers),
+        device=chosen.device,
+        resume=chosen.resume,
+        progress=True,
+        seconds=SECONDS if chosen.seconds is None else chosen.seconds,
+        stack=chosen.stack,
+    ).of(sweep.runs)
+    failed = [outcome for outcome in done if outcome.error]
+    for outcome in failed:
+        sys.stderr.write(f"{outcome.run}: {outcome.error}\n")
+    open_runs = sum(outcome.generalised is None and not outcome.error for outcome in done)
+    sys.stdout.write(f"{table}: {len(done)} runs, {open_runs} not generalised by the limit, {len(failed)} failed\n")
+    return 1 if failed else 0

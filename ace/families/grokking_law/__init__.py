@@ -1,0 +1,7 @@
+"""The delay between memorising and generalising, in sweeps over weight decay and modulus."""
+
+from ace.families.family import Family
+from ace.families.grokking_law.claims import CLAIMS
+from ace.families.grokking_law.subjects import subjects
+
+FAMILY = Family("grokking_law", CLAIMS, subjects)

@@ -1,0 +1,114 @@
+"""Delays between memorising and generalising as arrays, a column a setting and a row a seed, some of them censored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ace.arrays import Array, Bools, Ints
+from ace.errors import Inapplicable
+from ace.stats import resample_counts
+from ace.training.sweep.recipe import Part, Run
+from ace.training.sweep.state import Outcome
+from ace.training.sweep.table import SweepTable
+
+SHORTEST = 1.0  # steps: a run may generalise at the step at which it memorises, or before
+
+
+@dataclass(frozen=True)
+class Delays:
+    """Delays of a part of a sweep, flat: one entry a run that memorised.
+
+    Attributes:
+        moduli, decays: (n) settings of each run.
+        seeds: (n) which seed.
+        logs: (n) log of the delay in steps, of at least one; where it did not end, of the steps that were waited.
+        ended: (n) whether the run generalised.
+        ratios: (n) log of the ratio of the weights' squared norms when memorised and when generalised; NaN where not.
+        left_out: runs that did not memorise, or failed.
+    """
+
+    moduli: Array
+    decays: Array
+    seeds: Ints
+    logs: Array
+    ended: Bools
+    ratios: Array
+    left_out: int
+
+    def where(self, chosen: Bools) -> Delays:
+        """Some of the runs."""
+        kept = {name: getattr(self, name)[chosen] for name in ("moduli", "decays", "seeds", "logs", "ended", "ratios")}
+        return replace(self, **kept)
+
+    def counts(self, resamples: int, seed: int = 0) -> Array:
+        """(1 + resamples, n) how often each run counts: once each, then with its seed drawn with replacement.
+
+        A seed's runs stay together: they share initial weights, batches and, in part, the deal of the pairs.
+        """
+        names = np.unique(self.seeds)
+        drawn = resample_counts(len(names), resamples, seed)
+        whole = np.concatenate([np.ones((1, len(names))), drawn])
+        return np.asarray(whole[:, np.searchsorted(names, self.seeds)], dtype=np.float64)
+
+    def left_out_counts(self) -> Array:
+        """(k, n) how often each run counts with each seed left out."""
+        names = np.unique(self.seeds)
+        return np.asarray(self.seeds[None] != names[:, None], dtype=np.float64)
+
+    def settings(self, of: Callable[[Delays], Array]) -> Array:
+        """The different values of one setting, rising."""
+        return np.unique(of(self))
+
+
+def delays_of(table: SweepTable, part: Part) -> Delays:
+    """Delays of a part's runs, as far as they are in the table.
+
+    Raises:
+        Inapplicable: none of them memorised.
+    """
+    runs = tuple(part.runs())
+    outcomes = table.of(runs)
+    told = [outcome for outcome in outcomes if outcome.memorised is not None and not outcome.error]
+    if not told:
+        raise Inapplicable(f"expected runs that memorised, got none of {len(runs)}, {len(outcomes)} of them trained")
+    lengths = [_length(outcome) for outcome in told]
+    return Delays(
+        moduli=_array([outcome.run.modulus for outcome in told]),
+        decays=_array([outcome.run.weight_decay for outcome in told]),
+        seeds=np.asarray([outcome.run.seed for outcome in told], dtype=np.int64),
+        logs=np.log(_array(lengths)),
+        ended=np.asarray([outcome.generalised is not None for outcome in told]),
+        ratios=_array([_ratio(outcome) for outcome in told]),
+        left_out=len(outcomes) - len(told),
+    )
+
+
+def missing(table: SweepTable, parts: Sequence[Part]) -> list[Run]:
+    """Runs of some parts that are not in the table yet."""
+    known = {outcome.run for outcome in table.outcomes}
+    return sorted({run for part in parts for run in part.runs()} - known)
+
+
+def shuffled(delays: Delays, seed: int = 0) -> Delays:
+    """The same delays with settings dealt out anew among the runs."""
+    order = np.random.default_rng(seed).permutation(len(delays.logs))
+    return replace(delays, moduli=delays.moduli[order], decays=delays.decays[order])
+
+
+def _length(outcome: Outcome) -> float:
+    assert outcome.memorised is not None
+    end = outcome.generalised.step if outcome.generalised is not None else outcome.steps
+    return max(SHORTEST, end - outcome.memorised.step)
+
+
+def _ratio(outcome: Outcome) -> float:
+    if outcome.memorised is None or outcome.generalised is None:
+        return np.nan
+    return 2 * float(np.log(outcome.memorised.norm / outcome.generalised.norm))
+
+
+def _array(values: Sequence[float]) -> Array:
+    return np.asarray(values, dtype=np.float64)

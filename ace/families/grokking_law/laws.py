@@ -1,0 +1,150 @@
+"""Laws of the delay, fitted with censored delays kept, and how well each foretells a modulus that it was not fitted on.
+
+Every function takes counts (b, n), how often each run counts in each of b resamples, and gives (b) numbers; NaN where
+too few delays ended to tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ace.arrays import Array, Bools
+from ace.families.grokking_law.censored import fit
+from ace.families.grokking_law.delays import Delays
+
+Law = Callable[[Delays, Array, Array], Array]  # delays, counts, moduli (m) -> log delays (b, m) that it foretells
+CRITICAL = np.linspace(0.02, 0.995, 79)  # critical moduli tried, as shares of the smallest whose delays end
+
+
+def exponent(delays: Delays, counts: Array) -> Array:
+    """(b) exponent of the power law that delays follow in the weight decay."""
+    columns = np.stack([np.ones_like(delays.logs), np.log(delays.decays)], axis=1)
+    found, _, _ = fit(columns, delays.logs, delays.ended, counts)
+    return found[:, 1]
+
+
+def median_exponent(delays: Delays, counts: Array) -> Array:
+    """(b) slope of the log of the median delay in the log of the decay, by least squares: one odd run moves no median.
+
+    Of a setting most of whose delays are censored no median is known; then there is no slope.
+    """
+    decays = np.unique(delays.decays)
+    medians = np.stack([_median(delays, counts, delays.decays == decay) for decay in decays], axis=1)
+    away = np.log(decays) - np.log(decays).mean()
+    return np.asarray(medians @ away / (away @ away))
+
+
+def product(delays: Delays, counts: Array) -> Array:
+    """(b) log of the typical product of delay and weight decay: the constant of the law that it is the same for all."""
+    logs = delays.logs + np.log(delays.decays)
+    found, _, _ = fit(np.ones((len(logs), 1)), logs, delays.ended, counts)
+    return found[:, 0]
+
+
+def means(delays: Delays, counts: Array, moduli: Array) -> Array:
+    """(b, m) mean log delay at each modulus, censored ones kept."""
+    columns = []
+    for modulus in moduli:
+        one = delays.moduli == modulus
+        found, _, _ = fit(np.ones((int(one.sum()), 1)), delays.logs[one], delays.ended[one], counts[:, one])
+        columns.append(found[:, 0])
+    return np.stack(columns, axis=1)
+
+
+def redundancy(delays: Delays, counts: Array) -> tuple[Array, Array]:
+    """Log of the constant Omega (b) and critical modulus (b) of delay = -Omega log(1 - critical / modulus)."""
+    if not delays.ended.any():
+        nothing = np.full(len(counts), np.nan)
+        return nothing, nothing
+    smallest = delays.moduli[delays.ended].min()
+    above = delays.moduli >= smallest  # below, no delay ended, as the law has it wherever the critical modulus lies
+    if not above.all():
+        delays, counts = delays.where(above), counts[:, above]
+    tries = CRITICAL * smallest
+    constants, likelihoods = np.empty((len(tries), len(counts))), np.empty((len(tries), len(counts)))
+    for place, critical in enumerate(tries):
+        shape = np.log(-np.log1p(-critical / delays.moduli))
+        found, _, likelihoods[place] = fit(np.ones((len(shape), 1)), delays.logs - shape, delays.ended, counts)
+        constants[place] = found[:, 0]
+    best = np.nanargmax(np.where(np.isnan(likelihoods), -np.inf, likelihoods), axis=0)
+    each = np.arange(len(counts))
+    return constants[best, each], tries[best]
+
+
+def redundancy_law(delays: Delays, counts: Array, moduli: Array) -> Array:
+    """The law of redundancy: two numbers."""
+    constant, critical = redundancy(delays, counts)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return constant[:, None] + np.log(-np.log1p(-critical[:, None] / moduli))
+
+
+def power_law(delays: Delays, counts: Array, moduli: Array) -> Array:
+    """A power of the modulus: two numbers."""
+    columns = np.stack([np.ones_like(delays.logs), np.log(delays.moduli)], axis=1)
+    found, _, _ = fit(columns, delays.logs, delays.ended, counts)
+    return found[:, :1] + found[:, 1:] * np.log(moduli)
+
+
+def foretold(delays: Delays, counts: Array, law: Law) -> tuple[Array, Array]:
+    """(b, m) mean log delays at each modulus, and what the law, fitted on the others, foretells of it."""
+    moduli = np.unique(delays.moduli)
+    seen = means(delays, counts, moduli)
+    told = [
+        law(delays.where(delays.moduli != modulus), counts[:, delays.moduli != modulus], moduli[[place]])[:, 0]
+        for place, modulus in enumerate(moduli)
+    ]
+    return seen, np.stack(told, axis=1)
+
+
+def norm_foretold(delays: Delays, counts: Array) -> tuple[Array, Array]:
+    """As `foretold` by the law of norms: delay in proportion to the log ratio of squared norms over the weight decay.
+
+    One number, fitted on the other moduli (arXiv 2603.13331). It is told the norms of the modulus that it foretells,
+    which are known only once the delay is over.
+    """
+    moduli = np.unique(delays.moduli)
+    seen = means(delays, counts, moduli)
+    known = delays.where(delays.ended & (delays.ratios > 0))
+    kept = counts[:, delays.ended & (delays.ratios > 0)]
+    ratio = np.log(known.ratios / known.decays)
+    each = np.stack([_mean(ratio, kept, known.moduli == modulus) for modulus in moduli], axis=1)
+    away = seen - each
+    told = np.stack([np.nanmean(np.delete(away, place, axis=1), axis=1) for place in range(len(moduli))], axis=1)
+    return seen, told + each
+
+
+def explained(seen: Array, told: Array) -> Array:
+    """(b) share of the variance of mean log delays over moduli that is foretold; 0 for who foretells their mean.
+
+    A modulus without an estimate of its mean, since too few of its delays ended, is left out; a law that foretells
+    nothing explains nothing.
+    """
+    known = np.isfinite(seen)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centre = np.nanmean(np.where(known, seen, np.nan), axis=1, keepdims=True)
+        errors = np.where(np.isfinite(told), told - seen, centre - seen)
+        share = 1 - np.nansum(errors**2, axis=1) / np.nansum((seen - centre) ** 2, axis=1)
+    return np.where(known.sum(axis=1) >= 3, share, np.nan)
+
+
+def _median(delays: Delays, counts: Array, chosen: Bools) -> Array:
+    """(b) median log delay of some runs, those that did not end being the longest; NaN where it is not known.
+
+    All of a setting are waited for equally long, so that this is the median by Kaplan and Meier.
+    """
+    logs = np.where(delays.ended[chosen], delays.logs[chosen], np.inf)
+    order = np.argsort(logs)
+    reached = np.cumsum(counts[:, chosen][:, order], axis=1)
+    total = reached[:, -1:]
+    lower = logs[order][np.argmax(reached >= total / 2, axis=1)]
+    upper = logs[order][np.argmax(reached > total / 2, axis=1)]
+    middle = (lower + upper) / 2
+    return np.where(np.isfinite(middle) & (total[:, 0] > 0), middle, np.nan)
+
+
+def _mean(values: Array, counts: Array, chosen: Array) -> Array:
+    total = counts[:, chosen].sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((counts[:, chosen] * values[chosen]).sum(axis=1) / total)

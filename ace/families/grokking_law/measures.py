@@ -1,0 +1,235 @@
+"""What the claims about the grokking delay measure, each with its controls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ace.arrays import Array
+from ace.errors import Inapplicable
+from ace.families.grokking_law import laws
+from ace.families.grokking_law.delays import Delays, shuffled
+from ace.families.grokking_law.subjects import SweepSubject
+from ace.intervals import acceleration, freedom
+from ace.stats import RESAMPLES, Estimate, exact
+from ace.study.measurement import Measurement, measures
+
+SHUFFLED, GIVEN, NO_DECAY = "settings shuffled", "all but the head given", "without weight decay"
+OTHERS = "mean of the other moduli"
+OPEN = 0.05  # share of resamples that may have too few delays that ended
+
+Statistic = Callable[[Delays, Array], Array]
+
+
+@measures(SHUFFLED, GIVEN)
+def omega(subject: SweepSubject) -> Measurement:
+    """Exponent of the delay in the weight decay."""
+    delays = subject.trained.delays("decays")
+    return Measurement(
+        (estimate("all seeds", delays, laws.exponent),),
+        {
+            SHUFFLED: (estimate("all seeds", shuffled(delays), laws.exponent),),
+            GIVEN: (estimate("all seeds", subject.trained.delays("decays-given"), laws.exponent),),
+        },
+        details={**_details(subject, delays), "decays": _typical(delays, delays.decays)},
+        beside={
+            "medians": (estimate("all seeds", delays, laws.median_exponent),),
+            "those that ended": (estimate("all seeds", delays.where(delays.ended), laws.exponent),),
+        },
+    )
+
+
+@measures(SHUFFLED, GIVEN, NO_DECAY)
+def redundancy(subject: SweepSubject) -> Measurement:
+    """Share of the variance of mean log delays over moduli that the law foretells, each modulus from the others."""
+    delays = subject.trained.delays("moduli")
+    ones = np.ones((1, len(delays.logs)))
+    constant, critical = laws.redundancy(delays, ones)
+    seen, told = laws.foretold(delays, ones, laws.redundancy_law)
+    return Measurement(
+        (estimate("all seeds", delays, _explained),),
+        {
+            SHUFFLED: (estimate("all seeds", shuffled(delays), _explained),),
+            GIVEN: (_or_nothing(subject.trained.delays("moduli-given")),),
+            NO_DECAY: (_or_nothing(subject.trained.delays("moduli-no-decay")),),
+        },
+        details={
+            **_details(subject, delays),
+            "omega": float(np.exp(constant[0])),
+            "critical": float(critical[0]),
+            "moduli": _typical(delays, delays.moduli),
+            "foretold": dict(zip(_names(np.unique(delays.moduli)), np.exp(told[0]).tolist(), strict=True)),
+            "seen": dict(zip(_names(np.unique(delays.moduli)), np.exp(seen[0]).tolist(), strict=True)),
+        },
+        beside={name: (estimate("all seeds", delays, rival),) for name, rival in RIVALS.items()},
+    )
+
+
+@measures()
+def rivals(subject: SweepSubject) -> Measurement:
+    """How much more of the variance the law of redundancy foretells than the better of its rivals."""
+    delays = subject.trained.delays("moduli")
+    return Measurement(
+        (estimate("all seeds", delays, _advantage),),
+        {},
+        details=_details(subject, delays),
+        beside={
+            f"over the {name}": (estimate("all seeds", delays, partial(_over, rival)),)
+            for name, rival in RIVALS.items()
+        },
+    )
+
+
+@measures(OTHERS)
+def consistency(subject: SweepSubject) -> Measurement:
+    """Log of the delay that the weight decays foretell at their modulus over that which the other moduli foretell."""
+    study = subject.trained
+    full = "decays-full-batch"  # where the decays have other batches than the moduli, once more with the same
+    decays, moduli = study.delays(full if full in study.sweep.parts else "decays"), study.delays("moduli")
+    (modulus,) = np.unique(decays.moduli)
+    of_decays = decays.where(decays.decays != 1.0)
+    others = moduli.where(moduli.moduli != modulus)
+    if len(of_decays.logs) == 0 or len(np.unique(others.moduli)) < 3:
+        raise Inapplicable("expected weight decays other than 1, and three moduli other than theirs")
+    both = _joined(of_decays, others)
+    first = np.arange(len(both.logs)) < len(of_decays.logs)
+
+    def apart(law: laws.Law) -> Statistic:
+        def statistic(delays: Delays, counts: Array) -> Array:
+            told = law(delays.where(~first), counts[:, ~first], np.array([modulus]))[:, 0]
+            return laws.product(delays.where(first), counts[:, first]) - told
+
+        return statistic
+
+    return Measurement(
+        (estimate("all seeds", both, apart(laws.redundancy_law)),),
+        {OTHERS: (estimate("all seeds", both, apart(_mean_law)),)},
+        details={**_details(subject, both), "modulus": int(modulus)},
+        beside={"by the power law": (estimate("all seeds", both, apart(laws.power_law)),)},
+    )
+
+
+@measures(SHUFFLED)
+def split(subject: SweepSubject) -> Measurement:
+    """What changes where every seed has its own deal of the pairs: exponent, and mean log delay over moduli."""
+    study = subject.trained
+    decays, moduli = (study.delays(part) for part in ("decays", "moduli"))
+    own_decays, own_moduli = (study.delays(f"{part}-own-split") for part in ("decays", "moduli"))
+
+    def difference(label: str, own: Delays, shared: Delays, statistic: Statistic) -> Estimate:
+        both = _joined(own, shared)
+        first = np.arange(len(both.logs)) < len(own.logs)
+        return estimate(
+            label,
+            both,
+            lambda d, c: statistic(d.where(first), c[:, first]) - statistic(d.where(~first), c[:, ~first]),
+        )
+
+    return Measurement(
+        (
+            difference("exponent", own_decays, decays, laws.exponent),
+            difference("delay", own_moduli, moduli, _mean_delay),
+        ),
+        {SHUFFLED: (difference("exponent", shuffled(own_decays), decays, laws.exponent),)},
+        details=_details(subject, own_moduli),
+        beside={"explained with splits of their own": (estimate("all seeds", own_moduli, _explained),)},
+    )
+
+
+def estimate(label: str, delays: Delays, statistic: Statistic) -> Estimate:
+    """A statistic of delays with its interval over seeds, drawn anew with all of their runs.
+
+    Raises:
+        Inapplicable: too few delays ended to tell, in the sample or in more than one resample of twenty.
+    """
+    seeds = len(np.unique(delays.seeds))
+    if seeds < 2:
+        raise Inapplicable(f"expected two seeds at least, got {seeds}")
+    with np.errstate(all="ignore"):
+        values = statistic(delays, delays.counts(RESAMPLES))
+        apart = statistic(delays, delays.left_out_counts())
+    value, replicates = float(values[0]), values[1:]
+    told = np.isfinite(replicates)
+    if not np.isfinite(value) or told.mean() < 1 - OPEN:
+        ended = int(delays.ended.sum())
+        raise Inapplicable(f"expected delays that ended at enough settings, got {ended} of {len(delays.ended)}")
+    known = apart[np.isfinite(apart)]
+    return Estimate(
+        label,
+        value,
+        replicates[told],
+        count=len(delays.logs),
+        clusters=seeds,
+        acceleration=acceleration(known),
+        freedom=freedom(known),
+    )
+
+
+def _explained(delays: Delays, counts: Array) -> Array:
+    return laws.explained(*laws.foretold(delays, counts, laws.redundancy_law))
+
+
+def _power_explained(delays: Delays, counts: Array) -> Array:
+    return laws.explained(*laws.foretold(delays, counts, laws.power_law))
+
+
+def _norm_explained(delays: Delays, counts: Array) -> Array:
+    return laws.explained(*laws.norm_foretold(delays, counts))
+
+
+RIVALS: dict[str, Statistic] = {"power law": _power_explained, "norm-ratio law": _norm_explained}
+
+
+def _over(rival: Statistic, delays: Delays, counts: Array) -> Array:
+    return _explained(delays, counts) - rival(delays, counts)
+
+
+def _advantage(delays: Delays, counts: Array) -> Array:
+    return _explained(delays, counts) - np.maximum(_power_explained(delays, counts), _norm_explained(delays, counts))
+
+
+def _or_nothing(delays: Delays) -> Estimate:
+    """What the law foretells of a control; nothing, exactly, where its delays do not end."""
+    try:
+        return estimate("all seeds", delays, _explained)
+    except Inapplicable:
+        return exact("all seeds", 0.0, len(delays.logs))
+
+
+def _mean_law(delays: Delays, counts: Array, moduli: Array) -> Array:
+    each = laws.means(delays, counts, np.unique(delays.moduli))
+    return np.repeat(np.nanmean(each, axis=1)[:, None], len(moduli), axis=1)
+
+
+def _mean_delay(delays: Delays, counts: Array) -> Array:
+    return np.asarray(np.nanmean(laws.means(delays, counts, np.unique(delays.moduli)), axis=1))
+
+
+def _joined(first: Delays, second: Delays) -> Delays:
+    names = ("moduli", "decays", "seeds", "logs", "ended", "ratios")
+    arrays = {name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in names}
+    return Delays(**arrays, left_out=first.left_out + second.left_out)
+
+
+def _details(subject: SweepSubject, delays: Delays) -> dict[str, Any]:
+    return {
+        "trained": subject.trained.progress,
+        "runs": len(delays.logs),
+        "censored": int((~delays.ended).sum()),
+        "left_out": delays.left_out,
+    }
+
+
+def _typical(delays: Delays, by: Array) -> dict[str, Any]:
+    """By setting: the delays of its runs, and which of them ended."""
+    return {
+        name: {"delays": np.exp(delays.logs[by == value]).tolist(), "ended": delays.ended[by == value].tolist()}
+        for name, value in zip(_names(np.unique(by)), np.unique(by), strict=True)
+    }
+
+
+def _names(values: Array) -> list[str]:
+    return [f"{value:g}" for value in values]

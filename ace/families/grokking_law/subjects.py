@@ -1,0 +1,85 @@
+"""Subjects of the claims about the grokking delay: the outcomes of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ace.errors import Inapplicable
+from ace.families.family import Fixtures
+from ace.families.grokking_law.delays import Delays, delays_of, missing
+from ace.study.memory import Memory
+from ace.study.subject import LazySubject, Subject
+from ace.training.sweep.recipe import SweepRecipe
+from ace.training.sweep.table import SweepTable
+
+SCALES = {"grokking-compact": "compact", "grokking-paper": "paper"}
+FEWEST = 0.5  # share of a sweep's runs that must generalise for its delays to be spoken of
+
+
+@dataclass(frozen=True)
+class SweepStudy:
+    """A sweep with what came of its runs.
+
+    Attributes:
+        sweep: what was to be trained.
+        table: outcomes so far.
+    """
+
+    sweep: SweepRecipe
+    table: SweepTable
+
+    @property
+    def site(self) -> str:
+        """Nothing inside a model is read."""
+        return "trainings"
+
+    def require_behaviour(self, name: str) -> None:
+        """Raise `Inapplicable` where fewer than half of the runs with weight decay generalise."""
+        told = [o for o in self.table.of(self.sweep.runs) if o.run.weight_decay > 0 and not o.error]
+        grown = sum(outcome.generalised is not None for outcome in told)
+        if not told or grown < FEWEST * len(told):
+            raise Inapplicable(f"{name}: expected half of the runs to generalise, got {grown} of {len(told)}")
+
+    def delays(self, part: str) -> Delays:
+        """Delays of a part.
+
+        Raises:
+            Inapplicable: the sweep has no such part, or none of its runs is done or memorised.
+        """
+        if part not in self.sweep.parts:
+            raise Inapplicable(f"{self.sweep.name} has no part {part!r}; it has {', '.join(self.sweep.parts)}")
+        return delays_of(self.table, self.sweep.parts[part])
+
+    @property
+    def progress(self) -> str:
+        """How much of the sweep was trained, in words."""
+        runs = self.sweep.runs
+        open_runs = len(missing(self.table, list(self.sweep.parts.values())))
+        return f"{len(runs) - open_runs} of {len(runs)} runs"
+
+
+class SweepSubject(Subject[SweepStudy]):
+    """A sweep that claims speak about."""
+
+
+def subjects(fixtures: Fixtures) -> Iterator[LazySubject]:
+    """The project's own subjects."""
+    for name, scale in SCALES.items():
+        yield _lazy(fixtures, name, scale)
+
+
+def _lazy(fixtures: Fixtures, name: str, scale: str) -> LazySubject:
+    memory, rerun = fixtures.memory(name), fixtures.rerun(name)
+
+    def make() -> SweepSubject:
+        return sweep_subject(*fixtures.sweep(name), rerun=rerun, memory=memory)
+
+    return LazySubject(name, "law", make, scale, name, rerun, memory=memory)
+
+
+def sweep_subject(
+    sweep: SweepRecipe, table: SweepTable, *, rerun: str = "", memory: Memory | None = None
+) -> SweepSubject:
+    """A sweep of one's own as a subject: a recipe with the parts that a claim asks for, and its table."""
+    return SweepSubject(sweep.name, "law", SweepStudy(sweep, table), rerun=rerun, memory=memory or Memory())
