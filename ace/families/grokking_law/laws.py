@@ -111,7 +111,7 @@ def norm_foretold(delays: Delays, counts: Array) -> tuple[Array, Array]:
     ratio = np.log(known.ratios / known.decays)
     each = np.stack([_mean(ratio, kept, known.moduli == modulus) for modulus in moduli], axis=1)
     away = seen - each
-    told = np.stack([np.nanmean(np.delete(away, place, axis=1), axis=1) for place in range(len(moduli))], axis=1)
+    told = np.stack([known_mean(np.delete(away, place, axis=1)) for place in range(len(moduli))], axis=1)
     return seen, told + each
 
 
@@ -123,10 +123,17 @@ def explained(seen: Array, told: Array) -> Array:
     """
     known = np.isfinite(seen)
     with np.errstate(invalid="ignore", divide="ignore"):
-        centre = np.nanmean(np.where(known, seen, np.nan), axis=1, keepdims=True)
+        centre = known_mean(seen)[:, None]
         errors = np.where(np.isfinite(told), told - seen, centre - seen)
         share = 1 - np.nansum(errors**2, axis=1) / np.nansum((seen - centre) ** 2, axis=1)
     return np.where(known.sum(axis=1) >= 3, share, np.nan)
+
+
+def known_mean(values: Array) -> Array:
+    """(b) mean over settings (b, m) of the values that are known; NaN where none is."""
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(known, values, 0.0).sum(axis=1) / known.sum(axis=1))
 
 
 def _median(delays: Delays, counts: Array, chosen: Bools) -> Array:

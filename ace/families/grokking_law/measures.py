@@ -201,11 +201,11 @@ def _or_nothing(delays: Delays) -> Estimate:
 
 def _mean_law(delays: Delays, counts: Array, moduli: Array) -> Array:
     each = laws.means(delays, counts, np.unique(delays.moduli))
-    return np.repeat(np.nanmean(each, axis=1)[:, None], len(moduli), axis=1)
+    return np.repeat(laws.known_mean(each)[:, None], len(moduli), axis=1)
 
 
 def _mean_delay(delays: Delays, counts: Array) -> Array:
-    return np.asarray(np.nanmean(laws.means(delays, counts, np.unique(delays.moduli)), axis=1))
+    return laws.known_mean(laws.means(delays, counts, np.unique(delays.moduli)))
 
 
 def _joined(first: Delays, second: Delays) -> Delays:
