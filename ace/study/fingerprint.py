@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ace.check import check_instance
 from ace.errors import Inapplicable
 from ace.study.language_subjects import Scales
 from ace.study.prompt_seeds import PromptStudies
@@ -26,7 +27,11 @@ def fingerprint(subject: Subject[Any]) -> dict[str, Any]:
 
     `weights` is a SHA-256 over the tensors of all models, `task_digest` one over what is evaluated: the same name may
     stand for other prompts. `threads` are those of torch now: sums of several threads are rounded differently.
+
+    Raises:
+        InputError: no subject.
     """
+    check_instance("subject", subject, Subject)
     found: dict[str, str] = subject.memory.get(("fingerprint", subject), lambda: _computed(subject))
     return {**found, "threads": torch.get_num_threads()} if found else {}
 
@@ -38,7 +43,7 @@ def _computed(subject: Subject[Any]) -> dict[str, str]:
             return {}
         parts = [fingerprint(one) for one in study.subjects]
         together = {name: _joined(part[name] for part in parts) for name in ("task", "dtype", "device")}
-        digests = {name: digest_of(part[name] for part in parts) for name in ("task_digest", "weights")}
+        digests = {name: _digest_of(part[name] for part in parts) for name in ("task_digest", "weights")}
         return {**together, **digests}
     try:
         if isinstance(study, PromptStudies):
@@ -54,8 +59,8 @@ def _computed(subject: Subject[Any]) -> dict[str, str]:
     weights = [weight for model in models for weight in model.parameters()]
     return {
         "task": task,
-        "task_digest": digest_of(asked),
-        "weights": digest_of(map(weights_digest, models)),
+        "task_digest": _digest_of(asked),
+        "weights": _digest_of(map(weights_digest, models)),
         "dtype": _joined(str(weight.dtype).removeprefix("torch.") for weight in weights),
         "device": _joined(str(weight.device) for weight in weights),
     }
@@ -79,7 +84,11 @@ def weights_digest(model: nn.Module) -> str:
     """SHA-256 over names, shapes, dtypes and bytes of a model's parameters and buffers, as 64 hexadecimal digits.
 
     A tensor under two names, such as a tied head, is read once, and no more than one tensor is copied.
+
+    Raises:
+        InputError: no module.
     """
+    check_instance("model", model, nn.Module)
     digest, seen = hashlib.sha256(), dict[tuple[int, tuple[int, ...], tuple[int, ...]], str]()
     try:
         for name, tensor in sorted(model.state_dict(keep_vars=True).items()):
@@ -95,7 +104,7 @@ def weights_digest(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def digest_of(parts: Iterable[str | bytes]) -> str:
+def _digest_of(parts: Iterable[str | bytes]) -> str:
     """SHA-256 over parts, each with its length in front; weights that cannot be read stay what they are."""
     digest = hashlib.sha256()
     for part in parts:
