@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from shutil import get_terminal_size
 
 import pytest
 
@@ -46,11 +47,15 @@ def summarise(session: Session, terminal: pytest.TerminalReporter) -> None:
     """The verdict table, what differs from the baseline, and what could not be written."""
     results = session.gatherer.results
     if results:
-        from ace.report.table import terminal as table
+        from ace.report.terminal import table
 
         terminal.section("verdicts")
-        for line in table(results):
-            terminal.write_line(line)
+        for pieces in table(results, get_terminal_size().columns):
+            for text, markup in pieces:
+                terminal.write(
+                    text, **markup
+                )  # in colour as pytest's own words: --color, NO_COLOR, what a terminal can
+            terminal.line("")
     compared = comparison(session)
     if compared:
         terminal.section("compared with the baseline")
