@@ -69,6 +69,11 @@ def span(values: Iterable[float | None], digits: int = 3) -> str:
     return low if low == high else f"{low} to {high}"
 
 
+def models(count: int) -> str:
+    """How many models, in words."""
+    return f"{count} models" if count != 1 else "one model"
+
+
 def title(axis: Axes, text: str, *results: Result) -> None:
     """A question, and the verdicts on the claims that answer it."""
     axis.set_title("\n".join([text, *(f"{result['claim']}: {result['verdict']}" for result in results)]), color=INK)

@@ -40,7 +40,7 @@ def summary(document: Mapping[str, Any]) -> str:
 def _head(document: Mapping[str, Any], listed: Sequence[Row]) -> str:
     results = document["results"]
     subjects = by_subject(results)
-    lines = [f"## {len(listed)} verdicts on {len(subjects)} subject{'s' if len(subjects) != 1 else ''}", ""]
+    lines = [f"## {_counted(len(listed), 'verdict')} on {_counted(len(subjects), 'subject')}", ""]
     for verdict, count, documented in counts(results):
         known = f", {documented} of them documented" if documented else ""
         lines.append(f"- **{count} {verdict}**{known}: {MEANINGS[verdict]}")
@@ -58,6 +58,10 @@ def _head(document: Mapping[str, Any], listed: Sequence[Row]) -> str:
     return "\n".join([*lines, *([f"\n{len(rows) - NEWS} more subjects."] if len(rows) > NEWS else []), ""])
 
 
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'s' if count != 1 else ''}"
+
+
 def _found(row: Row) -> str:
     return f"{plain(row.value)} where {plain(row.bound)} is asked for" if row.estimate is not None else "not measured"
 
@@ -68,7 +72,7 @@ def _folded_rows(subject: str, listed: Sequence[Row]) -> str:
         verdict = row.verdict + (", documented" if row.documented else "")
         cells = (code(row.claim), plain(row.value), plain(row.bound), plain(row.control), verdict)
         lines.append(f"| {' | '.join(cells)} |")
-    return _folded(f"{subject}: {len(listed)} verdicts", lines)
+    return _folded(f"{subject}: {_counted(len(listed), 'verdict')}", lines)
 
 
 def _folded_reasons(listed: Sequence[Row]) -> str:

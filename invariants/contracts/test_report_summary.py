@@ -38,7 +38,7 @@ def test_it_fits_into_a_comment_however_many_rows_there_are(count: int, reason: 
     text = summary(run(count, **({"reason": reason} if reason else {})))
     assert len(text) < LIMIT
     assert len(text) <= ROOM + 200
-    assert text.startswith(f"## {count} verdicts on ")
+    assert text.startswith(f"## {count} verdict{'s' if count != 1 else ''} on ")
     assert ("have no room here" in text) == (count >= 2000)
 
 

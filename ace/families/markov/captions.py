@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ace.families.style import Result, Results, Words, span
+from ace.families.style import Result, Results, Words, models, span
 
 RIVAL = "PCA"  # the alternative that is drawn by itself
 NOT_METHODS = ("oblique", RIVAL)
@@ -17,7 +17,7 @@ def words(results: Results) -> Words:
     """Six panels: what is drawn, and what comes out in each."""
     seeds = len(results["markov.accuracy"]["details"]["accuracy"])
     alt = (
-        f"Six panels about {seeds} independently trained models: similarity of their weights, accuracy with the core"
+        f"Six panels about {models(seeds)} trained independently: similarity of their weights, accuracy with the core"
         " kept and removed beside PCA, other alternatives and random subspaces, overlap of cores, correlation of their"
         " coordinates, and eigenvalues in the complex plane, whole and magnified."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ace.families.style import Results, Words, span
+from ace.families.style import Results, Words, models, span
 
 RIVAL = "PCA"  # the alternative that is drawn beside the core
 
@@ -22,7 +22,7 @@ def words(results: Results) -> Words:
     """Four rows: what is drawn, and what comes out in each."""
     seeds = len(results["modadd.grok"]["values"])
     alt = (
-        f"Four rows of panels about {seeds} models along training: accuracy on training and held-out pairs, and"
+        f"Four rows of panels about {models(seeds)} along training: accuracy on training and held-out pairs, and"
         " held-out accuracy with the core kept and removed; how many dimensions accuracy takes and is spread over, and"
         " the same in three arms with and without weight decay; eigenvalues of the shift operator in the complex"
         " plane at each stage; and maps of the energy of every frequency at every checkpoint, one a seed."

@@ -8,15 +8,16 @@ from ace.families.agreement.figures.drawing import PROJECTORS, WANTED
 from ace.families.agreement.figures.scales import pairs_of, worst
 from ace.families.agreement.figures.texts import shown_model
 from ace.families.style import Result, Results, Words, span
+from ace.families.style import models as counted
 
 
 def depth_words(results: Results) -> Words:
     """Separation at the site chosen, and what is asked for."""
     models = results["agreement.depth"]["details"]["by depth"]
     alt = (
-        f"Six panels: separation and AUC against the depth of the site, with one axis kept, removed and flipped, by the"
-        f" oblique and the orthogonal projector, a line for each of {_models(models)}, over bands of random axes of the"
-        " rest."
+        f"Six panels: separation and AUC against the depth of the site, with one axis kept, removed and flipped, by"
+        f" the oblique and the orthogonal projector, a line for each of {counted(len(models))}, over bands of"
+        " random axes of the rest."
     )
     parts = []
     for projector, _, _ in PROJECTORS:
@@ -46,7 +47,7 @@ def methods_words(results: Results) -> Words:
     methods = list(dict.fromkeys(row["method"] for rows in models for row in rows))
     alt = (
         f"Three panels, for an axis kept, removed and flipped: a row for each of {len(methods)} methods with the"
-        f" separation that its axis leaves in {_models(models)}, with 95 % intervals, by each projector."
+        f" separation that its axis leaves in {counted(len(models))}, with 95 % intervals, by each projector."
     )
     best = {
         name: [min(row["flip"][0] for row in rows if row["method"] == name) for rows in models]
@@ -62,7 +63,7 @@ def knob_words(results: Results) -> Words:
     result = results["agreement.knob"]
     count = len(result["details"]["points"])
     alt = (
-        f"A panel for each of {_count(count)}: the contrast of held-out prompts in nats against the core coordinate,"
+        f"A panel for each of {counted(count)}: the contrast of held-out prompts in nats against the core coordinate,"
         " singular and plural in two colours, as they are and with the axis flipped, with fitted lines."
     )
     text = f"A line fitted to other prompts explains {span(result['values'])} of the contrast's variance (R2)"
@@ -75,14 +76,14 @@ def dose_words(results: Results) -> Words:
     result = results["agreement.dose"]
     details = result["details"]
     alt = (
-        f"A panel for each of {_count(len(details['curves']))}: mean contrast of singular and of plural prompts against"
-        " the strength of the edit, from untouched over removed to flipped, along the core and along random axes of the"
-        " rest."
+        f"A panel for each of {counted(len(details['curves']))}: mean contrast of singular and of plural prompts"
+        " against the strength of the edit, from untouched over removed to flipped, along the core and along random"
+        " axes of the rest."
     )
     ends = [[(curve[name][0], curve[name][-1]) for name in ("singular", "plural")] for curve in details["curves"]]
     both = sum(all(first * last < 0 for first, last in numbers) for numbers in ends)
     text = f"Of the prompts, a share of {span(result['values'])} turns step by step with the strength. Mean contrasts"
-    return Words(alt, f"{text} of both numbers change sign between the two ends in {both} of {_count(len(ends))}.")
+    return Words(alt, f"{text} of both numbers change sign between the two ends in {both} of {counted(len(ends))}.")
 
 
 def texts_words(results: Results) -> Words:
@@ -119,11 +120,3 @@ def scales_words(results: Results) -> Words:
     return Words(
         alt, f"Every pair of models of different scales. {'; '.join(parts)}. The bound is {result['bound']:g}."
     )
-
-
-def _models(models: list[Any]) -> str:
-    return _count(len(models))
-
-
-def _count(models: int) -> str:
-    return f"{models} models" if models > 1 else "one model"
