@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from ace.report.page.view import MEANINGS, Row, by_subject, counts, entries, row_of
+from ace.report.page.view import MEANINGS, Row, by_subject, counts, row_of, surroundings_of
 from ace.report.record import ORDER
 from ace.report.table import unfinished
 
@@ -87,8 +87,7 @@ def _folded_reasons(listed: Sequence[Row]) -> str:
 
 
 def _folded_environment(document: Mapping[str, Any]) -> str:
-    names = [name for name in document if name not in ("schema", "results")]
-    found = [entry for name in names for entry in entries({name: document[name]})]
+    found = surroundings_of(document)
     return _folded("Environment", [f"- {plain(name)}: {plain(text)}" for name, text in found])
 
 
@@ -104,7 +103,7 @@ def plain(text: str) -> str:
 
 def _entity(letter: str, line: str, place: int) -> str:
     """As a reference where the letter may mean something, as it is where it cannot, which is easier to read."""
-    harmless = letter in "()+:!" or (letter in "[]" and "](" not in line and "][" not in line)
+    harmless = letter in "()+:!>" or (letter in "[]" and "](" not in line and "][" not in line)
     if harmless and not (letter == ":" and line[place + 1 : place + 3] == "//"):
         return letter
     return f"&#{ord(letter)};"

@@ -53,7 +53,7 @@ def test_what_would_fail_a_run_comes_first_and_is_not_folded() -> None:
     found = document([entry("FAILS", "one"), entry("FAILS", "two", documented="seen"), entry("HOLDS", "three")])
     head = summary(found).partition("<details>")[0]
     assert "**Neither holds nor is documented: 1**" in head
-    assert f"- FAILS: `{SUFFICIENCY}` on `one`, -0.25 [-0.25, -0.001] where &#62;= -0.01 is asked for" in head
+    assert f"- FAILS: `{SUFFICIENCY}` on `one`, -0.25 [-0.25, -0.001] where >= -0.01 is asked for" in head
     assert "- **2 FAILS**, 1 of them documented" in head
     assert "| `two` |" in head
     assert "is documented." in summary(document([entry("FAILS", "two", documented="seen")])).partition("<details>")[0]

@@ -101,7 +101,7 @@ def _ablations(axis: Axes, results: Results) -> None:
     axis.axhline(results["modadd.necessity"]["details"]["chance"], color=INK, lw=0.7, label="chance")
     _time_axis(axis, course["epochs"])
     axis.set(ylabel="accuracy on held-out pairs", ylim=(-0.02, 1.04))
-    axis.legend(loc="center right", bbox_to_anchor=(1, 0.72), handlelength=2)  # beside the curves, above what is left
+    axis.legend(loc="center left", bbox_to_anchor=(0, 0.6), handlelength=2)  # before anything is learnt
     names = ("formation", "sufficiency", "necessity")
     title(axis, "Does a core form, suffice, and is it needed?", *(results[f"modadd.{name}"] for name in names))
 

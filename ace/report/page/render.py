@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from ace.report.methods import HEADINGS as METHOD_HEADINGS
 from ace.report.methods import LEGEND, methods_tables
-from ace.report.page.view import KINDS, MEANINGS, anchor, by_subject, counts, entries, row_of
+from ace.report.page.view import KINDS, MEANINGS, anchor, by_subject, counts, row_of, surroundings_of
 from ace.report.record import ORDER
 from ace.report.replication import HEADINGS as REPLICATION_HEADINGS
 from ace.report.replication import replication_rows
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ace.report.figures import Drawn
 
 NARROW = 1000  # pixels of a picture that is not drawn wider than a column of text
-OWN = ("schema", "results")  # entries of a record that are shown elsewhere, or mean nothing to a reader
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def page(document: Mapping[str, Any], figures: Sequence[Drawn] = (), note: str =
         legend=LEGEND,
         method_headings=METHOD_HEADINGS,
         methods=methods_tables(results),
-        environment=[entry for name in document if name not in OWN for entry in entries({name: document[name]})],
+        environment=surroundings_of(document),
     )
 
 

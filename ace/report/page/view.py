@@ -19,6 +19,7 @@ MEANINGS = {
     "FAILS": "some seed's interval lies outside the bound",
 }
 KINDS = {"P": "P, the paper's own sentence", "S": "S, strengthened or ours"}
+ELSEWHERE = ("schema", "environment", "results")  # entries of a record that have a place of their own
 NUMERALS = frozenset("0123456789.e+-[], ")
 OPEN = ("FAILS", "UNDECIDED")  # what fails a test unless it is documented
 
@@ -171,6 +172,12 @@ def by_subject(results: Sequence[Result]) -> list[tuple[str, list[int]]]:
     subjects = sorted({str(result["subject"]) for result in results})
     every = Counter((str(result["subject"]), result["verdict"]) for result in results)
     return [(subject, [every[subject, verdict] for verdict in ORDER]) for subject in subjects]
+
+
+def surroundings_of(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a record says of the run as a whole: its environment, and whatever else stands beside the results."""
+    others = {name: value for name, value in document.items() if name not in ELSEWHERE}
+    return entries({**document.get("environment", {}), **others})
 
 
 def entries(found: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
