@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(BROWSER is None, reason="needs Chromium: apt-get install chromium, or Chrome"),
 ]
-WIDTHS = {"phone": 390, "screen": 1440}
+WIDTHS = {"phone": 390, "small": 1030, "screen": 1440}
 SUBJECT = "smollm2-135m"
 DRAWN = ("agreement.depth", "agreement.dose", "agreement.generation")
 OPTIONS = (
@@ -131,7 +131,7 @@ const plain = async () => {
   for (const frame of document.querySelectorAll("iframe")) frame.remove();
 })();
 </script>"""
-BOTH = "(async () => ({phone: await about(390), screen: await about(1440)}))()"
+ALL = f"(async () => ({{{', '.join(f'{name}: await about({width})' for name, width in WIDTHS.items())}}}))()"
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ def driven(folder: Path, steps: str, *options: str) -> tuple[dict[str, Any], lis
 @pytest.fixture(scope="module", params=["light", "dark"])
 def seen(request: pytest.FixtureRequest, folder: Path) -> tuple[str, dict[str, Any], list[str]]:
     scheme = str(request.param)
-    found, console = driven(folder, BOTH, f"--blink-settings=preferredColorScheme={int(scheme == 'light')}")
+    found, console = driven(folder, ALL, f"--blink-settings=preferredColorScheme={int(scheme == 'light')}")
     return scheme, found, console
 
 
