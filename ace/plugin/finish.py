@@ -52,9 +52,7 @@ def summarise(session: Session, terminal: pytest.TerminalReporter) -> None:
         terminal.section("verdicts")
         for pieces in table(results, get_terminal_size().columns):
             for text, markup in pieces:
-                terminal.write(
-                    text, **markup
-                )  # in colour as pytest's own words: --color, NO_COLOR, what a terminal can
+                terminal.write(text, **markup)  # coloured as pytest's own words are: --color, NO_COLOR
             terminal.line("")
     compared = comparison(session)
     if compared:
