@@ -1,4 +1,4 @@
-"""`ace report`: table and figures from a stored record, without any model."""
+"""`ace report`: page, tables and figures from a stored record, without any model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-SUMMARY = "Write the table and the figures of a stored record of verdicts."
+SUMMARY = "Write the page, the tables and the figures of a stored record of verdicts."
 EXAMPLE = """ace report results.json report
   ace report report/results.json report --into README.md"""
 

@@ -58,9 +58,7 @@ class Family:
         name: of its folder.
         claims: records; each names what measures it.
         subjects: gives the project's own subjects, none where the project has none.
-        figures: module with `FIGURES`, each of the claims that a figure needs, all of one subject, the function that
-            draws it from their results, or gives None where those lack its data, and, if wanted, what the file is
-            called beside the subject's name; imported when figures are asked for.
+        figures: module with `FIGURES`, records `ace.families.style.Drawing`; imported when figures are asked for.
     """
 
     name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 
 import pytest
@@ -105,11 +106,13 @@ def summarise(session: Session, terminal: pytest.TerminalReporter) -> None:
     """The verdict table, what differs from the baseline, what was written and what could not be."""
     results = session.gatherer.results
     if results:
-        from ace.report.table import terminal as table
+        from ace.report.terminal import table
 
         terminal.section("verdicts")
-        for line in table(results):
-            terminal.write_line(line)
+        for pieces in table(results, get_terminal_size().columns):
+            for text, markup in pieces:
+                terminal.write(text, **markup)  # coloured as pytest's own words are: --color, NO_COLOR
+            terminal.line("")
     compared = comparison(session)
     if compared:
         terminal.section("compared with the baseline")

@@ -109,7 +109,7 @@ OPTIONS = (
         "PKG.MODULE:FUNCTION",
     ),
     Option("json", "json", "write all verdicts to this file", "FILE", "path", measures=False),
-    Option("report", "report", "write table, record and figures to this folder", "DIR", "path", measures=False),
+    Option("report", "report", "write page, record, tables and figures to this folder", "DIR", "path", measures=False),
     Option("save-baseline", "save_baseline", "write a baseline for --ace-compare", "FILE", "path", measures=False),
     Option(
         "compare",

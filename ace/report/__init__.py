@@ -1,1 +1,1 @@
-"""Verdicts as a record (JSON), a table and figures. Figures need matplotlib and are imported where they are drawn."""
+"""Verdicts as a record (JSON), tables, a page and figures, which are imported where they are drawn."""

@@ -5,49 +5,53 @@ Which figures there are the families say: each names a module with `FIGURES`.
 
 from __future__ import annotations
 
-import hashlib
 import io
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.figure import Figure
 
 from ace.errors import ArtifactError
 from ace.families.family import families
-from ace.families.style import STYLE, Result, Results
+from ace.families.style import STYLE, Drawing, Result, Results, Words
+from ace.report.stems import file_stem
 from ace.report.table import progress
 
-LONGEST = 100  # characters of a subject's name that a file name keeps
-Draw = Callable[[Results, str], Figure | None]
-Drawing = tuple[Sequence[str], Draw] | tuple[Sequence[str], Draw, str]
+SVG: Any = {"svg.hashsalt": "ace"}  # the same figure gives the same file
+NOT_DATED: Any = {"Date": None, "Creator": None}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure as it was drawn.
+
+    Attributes:
+        name: of its file.
+        png: the file's content.
+        svg: the same as SVG, with letters as outlines: sharp at every size, and larger where there are many points.
+        subject: what it is about, as results name it.
+        claims: ids of those whose results it shows.
+        words: what stands in its place and below it.
+    """
+
+    name: str
+    png: bytes
+    svg: bytes
+    subject: str
+    claims: tuple[str, ...]
+    words: Words
 
 
 def family_figures() -> tuple[Drawing, ...]:
-    """Ids of the claims that a figure needs, all of one subject, and the function that draws it, family by family.
-
-    A third entry is what its file is called beside the subject's name.
-    """
+    """The figures of all families, family by family."""
     modules = [import_module(family.figures) for family in families() if family.figures]
     return tuple(figure for module in modules for figure in module.FIGURES)
 
 
-def file_stem(subject: str) -> str:
-    """A subject's name as a file name without its ending, different for different subjects.
-
-    A name of letters, digits and the characters . _ + - that starts with a letter or digit stays as it is. In any
-    other, such as a path, the rest is replaced, it is cut to its last characters, and a digest of it is added.
-    """
-    if re.fullmatch(r"[A-Za-z0-9][\w.+-]*", subject, re.ASCII) and len(subject) <= LONGEST:
-        return subject
-    plain = re.sub(r"[^\w.+-]+", "_", subject, flags=re.ASCII)[-LONGEST:].strip("._+-")
-    return f"{plain or 'subject'}-{hashlib.sha256(subject.encode()).hexdigest()[:8]}"
-
-
-def drawings(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, bytes]]:
-    """(file name, PNG) of each figure for each subject of which its claims were all measured, and its data kept.
+def drawings(results: Sequence[Mapping[str, Any]]) -> Iterator[Drawn]:
+    """Each figure for each subject of which its claims were all measured, and its data kept.
 
     Raises:
         ArtifactError: results that lack what a figure shows, as those of another version may.
@@ -59,20 +63,19 @@ def drawings(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, bytes]
         suited = [
             drawing
             for drawing in family_figures()
-            if all(claim in measured and measured[claim].get("values") for claim in drawing[0])
+            if all(claim in measured and measured[claim].get("values") for claim in drawing.claims)
         ]
         for count, drawing in enumerate(suited, start=1):
-            claims, draw = drawing[0], drawing[1]
-            ending = drawing[2] if len(drawing) == 3 else str(count) if count > 1 else ""
-            heading = _heading(subject, [measured[claim] for claim in claims])
+            ending = drawing.ending or (str(count) if count > 1 else "")
+            name = "-".join(filter(None, [file_stem(subject), ending])) + ".png"
             try:
-                content = _png(draw, measured, heading)
+                drawn = _drawn(drawing, measured, subject, name)
             except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
                 raise ArtifactError(
-                    f"results of {subject}: expected what a figure of {claims[0]} needs, got {error!r}"
+                    f"results of {subject}: expected what a figure of {drawing.claims[0]} needs, got {error!r}"
                 ) from error
-            if content is not None:
-                yield "-".join(filter(None, [file_stem(subject), ending])) + ".png", content
+            if drawn is not None:
+                yield drawn
 
 
 def _heading(subject: str, results: Sequence[Result]) -> str:
@@ -81,11 +84,24 @@ def _heading(subject: str, results: Sequence[Result]) -> str:
     return " ".join([subject, *(f"({note})" for note in notes)]).replace("$", r"\$")
 
 
-def _png(draw: Draw, results: Results, heading: str) -> bytes | None:
-    content = io.BytesIO()
-    with mpl.rc_context(STYLE):
-        figure = draw(results, heading)
+def _drawn(drawing: Drawing, measured: Results, subject: str, name: str) -> Drawn | None:
+    png, svg = io.BytesIO(), io.BytesIO()
+    shown = [measured[claim] for claim in drawing.claims]
+    with mpl.rc_context({**STYLE, **SVG}):
+        figure = drawing.draw(measured, _heading(subject, shown))
         if figure is None:
             return None
-        figure.savefig(content, format="png")
-    return content.getvalue()
+        figure.savefig(png, format="png")
+        figure.set_layout_engine("none")  # panels stay where they are: to place them takes as long as to draw them
+        figure.savefig(svg, format="svg", metadata=NOT_DATED)
+    words = drawing.describe(measured) if drawing.describe else _plain_words(shown)
+    return Drawn(name, png.getvalue(), svg.getvalue(), subject, drawing.claims, words)
+
+
+def _plain_words(results: Sequence[Result]) -> Words:
+    """Of a figure whose family says nothing: the sentences that it is about."""
+    return Words(f"Figure of {', '.join(result['claim'] for result in results)}.", _sentences(results))
+
+
+def _sentences(results: Sequence[Result]) -> str:
+    return " ".join(f"{result['statement']} {result['verdict']}." for result in results)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ace.report.table import number
@@ -30,13 +31,31 @@ In brackets 95 % intervals.
 """
 
 
+@dataclass(frozen=True)
+class MethodsTable:
+    """Methods compared on one model: its heading, and a row of cells for each method and projector."""
+
+    heading: str
+    rows: tuple[tuple[str, ...], ...]
+
+
+def methods_tables(results: Iterable[Result]) -> list[MethodsTable]:
+    """A table for each model that a result compares methods on."""
+    return [
+        MethodsTable(
+            f"{result['subject']}, seed {seed}, site {table['site']}", tuple(_cells(row) for row in table["rows"])
+        )
+        for result in results
+        for seed, table in enumerate(_tables(result))
+    ]
+
+
 def methods(results: Iterable[Result]) -> str:
-    """A table for each model that a result compares methods on, as markdown; empty where none does."""
+    """The same as markdown; empty where no result compares methods."""
     parts = []
-    for result in results:
-        for seed, table in enumerate(_tables(result)):
-            site = f"site {table['site']}"
-            parts += [f"### {result['subject']}, seed {seed}, {site}", "", *_lines(table["rows"]), ""]
+    for table in methods_tables(results):
+        lines = ["| " + " | ".join(cells) + " |" for cells in (HEADINGS, *table.rows)]
+        parts += [f"### {table.heading}", "", lines[0], "|" + " --- |" * len(HEADINGS), *lines[1:], ""]
     return "\n".join([LEGEND, *parts]) if parts else ""
 
 
@@ -47,24 +66,20 @@ def _tables(result: Result) -> Sequence[Mapping[str, Any]]:
     return [seed for seed in seeds if isinstance(seed, Mapping) and "rows" in seed]
 
 
-def _lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    lines = ["| " + " | ".join(HEADINGS) + " |", "|" + " --- |" * len(HEADINGS)]
-    for row in rows:
-        beyond = row.get("beyond ACE", {})
-        cells = [
-            row["method"],
-            row["projector"],
-            *(_interval(row[mode]) for mode in ("keep", "remove", "flip")),
-            _interval(beyond.get("flip")),
-            _interval(beyond.get("matched flip")),
-            number(row["auc"][0]),
-            ", ".join(number(auc) for auc in row["transfer"].values()) if row.get("transfer") else "",
-            _interval(row.get("specificity")),
-            _interval(row.get("nats")),
-            number(row["displaced"]),
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    beyond = row.get("beyond ACE", {})
+    return (
+        row["method"],
+        row["projector"],
+        *(_interval(row[mode]) for mode in ("keep", "remove", "flip")),
+        _interval(beyond.get("flip")),
+        _interval(beyond.get("matched flip")),
+        number(row["auc"][0]),
+        ", ".join(number(auc) for auc in row["transfer"].values()) if row.get("transfer") else "",
+        _interval(row.get("specificity")),
+        _interval(row.get("nats")),
+        number(row["displaced"]),
+    )
 
 
 def _interval(values: Sequence[float] | None) -> str:

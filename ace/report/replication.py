@@ -14,12 +14,17 @@ HEADINGS = ("claim", "subject", "the paper", "published protocol, our models", "
 
 def replication(results: Iterable[Result]) -> str:
     """The table as markdown, one line a sentence of the paper and subject; empty where no result is such a sentence."""
-    rows = [_row(result) for result in results if result.get("replication")]
+    rows = replication_rows(results)
     if not rows:
         return ""
     lines = ["| " + " | ".join(HEADINGS) + " |", "|" + " --- |" * len(HEADINGS)]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def replication_rows(results: Iterable[Result]) -> list[list[str]]:
+    """Cells of the table."""
+    return [_row(result) for result in results if result.get("replication")]
 
 
 def _row(result: Result) -> list[str]:

@@ -1,4 +1,4 @@
-"""The verdict table, for the terminal and as markdown."""
+"""The verdict table: its cells, as markdown, and all of one verdict in words."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 Result = Mapping[str, Any]
 HEADINGS = ("claim", "subject", "value [interval over seeds]", "bound", "control nearest the bound", "verdict")
+DOCUMENTED = "as documented"
 
 
 def number(value: float | None) -> str:
@@ -23,7 +24,7 @@ def rows(results: Iterable[Result]) -> list[list[str]]:
     """Cells of the table; a verdict that is documented for its claim and subject is marked "as documented"."""
     cells = []
     for result in results:
-        verdict = result["verdict"] + (" (as documented)" if result.get("documented") else "")
+        verdict = result["verdict"] + (f" ({DOCUMENTED})" if result.get("documented") else "")
         if result["estimate"] is None:
             cells.append([result["claim"], result["subject"], "-", "-", "-", verdict])
             continue
@@ -59,30 +60,6 @@ def _control(result: Result) -> str:
         return "-"
     nearest = max(controls, key=lambda name: margin(result, controls[name]))
     return f"{nearest}: {number(controls[nearest])}"
-
-
-def terminal(results: Sequence[Result]) -> list[str]:
-    """Lines of the table, columns aligned, with a count of verdicts at the end."""
-    cells = [list(HEADINGS), *rows(results)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(HEADINGS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return [
-        lines[0],
-        "-" * max(map(len, lines)),
-        *lines[1:],
-        "",
-        *unfinished(results),
-        *_inapplicable(results),
-        tally(results),
-    ]
-
-
-def _inapplicable(results: Sequence[Result]) -> list[str]:
-    """Why claims could not be put to their subjects, each reason once."""
-    reasons = dict.fromkeys(
-        (found["subject"], found["reason"]) for found in results if found["verdict"] == "INAPPLICABLE"
-    )
-    return [f"INAPPLICABLE, {subject}: {reason}" for subject, reason in reasons]
 
 
 def markdown(results: Sequence[Result]) -> str:

@@ -16,16 +16,16 @@ from ace.core import ORTHOGONAL
 from ace.families.agreement.figures import FIGURES, texts
 from ace.families.agreement.shown import BAND, DRAWS, digits, rest_by_depth
 from ace.model.intervene import Intervention
-from ace.report.figures import file_stem
 from ace.report.folder import write_report
 from ace.report.record import document, read_document, result
+from ace.report.stems import file_stem
 from ace.study.prompts import PromptStudy
 from ace.study.subspaces import rest_subspaces
 from ace.zoo.named import ModelSource
 from invariants.contracts.test_models import STORED, STORIES, needs_stories
 
 Record = dict[str, Any]
-OF_ONE_MODEL = {name: claims[0] for claims, _, name in FIGURES if name != "scales"}
+OF_ONE_MODEL = {drawing.ending: drawing.claims[0] for drawing in FIGURES if drawing.ending != "scales"}
 NUMBERS = 900  # a claim's entries, of one model, are no more
 
 

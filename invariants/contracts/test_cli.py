@@ -400,10 +400,11 @@ def test_report_writes_a_folder_and_a_texts_table_from_a_record(
     text = tmp_path / "README.md"
     text.write_text(f"{BEGIN}\n{END}\n")
     assert main(["report", str(record), str(tmp_path / "report"), "--into", str(text)]) == 0
-    results, table, replication = (
-        tmp_path / "report" / name for name in ("results.json", "verdicts.md", "replication.md")
-    )
-    assert capsys.readouterr().out == "".join(f"{path}\n" for path in (results, table, replication, text))
+    names = ("results.json", "report.html", "report.md", "verdicts.md", "replication.md")
+    written = [tmp_path / "report" / name for name in names]
+    results, page, _, table, _ = written
+    assert capsys.readouterr().out == "".join(f"{path}\n" for path in (*written, text))
+    assert page.read_text().startswith("<!DOCTYPE html>")
     assert results.read_bytes() == record.read_bytes()
     for path in (table, text):
         assert "| FAILS (as documented) |" in path.read_text()

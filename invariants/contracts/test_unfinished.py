@@ -11,7 +11,9 @@ import pytest
 from ace.families.family import find_claim, registry
 from ace.families.modular_addition.subjects import grokking_subject
 from ace.report.record import result
-from ace.report.table import explain, markdown, terminal
+from ace.report.table import explain, markdown
+from ace.report.terminal import plain as without_colours
+from ace.report.terminal import table
 from ace.study.run_history import RunHistory
 from ace.training.result import TrainedEnsemble
 from ace.training.train import train
@@ -30,7 +32,7 @@ def test_how_far_a_training_went_stands_by_its_verdicts(until: int, lines: int) 
     judged = verdict("modadd.grok", until)
     assert judged.details["trained"] == {"epochs": until, "of": LAST}
     plain = result(judged)
-    for text in ("\n".join(terminal([plain, plain])), markdown([plain, plain]), explain(plain)):
+    for text in ("\n".join(without_colours(table([plain, plain], 80))), markdown([plain, plain]), explain(plain)):
         assert text.count(f"tiny: trained {until} of {LAST} epochs") == lines
 
 
@@ -114,5 +116,5 @@ def test_claims_about_arms_of_a_training_without_them_are_inapplicable(identifie
 
 def test_results_without_such_a_record_have_no_such_line() -> None:
     plain = result(builders.verdict("HOLDS"))
-    assert not any("trained" in line for line in terminal([plain]))
-    assert not any("trained" in line for line in terminal([{**plain, "details": {}}]))
+    assert not any("trained" in line for line in without_colours(table([plain], 80)))
+    assert not any("trained" in line for line in without_colours(table([{**plain, "details": {}}], 80)))

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from ace.families.style import CONTROL, CORE, GREY, INK, TRUE, Result, Results, strip, title, unit_circle
+from ace.families.markov.captions import RIVAL, others, words
+from ace.families.style import CONTROL, CORE, GREY, INK, TRUE, Drawing, Result, Results, strip, title, unit_circle
 
 CLAIMS = (
     "markov.accuracy",
@@ -18,6 +19,8 @@ CLAIMS = (
     "markov.alignment",
     "markov.spectrum",
 )
+
+WIDTH = 0.14  # of a strip of dots, where several stand side by side
 
 
 def markov_figure(results: Results, subject: str) -> Figure:
@@ -59,14 +62,28 @@ def _ablations(axis: Axes, results: Results) -> None:
         "core\nremoved": np.array(remove["details"]["accuracy after removal"]),
     }
     for place, values in enumerate(columns.values()):
-        strip(axis, place, values, CORE, "core, one dot a seed" if place == 0 else None)
+        shift = 0.33 if place else 0.0
+        strip(axis, place - shift, values, CORE, None if place else "core, one dot a seed", width=WIDTH)
     kept, removed = (np.array([drawn["nearest"][0] for drawn in claim["rest"]]) for claim in (keep, remove))
-    strip(axis, 1.32, base + kept, CONTROL, "most favourable random subspace of the rest")
-    strip(axis, 2.32, chance + removed * (base - chance), CONTROL, None)
+    for place, claim, rest, reference, scale in (
+        (1, keep, kept, base, 1.0),
+        (2, remove, removed, chance, base - chance),
+    ):
+        first = place == 1
+        beside = {name: np.array(values)[:, 0] for name, values in claim.get("beside", {}).items()}
+        if RIVAL in beside:
+            label = f"{RIVAL} in its place" if first else None
+            strip(axis, place - 0.11, reference + scale * beside[RIVAL], TRUE, label, "s", WIDTH)
+        for name in others(claim):
+            label = "other alternatives" if first and name == others(claim)[0] else None
+            strip(axis, place + 0.11, reference + scale * beside[name], GREY, label, "D", WIDTH)
+        label = "most favourable random subspace of the rest" if first else None
+        strip(axis, place + 0.33, reference + scale * rest, CONTROL, label, "v", WIDTH)
     for level, text in ((accuracy["details"]["oracle accuracy"], "Bayes"), (chance, "chance")):
         axis.axhline(level, color=GREY, lw=0.8, ls="--", zorder=0)
-        axis.text(2.68, level + 0.008, text, color=GREY, fontsize=8, ha="right")
-    axis.set(xticks=range(3), xticklabels=columns, ylabel="accuracy", xlim=(-0.4, 2.7), ylim=(0.15, 1.02))
+        axis.text(-0.52, level + 0.01, text, color=GREY, fontsize=8)
+    axis.set(xticks=range(3), xticklabels=columns, ylabel="accuracy", xlim=(-0.55, 2.6), ylim=(0.15, 1.3))
+    axis.set_yticks(np.arange(0.2, 1.01, 0.2))
     axis.legend(loc="upper left", handlelength=1)
     axis.set_title(f"Does the core suffice? {keep['verdict']}\nIs it needed? {remove['verdict']}", color=INK)
 
@@ -95,7 +112,9 @@ def _alignment(axis: Axes, result: Result) -> None:
         rows = [np.array(values) for values in result["details"][name].values()]
         for order in range(max(map(len, rows))):
             values = [row[order] for row in rows if len(row) > order]
-            strip(axis, order + 1 + shift, values, color, f"{label}, one dot a pair" if order == 0 else None)
+            strip(
+                axis, order + 1 + shift, values, color, f"{label}, one dot a pair" if order == 0 else None, width=WIDTH
+            )
     axis.axhline(result["bound"], color=TRUE, lw=0.9, ls="--", label=f"bound {result['bound']:g}")
     axis.set(xticks=[1, 2, 3], xlabel="canonical correlation", ylabel="held-out correlation", ylim=(0, 1.05))
     axis.legend(loc="lower left", handlelength=1)
@@ -123,4 +142,4 @@ def _spectrum(axis: Axes, result: Result, *, zoom: bool) -> None:
         title(axis, "Does the core carry the chain's eigenvalues?", result)
 
 
-FIGURES = ((CLAIMS, markov_figure),)
+FIGURES = (Drawing(CLAIMS, markov_figure, describe=words),)

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from ace.families.style import CONTROL, CORE, GREY, INK, TRUE, Result, Results, title, unit_circle
+from ace.arrays import Array
+from ace.families.modular_addition.captions import RIVAL, grokked, words
+from ace.families.style import CONTROL, CORE, GREY, INK, TRUE, Drawing, Result, Results, title, unit_circle
 
 CLAIMS = (
     "modadd.grok",
@@ -58,6 +61,21 @@ def _epochs(axis: Axes, grok: Result) -> None:
     axis.set(xlabel="epoch")
 
 
+def _time_axis(axis: Axes, epochs: Sequence[int], label: str = "checkpoint, epoch, log scale") -> None:
+    """Epochs as the numbers they are: on a logarithmic axis, for most of what happens does so early; linear up to 1."""
+    first = min(epoch for epoch in epochs if epoch > 0)
+    axis.set_xscale("symlog", linthresh=first, linscale=0.4)
+    decades = [10**power for power in range(8) if first <= 10**power <= max(epochs)]
+    marks = sorted({*([0] if 0 in epochs else []), first, *decades, max(epochs)})
+    # Two labels that would touch: the decade gives way to the first or the last epoch.
+    ends = (first, max(epochs))
+    axis.set_xticks([m for m in marks if m in (0, *ends) or all(max(m, end) / min(m, end) > 1.8 for end in ends)])
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda epoch, _: f"{epoch:,.0f}"))
+    axis.xaxis.set_minor_locator(FixedLocator(epochs))
+    axis.tick_params(axis="x", which="minor", length=2.5)
+    axis.set(xlabel=label, xlim=(0 if 0 in epochs else 0.93 * first, 1.04 * max(epochs)))
+
+
 def _accuracy(axis: Axes, result: Result) -> None:
     curve = result["details"]["curve"]
     for index, (train, test) in enumerate(zip(curve["train"], curve["test"], strict=True)):
@@ -74,18 +92,29 @@ def _accuracy(axis: Axes, result: Result) -> None:
 
 def _ablations(axis: Axes, results: Results) -> None:
     course = results["modadd.formation"]["details"]["course"]
-    places = np.arange(len(course["epochs"]))
     kinds = (("base", "whole", "-", "o"), ("kept", "core kept", "--", "s"), ("removed", "core removed", ":", "v"))
     for kind, label, line, marker in kinds:
         for index, values in enumerate(course[kind]):
-            axis.plot(places, values, color=_seed(index), ls=line, lw=1, marker=marker, ms=3.2)
+            axis.plot(course["epochs"], values, color=_seed(index), ls=line, lw=1, marker=marker, ms=3.2)
         axis.plot([], [], color=GREY, ls=line, lw=1, marker=marker, ms=3.2, label=label)
+    _rival(axis, results)
     axis.axhline(results["modadd.necessity"]["details"]["chance"], color=INK, lw=0.7, label="chance")
-    axis.set(xticks=places, xlabel="checkpoint, epoch", ylabel="accuracy on held-out pairs", ylim=(-0.02, 1.04))
-    axis.set_xticklabels(course["epochs"])
-    axis.legend(loc="center right", bbox_to_anchor=(1, 0.72), handlelength=2)  # beside the curves, above what is left
+    _time_axis(axis, course["epochs"])
+    axis.set(ylabel="accuracy on held-out pairs", ylim=(-0.02, 1.04))
+    axis.legend(loc="center left", bbox_to_anchor=(0, 0.6), handlelength=2)  # before anything is learnt
     names = ("formation", "sufficiency", "necessity")
     title(axis, "Does a core form, suffice, and is it needed?", *(results[f"modadd.{name}"] for name in names))
+
+
+def _rival(axis: Axes, results: Results) -> None:
+    """PCA of equal rank kept and removed at the checkpoint after grokking, an open square each."""
+    epochs = grokked(results)
+    for name, base in (("sufficiency", results["modadd.sufficiency"]["details"]["base"]), ("necessity", None)):
+        values = results[f"modadd.{name}"].get("beside", {}).get(RIVAL, [])
+        for index, (value, _, _) in enumerate(values):
+            height = value + (base[index] if base else 0.0)
+            axis.plot(epochs[index], height, ls="", marker="s", ms=6.5, mfc="none", mec=_seed(index), mew=1, zorder=4)
+    axis.plot([], [], ls="", marker="s", ms=6.5, mfc="none", mec=GREY, label=f"{RIVAL}, kept and removed")
 
 
 def _ranks(axis: Axes, results: Results) -> None:
@@ -153,19 +182,25 @@ def _planes(figure: SubFigure, result: Result) -> None:
 def _modes(figure: SubFigure, result: Result, grok: Result) -> None:
     energy = result["details"]["energy"]
     axes = figure.subplots(1, len(energy["share"]), sharey=True)
+    epochs = energy["epochs"]
     for index, (axis, share) in enumerate(zip(np.atleast_1d(axes), energy["share"], strict=True)):
-        image = axis.imshow(
-            np.array(share).T, aspect="auto", origin="lower", cmap="Blues", vmin=0, vmax=0.35, interpolation="nearest"
-        )
-        image.set_extent((-0.5, len(energy["epochs"]) - 0.5, 0.5, len(share[0]) + 0.5))
-        axis.set(xticks=range(len(energy["epochs"])), xlabel="checkpoint, epoch")
-        axis.set_xticklabels(energy["epochs"], rotation=60)
-        born = int(np.searchsorted(energy["epochs"], grok["details"]["generalised"][index]))
-        axis.axvline(born - 0.5, color=_seed(index), lw=1.2, ls=":")
+        frequencies = np.arange(len(share[0]) + 1) + 0.5
+        image = axis.pcolormesh(_edges(epochs), frequencies, np.array(share).T, cmap="Blues", vmin=0, vmax=0.35)
+        _time_axis(axis, epochs)
+        axis.set_xlim(_edges(epochs)[0], _edges(epochs)[-1])
+        axis.axvline(grok["details"]["generalised"][index], color=_seed(index), lw=1.2, ls=":")
         axis.set_title(f"seed {index}", color=_seed(index))
     figure.colorbar(image, ax=axes, shrink=0.9, label="share of energy", extend="max")
     np.atleast_1d(axes)[0].set_ylabel("frequency")
     _headline(figure, "Do more and more modes carry the operator?", result)
+
+
+def _edges(epochs: Sequence[int]) -> Array:
+    """(n + 1) where a checkpoint's column begins and ends: half way to the next one on the logarithmic axis."""
+    places = np.array(epochs, dtype=float)
+    places[places <= 0] = min(epoch for epoch in epochs if epoch > 0) / 2
+    middles = np.sqrt(places[1:] * places[:-1])
+    return np.concatenate([[places[0]], middles, [places[-1]]])
 
 
 def _headline(figure: SubFigure, question: str, result: Result) -> None:
@@ -174,4 +209,4 @@ def _headline(figure: SubFigure, question: str, result: Result) -> None:
     figure.suptitle(text, x=0.01, ha="left", color=INK, fontsize=10)
 
 
-FIGURES = ((CLAIMS, grokking_figure),)
+FIGURES = (Drawing(CLAIMS, grokking_figure, describe=words),)

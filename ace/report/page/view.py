@@ -1,0 +1,194 @@
+"""What the page shows of a record: plain texts and numbers in the order in which they are shown; not yet HTML."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ace.report.record import ORDER
+from ace.report.stems import file_stem
+from ace.report.table import Result, number, rows
+
+MEANINGS = {
+    "HOLDS": "every seed's interval lies inside the bound, every control outside, and the core beats the rest",
+    "VACUOUS": "inside the bound, but so is a control, or the rest does as well: true, and says nothing",
+    "UNDECIDED": "an interval straddles the bound",
+    "INAPPLICABLE": "the model lacks what the claim speaks about",
+    "FAILS": "some seed's interval lies outside the bound",
+}
+KINDS = {"P": "P, the paper's own sentence", "S": "S, strengthened or ours"}
+ELSEWHERE = ("schema", "environment", "results")  # entries of a record that have a place of their own
+NUMERALS = frozenset("0123456789.e+-[], ")
+OPEN = ("FAILS", "UNDECIDED")  # what fails a test unless it is documented
+
+
+@dataclass(frozen=True)
+class Row:
+    """One verdict. Texts are as the table of the terminal has them.
+
+    Attributes:
+        anchor: of the row in the page, different for every claim and subject.
+        p: the largest rank p-value over seeds; None where the rest was not ranked to its end.
+        seeds, controls, ranks, beside: names with texts.
+        facts: what else there is to say, heading and text.
+    """
+
+    anchor: str
+    claim: str
+    family: str
+    subject: str
+    kind: str
+    verdict: str
+    documented: str
+    statement: str
+    estimate: float | None
+    value: str
+    bound: str
+    control: str
+    p: float | None
+    seeds: tuple[tuple[str, str], ...]
+    controls: tuple[tuple[str, str], ...]
+    ranks: tuple[tuple[str, str], ...]
+    beside: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, str], ...]
+    command: str
+
+    @property
+    def rank(self) -> int:
+        """Where its verdict stands among verdicts, the best first."""
+        return ORDER.index(self.verdict)
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it would fail a run: it neither holds nor is it documented."""
+        return self.verdict in OPEN and not self.documented
+
+
+def row_of(result: Result) -> Row:
+    """One verdict out of a record; entries that an older record lacks are left out."""
+    (cells,) = rows([result])
+    claim, subject = str(result["claim"]), str(result["subject"])
+    return Row(
+        anchor=anchor(claim, subject),
+        claim=claim,
+        family=claim.partition(".")[0],
+        subject=subject,
+        kind=result.get("kind", ""),
+        verdict=result["verdict"],
+        documented=result.get("documented", ""),
+        statement=result.get("statement", ""),
+        estimate=result["estimate"],
+        value=cells[2],
+        bound=cells[3],
+        control=cells[4],
+        p=_largest_p(result),
+        seeds=tuple(_seeds(result)),
+        controls=tuple(_controls(result)),
+        ranks=tuple(_ranks(result)),
+        beside=tuple(_beside(result)),
+        facts=tuple((heading, text) for heading, text in _facts(result) if text),
+        command=result.get("command", ""),
+    )
+
+
+def anchor(claim: str, subject: str) -> str:
+    """The id of a row: letters, digits and a few marks, whatever the subject is called."""
+    return f"{file_stem(claim)}--{file_stem(subject)}"
+
+
+def _facts(result: Result) -> Iterator[tuple[str, str]]:
+    yield "Reason", _sentence(result["reason"])
+    yield "Documented", _sentence(result.get("documented", ""))
+    yield "Quantity", _sentence(result.get("quantity", ""))
+    if result["estimate"] is not None:
+        yield "Bound", _bound(result)
+    source = [text for text in (result.get("bound_source", ""), result.get("rationale", "")) if text]
+    yield "Where the bound is from", _sentence(": ".join(source))
+    yield "Where the sentence is from", result.get("source", "")
+    yield "Kind", KINDS.get(result.get("kind", ""), "")
+    yield "Measured at", result.get("site") or ""
+    replication = result.get("replication")
+    if replication:
+        yield "The paper's figure", _sentence(replication["paper"])
+        yield "Where this differs from it", _sentence(replication["differs"])
+    if result.get("seconds") is not None:
+        yield "Seconds", number(result["seconds"])
+
+
+def _bound(result: Result) -> str:
+    """As the claim has it and, where that hangs on what was measured, as it is here."""
+    rule, here = result.get("bound_rule", ""), rows([result])[0][3]
+    return f"{rule}, which is {here} here" if set(rule[2:]) - NUMERALS else here
+
+
+def _sentence(text: str) -> str:
+    """With a capital and a full stop, as it stands by itself."""
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def _seeds(result: Result) -> Iterator[tuple[str, str]]:
+    values, intervals = result.get("values", ()), result.get("intervals", ())
+    for label, value, (low, high) in zip(result.get("seeds", ()), values, intervals, strict=False):
+        yield label, f"{number(value)} [{number(low)}, {number(high)}]"
+
+
+def _controls(result: Result) -> Iterator[tuple[str, str]]:
+    for name, value in result["controls"].items():
+        place = result["control_places"].get(name, "")
+        each = result.get("control_values", {}).get(name, ())
+        listed = f": {', '.join(map(number, each))}" if len(each) > 1 else ""
+        yield name, f"{number(value)} ({place}){listed}"
+
+
+def _ranks(result: Result) -> Iterator[tuple[str, str]]:
+    for test in result.get("rest", ()):
+        settled = f", p = {number(test['p'])}" if test["p"] is not None else "; more were not needed"
+        yield f"{test['control']}, seed {test['seed']}", f"{test['as good']} of {test['draws']} draws as good{settled}"
+
+
+def _largest_p(result: Result) -> float | None:
+    values = [test["p"] for test in result.get("rest", ())]
+    return max(values) if values and None not in values else None
+
+
+def _beside(result: Result) -> Iterator[tuple[str, str]]:
+    for way, each in result.get("beside", {}).items():
+        yield way, ", ".join(number(value) for value, _, _ in each)
+
+
+def counts(results: Sequence[Result]) -> list[tuple[str, int, int]]:
+    """(verdict, how many, how many of them documented) of each kind, the best first, those that occur."""
+    every = Counter(result["verdict"] for result in results)
+    known = Counter(result["verdict"] for result in results if result.get("documented"))
+    return [(verdict, every[verdict], known[verdict]) for verdict in ORDER if every[verdict]]
+
+
+def by_subject(results: Sequence[Result]) -> list[tuple[str, list[int]]]:
+    """How many verdicts of each kind every subject has, in the order of `ORDER`."""
+    subjects = sorted({str(result["subject"]) for result in results})
+    every = Counter((str(result["subject"]), result["verdict"]) for result in results)
+    return [(subject, [every[subject, verdict] for verdict in ORDER]) for subject in subjects]
+
+
+def surroundings_of(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a record says of the run as a whole: its environment, and whatever else stands beside the results."""
+    others = {name: value for name, value in document.items() if name not in ELSEWHERE}
+    return entries({**document.get("environment", {}), **others})
+
+
+def entries(found: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
+    """What a mapping holds, mappings in it included, as name and text."""
+    listed: list[tuple[str, str]] = []
+    for name, value in found.items():
+        path = f"{before}, {name}" if before else str(name)
+        if isinstance(value, Mapping):
+            listed += entries(value, path)
+        elif isinstance(value, (list, tuple)):
+            listed.append((path, ", ".join(map(str, value))))
+        elif value not in (None, ""):
+            listed.append((path, str(value)))
+    return listed
