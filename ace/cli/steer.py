@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ace.cli.models import add_model_arguments, asked_model, in_lower_case
+from ace.cli.models import MODEL_NAMES, TASK_NAMES, add_model_arguments, asked_model, in_lower_case
 
 if TYPE_CHECKING:
     from ace.model.language import LanguageModel
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from ace.study.found_core import FoundCore
     from ace.tasks.prompt import PromptTask
 
-SUMMARY = "Continue a prompt with a language model, clean and with its axis of number edited."
+SUMMARY = "Continue a prompt with a language model, clean and with an axis edited: that of number, or one of your own."
 EXAMPLE = """ace steer ./checkpoint "The keys to the cabinet" --flip
-  ace steer ./checkpoint --core core.safetensors "The keys to the cabinet"
-  ace steer ./checkpoint --core core.safetensors "The keys to the cabinet" --scale 2"""
+  ace steer smollm2-135m --core core.safetensors "The keys to the cabinet"
+  ace steer smollm2-135m --core core.safetensors "The keys to the cabinet" --scale 2"""
 GAP = " | "
 EDITED = {"flip": "flipped", "keep": "kept alone", "remove": "removed", "scale": "scaled"}  # headings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the action."""
-    parser.add_argument("model", help="hub name or folder of a causal language model")
+    parser.add_argument("model", help=f"a causal language model: {MODEL_NAMES}")
     parser.add_argument("prompt", help='a subject whose verb is to come, such as "The keys to the cabinet"')
     edits = parser.add_mutually_exclusive_group()
     edits.add_argument(
@@ -54,7 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--task",
-        help="prompts that the axis is extracted from (default agreement-english, or agreement for want of words)",
+        metavar="TASK",
+        help=f"prompts that the axis is extracted from: {TASK_NAMES}, or a file of minimal pairs (default"
+        " agreement-english, or agreement for want of words)",
     )
     add_model_arguments(parser)
 
