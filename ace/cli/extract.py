@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ace.cli.models import MODEL_NAMES, TASK_NAMES, add_model_arguments, asked_model, in_lower_case
+from ace.progress import shown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,7 +85,6 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def _of_model(chosen: argparse.Namespace) -> int:
-    from ace.cli.progress import progress
     from ace.core import ORTHOGONAL
     from ace.errors import InputError
     from ace.study.found_core import STAGES, find_core
@@ -95,15 +95,15 @@ def _of_model(chosen: argparse.Namespace) -> int:
         raise InputError(f"out: expected a file in a folder that is there, got {chosen.out}")
     asked = asked_model(chosen.sources[0], chosen, chosen.contrast)
     source = in_lower_case(asked.prompts()) if chosen.lower_case else asked.prompts()
-    with progress(1 + len(STAGES)) as shown:
-        shown.step("loading the model")
+    with shown(steps=1 + len(STAGES), opened=lambda: sys.stderr) as line:
+        line.step("loading the model")
         found = find_core(
             PromptStudy(asked.language(), source),
             task=Path(chosen.contrast).stem,
             index=index,
             rank=chosen.rank,
             projector=chosen.projector or ORTHOGONAL,
-            stage=shown.step,
+            stage=line.step,
         )
     found.save(chosen.out)
     core, apart = found.core, ", ".join(f"{mode} {value:.3g}" for mode, value in found.separation.items())

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ace.cli.models import MODEL_NAMES, TASK_NAMES, add_model_arguments, asked_model, in_lower_case
+from ace.progress import shown
 
 if TYPE_CHECKING:
     from ace.model.language import LanguageModel
@@ -63,7 +64,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     """Load the model, find the axis or read it, write the texts to stdout."""
-    from ace.cli.progress import progress
     from ace.errors import InputError
     from ace.study.found_core import STAGES, FoundCore
 
@@ -78,11 +78,11 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
             raise InputError(f"{name}: expected without --core, which says where it acts, got both")
     asked = asked_model(chosen.model, chosen, chosen.task or "")
     searches = edit is not None and found is None
-    with progress(1 + searches * len(STAGES)) as shown:
-        shown.step("loading the model")
+    with shown(steps=1 + searches * len(STAGES), opened=lambda: sys.stderr) as line:
+        line.step("loading the model")
         language = asked.language()
         if searches:
-            found = _found_now(language, asked.prompts_for(language), chosen, shown.step)
+            found = _found_now(language, asked.prompts_for(language), chosen, line.step)
     if edit is None or found is None:
         sys.stdout.write(f"{textwrap.fill(_texts(language, chosen, {'clean': None})['clean'], _width())}\n")
         return 0
@@ -122,15 +122,14 @@ def _texts(
     """Heading -> the prompt continued under each steering, from the same seed."""
     import torch
 
-    from ace.cli.progress import progress
     from ace.model.generate import continue_text
 
     prompt = torch.tensor([language.encode(chosen.prompt)])
     texts = {}
-    with progress(max(1, chosen.tokens) * len(steerings)) as shown:
+    with shown(steps=max(1, chosen.tokens) * len(steerings), opened=lambda: sys.stderr) as line:
         for heading, steering in steerings.items():
             generator = torch.Generator().manual_seed(chosen.seed)
-            after = partial(shown.step, f"{heading} text")
+            after = partial(line.step, f"{heading} text")
             tokens = continue_text(language, prompt, chosen.tokens, generator, steering, after_each=after)
             texts[heading] = language.decode(tokens[0])
     return texts
