@@ -27,6 +27,22 @@ def as_matrix(name: str, value: object, *, minimum_rows: int = 1, width: int | N
     return matrix
 
 
+def as_matched(
+    names: tuple[str, str], first: object, second: object, *, same_width: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Two matrices (n, k) and (n, l) of the same n >= 2 samples as finite float64, or raise `InputError`.
+
+    Args:
+        names: of the two arguments, for the message.
+        same_width: whether l must be k.
+    """
+    left = as_matrix(names[0], first, minimum_rows=2)
+    right = as_matrix(names[1], second, minimum_rows=2, width=left.shape[1] if same_width else None)
+    if len(left) != len(right):
+        raise InputError(f"{names[1]}: expected {len(left)} rows as {names[0]} has, got {len(right)}")
+    return left, right
+
+
 def as_finite(name: str, value: object) -> Tensor:
     """Return `value` as a float64 tensor without NaN or infinity, or raise `InputError` naming the rows."""
     try:

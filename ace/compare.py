@@ -11,7 +11,7 @@ from scipy.linalg import subspace_angles
 from torch import Tensor, nn
 
 from ace.arrays import EPS, Array
-from ace.check import as_matrix, check_count, check_rank
+from ace.check import as_matched, as_matrix, check_count, check_rank
 from ace.errors import InputError
 from ace.linalg import random_frames, row_factor, stream_factor
 
@@ -65,10 +65,7 @@ def canonical_correlations(first: Tensor, second: Tensor) -> Array:
     Raises:
         InputError: different n, fewer than two samples, NaN or infinity.
     """
-    left = as_matrix("first", first, minimum_rows=2)
-    right = as_matrix("second", second, minimum_rows=2)
-    if len(left) != len(right):
-        raise InputError(f"second: expected {len(left)} rows as first has, got {len(right)}")
+    left, right = as_matched(("first", "second"), first, second)
     values = torch.linalg.svdvals(_column_space(left).T @ _column_space(right))
     return np.asarray(values.clamp(0.0, 1.0).numpy())
 
@@ -166,10 +163,7 @@ def affine_map(source: Tensor, target: Tensor) -> AffineMap:
     Raises:
         InputError: different n, fewer than two samples, NaN or infinity.
     """
-    left = as_matrix("source", source, minimum_rows=2)
-    right = as_matrix("target", target, minimum_rows=2)
-    if len(left) != len(right):
-        raise InputError(f"target: expected {len(left)} rows as source has, got {len(right)}")
+    left, right = as_matched(("source", "target"), source, target)
     middle, goal = left.mean(dim=0), right.mean(dim=0)
     solution = torch.linalg.lstsq(left - middle, right - goal, driver="gelsd").solution
     return AffineMap(solution, goal - middle @ solution)

@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from ace.arrays import Array, Complex
-from ace.check import as_matrix
+from ace.check import as_matched
 from ace.errors import InputError
 
 FEW = 6  # eigenvalues, of which all 720 orders are tried at once
@@ -37,10 +37,7 @@ def fit_operator(before: Tensor, after: Tensor) -> Operator:
     Raises:
         InputError: different shapes, fewer than two samples, NaN or infinity.
     """
-    source = as_matrix("before", before, minimum_rows=2)
-    target = as_matrix("after", after, minimum_rows=2, width=source.shape[1])
-    if len(source) != len(target):
-        raise InputError(f"after: expected {len(source)} rows as before has, got {len(target)}")
+    source, target = as_matched(("before", "after"), before, after, same_width=True)
     middle, goal = source.mean(dim=0), target.mean(dim=0)
     solution, *_ = np.linalg.lstsq((source - middle).numpy(), (target - goal).numpy(), rcond=None)
     return Operator(solution.T, goal.numpy() - solution.T @ middle.numpy())

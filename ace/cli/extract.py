@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ace.cli.models import add_model_arguments, asked_model, in_lower_case
+from ace.cli.models import MODEL_NAMES, TASK_NAMES, add_model_arguments, asked_model, in_lower_case
+from ace.progress import shown
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SUMMARY = "Extract the core of a language model, or of states and sensitivities that lie in files."
-EXAMPLE = """ace extract ./checkpoint --contrast agreement --out core.safetensors
+EXAMPLE = """ace extract smollm2-135m --contrast agreement-english --out core.safetensors
   ace extract ./checkpoint --contrast my-pairs.csv --site 4 --projector oblique --out core.safetensors
   ace extract states.npy sensitivities.npy core.safetensors --rank 3"""
 USAGE = """ace extract MODEL --contrast PAIRS --out CORE [--site INDEX] [--rank N] [--projector KIND] [--lower-case]
@@ -36,11 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "sources",
         nargs="+",
         metavar="FILE",
-        help="MODEL: hub name or folder of a causal language model; or three files: STATES (n, d), one a row, and"
+        help=f"MODEL: a causal language model: {MODEL_NAMES}; or three files: STATES (n, d), one a row, and"
         " SENSITIVITIES (m, d), gradients with respect to the state, in .npy or .safetensors, and CORE, to write",
     )
     model = parser.add_argument_group("of a model")
-    model.add_argument("--contrast", metavar="PAIRS", help="what it tells apart: agreement, or a file of minimal pairs")
+    model.add_argument(
+        "--contrast", metavar="PAIRS", help=f"prompts that it tells apart: {TASK_NAMES}, or a file of minimal pairs"
+    )
     model.add_argument("--out", type=Path, metavar="CORE", help="file to write")
     model.add_argument(
         "--projector", help="orthogonal (default) or oblique: what the site is chosen for, and edits use"
@@ -82,7 +85,6 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def _of_model(chosen: argparse.Namespace) -> int:
-    from ace.cli.progress import progress
     from ace.core import ORTHOGONAL
     from ace.errors import InputError
     from ace.study.found_core import STAGES, find_core
@@ -93,15 +95,15 @@ def _of_model(chosen: argparse.Namespace) -> int:
         raise InputError(f"out: expected a file in a folder that is there, got {chosen.out}")
     asked = asked_model(chosen.sources[0], chosen, chosen.contrast)
     source = in_lower_case(asked.prompts()) if chosen.lower_case else asked.prompts()
-    with progress(1 + len(STAGES)) as shown:
-        shown.step("loading the model")
+    with shown(steps=1 + len(STAGES), opened=lambda: sys.stderr) as line:
+        line.step("loading the model")
         found = find_core(
             PromptStudy(asked.language(), source),
             task=Path(chosen.contrast).stem,
             index=index,
             rank=chosen.rank,
             projector=chosen.projector or ORTHOGONAL,
-            stage=shown.step,
+            stage=line.step,
         )
     found.save(chosen.out)
     core, apart = found.core, ", ".join(f"{mode} {value:.3g}" for mode, value in found.separation.items())

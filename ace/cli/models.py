@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from ace.zoo.named import ModelSource
 
 
+MODEL_NAMES = "a folder, a .gguf file, a short name of `ace zoo list`, or a hub name"
+TASK_NAMES = "agreement-english, agreement, agreement-published, agreement-simple or agreement-story"
+
+
 def add_model_arguments(parser: argparse._ActionsContainer) -> None:
     """How a model is loaded; None where nothing is said."""
     parser.add_argument("--revision", help="branch, tag or commit on the hub")

@@ -16,7 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ace.cli.models import add_model_arguments, asked_model, in_lower_case
+from ace.cli.models import MODEL_NAMES, TASK_NAMES, add_model_arguments, asked_model, in_lower_case
+from ace.progress import shown
 
 if TYPE_CHECKING:
     from ace.model.language import LanguageModel
@@ -24,17 +25,17 @@ if TYPE_CHECKING:
     from ace.study.found_core import FoundCore
     from ace.tasks.prompt import PromptTask
 
-SUMMARY = "Continue a prompt with a language model, clean and with its axis of number edited."
+SUMMARY = "Continue a prompt with a language model, clean and with an axis edited: that of number, or one of your own."
 EXAMPLE = """ace steer ./checkpoint "The keys to the cabinet" --flip
-  ace steer ./checkpoint --core core.safetensors "The keys to the cabinet"
-  ace steer ./checkpoint --core core.safetensors "The keys to the cabinet" --scale 2"""
+  ace steer smollm2-135m --core core.safetensors "The keys to the cabinet"
+  ace steer smollm2-135m --core core.safetensors "The keys to the cabinet" --scale 2"""
 GAP = " | "
 EDITED = {"flip": "flipped", "keep": "kept alone", "remove": "removed", "scale": "scaled"}  # headings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the action."""
-    parser.add_argument("model", help="hub name or folder of a causal language model")
+    parser.add_argument("model", help=f"a causal language model: {MODEL_NAMES}")
     parser.add_argument("prompt", help='a subject whose verb is to come, such as "The keys to the cabinet"')
     edits = parser.add_mutually_exclusive_group()
     edits.add_argument(
@@ -54,14 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--task",
-        help="prompts that the axis is extracted from (default agreement-english, or agreement for want of words)",
+        metavar="TASK",
+        help=f"prompts that the axis is extracted from: {TASK_NAMES}, or a file of minimal pairs (default"
+        " agreement-english, or agreement for want of words)",
     )
     add_model_arguments(parser)
 
 
 def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     """Load the model, find the axis or read it, write the texts to stdout."""
-    from ace.cli.progress import progress
     from ace.errors import InputError
     from ace.study.found_core import STAGES, FoundCore
 
@@ -76,11 +78,11 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
             raise InputError(f"{name}: expected without --core, which says where it acts, got both")
     asked = asked_model(chosen.model, chosen, chosen.task or "")
     searches = edit is not None and found is None
-    with progress(1 + searches * len(STAGES)) as shown:
-        shown.step("loading the model")
+    with shown(steps=1 + searches * len(STAGES), opened=lambda: sys.stderr) as line:
+        line.step("loading the model")
         language = asked.language()
         if searches:
-            found = _found_now(language, asked.prompts_for(language), chosen, shown.step)
+            found = _found_now(language, asked.prompts_for(language), chosen, line.step)
     if edit is None or found is None:
         sys.stdout.write(f"{textwrap.fill(_texts(language, chosen, {'clean': None})['clean'], _width())}\n")
         return 0
@@ -120,15 +122,14 @@ def _texts(
     """Heading -> the prompt continued under each steering, from the same seed."""
     import torch
 
-    from ace.cli.progress import progress
     from ace.model.generate import continue_text
 
     prompt = torch.tensor([language.encode(chosen.prompt)])
     texts = {}
-    with progress(max(1, chosen.tokens) * len(steerings)) as shown:
+    with shown(steps=max(1, chosen.tokens) * len(steerings), opened=lambda: sys.stderr) as line:
         for heading, steering in steerings.items():
             generator = torch.Generator().manual_seed(chosen.seed)
-            after = partial(shown.step, f"{heading} text")
+            after = partial(line.step, f"{heading} text")
             tokens = continue_text(language, prompt, chosen.tokens, generator, steering, after_each=after)
             texts[heading] = language.decode(tokens[0])
     return texts

@@ -22,6 +22,7 @@ from ace.model.sites import Site, hooked
 from ace.model.steer import Steering, steered_logits
 from ace.model.stored_keys import growing_cache, keep_rows, only_grows
 from ace.model.stored_prefix import check_as_whole, check_cache
+from ace.progress import told
 
 Singles = NDArray[np.float32]
 TOP_K = 50  # published, as is temperature 1
@@ -146,7 +147,7 @@ def continue_until(
         growing_cache(cache, steps)
         current = tokens[:, -1:]
     runs: list[BlockRun] = []
-    for step in range(1, steps + 1):
+    for step in told(range(1, steps + 1), "tokens"):
         if steering is None:
             logits, cache = language.run(current, cache, store=True)
             logits = logits[:, -1]

@@ -1,4 +1,4 @@
-"""Any causal language model with its tokenizer: loaded by hub name or path, run on token ids, read at its sites."""
+"""Any causal language model with its tokenizer, of the hub, a folder or a GGUF file; it is read at its sites."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def load_language_model(
     device_map: str | dict[str, Any] | None = None,
     tokenizer: str | Path | None = None,
 ) -> LanguageModel:
-    """Load a causal language model by hub name or local path. With HF_HUB_OFFLINE=1 the hub is not asked.
+    """Load a causal language model by hub name, folder or GGUF file. With HF_HUB_OFFLINE=1 the hub is not asked.
 
     Args:
         name: hub name, folder, or a GGUF file, whose weights are made float32 once and kept in the user's cache.
@@ -202,7 +202,7 @@ def load_language_model(
         dtype: of the weights; "auto" as stored. Contrasts are in float32 whatever it is.
         device: to move the model to, without a `device_map`.
         device_map: passed to `from_pretrained`; needs accelerate.
-        tokenizer: hub name or path of the tokenizer, where it does not lie with the model.
+        tokenizer: hub name or folder of the tokenizer, where it does not lie with the model.
 
     Raises:
         ArtifactError: no such model or tokenizer, unreadable, with weights missing, or not a causal language model.

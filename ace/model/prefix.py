@@ -26,6 +26,7 @@ from ace.model.shared_prefix import prefix_cache, prefix_caches
 from ace.model.sites import Site, hooked
 from ace.model.stored_keys import repeated_cache, shared_cache, tiled_cache
 from ace.model.stored_prefix import check_behind
+from ace.progress import told
 
 ROWS = 4096  # tokens of one run of many edits
 KEYS = 2**24  # entries of one block's keys in such a run
@@ -258,5 +259,5 @@ def run_together(
     stored = (
         dict(zip(map(id, some), prefix_caches(language, [each.prefix for each in some]), strict=True)) if some else {}
     )
-    for group in groups:
+    for group in told(groups, "lengths of prompts"):
         yield PrefixRun(language, group, gradients=gradients, vocabulary=vocabulary, stored=stored.pop(id(group), None))

@@ -23,6 +23,7 @@ from ace.plugin.hooks import (
     pytest_terminal_summary,
 )
 from ace.plugin.options import Options
+from ace.plugin.progress import pytest_runtest_call
 from ace.plugin.session import SESSION, options, refuse
 from ace.plugin.subjects import pytest_generate_tests, pytest_runtest_teardown, subjects_of_run
 from ace.plugin.workers import (
@@ -49,6 +50,7 @@ __all__ = [
     "pytest_report_collectionfinish",
     "pytest_report_header",
     "pytest_runtest_makereport",
+    "pytest_runtest_call",
     "pytest_runtest_teardown",
     "pytest_sessionfinish",
     "pytest_terminal_summary",

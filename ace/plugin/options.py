@@ -75,7 +75,8 @@ OPTIONS = (
     Option(
         "model",
         "models",
-        "verify agreement in this causal language model: a hub name or a folder; may be given several times",
+        "verify agreement in this causal language model: a folder, a .gguf file, a short name of `ace zoo list`, or a"
+        " hub name; may be given several times",
         "MODEL",
         "list",
     ),
@@ -152,7 +153,7 @@ class Options:
     """All that was asked for, read once at the start of a run. Paths are absolute.
 
     Attributes:
-        models: hub names or folders, as given.
+        models: causal language models, as given.
         names: what results call the models, one for each of them, or none.
         subjects: functions that make subjects, as "package.module:function".
         seed_text: the base seed of what is trained anew, as given; see `seed`.

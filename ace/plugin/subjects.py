@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ace.plugin.options import Options
+from ace.plugin.progress import uncaptured
 from ace.plugin.session import SESSION, load_function, refuse, see_working_folder
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def _make(config: pytest.Config, chosen: Options) -> tuple[LazySubject, ...]:
         cache=chosen.cache,
         since=config.stash[SESSION].started,
         progress=not hasattr(config, "workerinput"),
-        showing=lambda: _uncaptured(config),
+        showing=lambda: _to_itself(config),
         extractor=checked(load_function(extractor, chosen.given["extractor"])) if extractor else extract_core,
         rerun=lambda subject: chosen.rerun("{claim}", subject),
     )
@@ -81,7 +83,7 @@ def _tell(config: pytest.Config, note: str) -> None:
     """One line on stderr, from one process: what of a file of prompts is not used."""
     worker = getattr(config, "workerinput", {"workerid": "gw0"})["workerid"]
     if note and worker == "gw0":
-        with _uncaptured(config):
+        with uncaptured(config):
             sys.stderr.write(f"ace: {note}\n")
 
 
@@ -102,10 +104,13 @@ def _refusing(config: pytest.Config, subject: LazySubject) -> LazySubject:
     return replace(subject, make=make)
 
 
-def _uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
-    """Progress bars of a training are for the user, not for the captured output."""
-    capture: Any = config.pluginmanager.getplugin("capturemanager")
-    return capture.global_and_fixture_disabled() if capture else nullcontext()
+@contextmanager
+def _to_itself(config: pytest.Config) -> Iterator[None]:
+    """Progress bars of a training have the terminal to themselves."""
+    from ace.progress import aside
+
+    with aside(), uncaptured(config):
+        yield
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

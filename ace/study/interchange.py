@@ -24,6 +24,7 @@ from ace.errors import Inapplicable
 from ace.model.continuation import scattered
 from ace.model.prefix import PrefixRun, run_together
 from ace.model.sites import Site
+from ace.progress import told
 from ace.study.memory import remembered
 from ace.study.prompts import PromptStudy, encoded_once
 from ace.tasks.base import Split
@@ -53,7 +54,7 @@ def searched_core(study: PromptStudy, site: Site, rank: int = 1) -> Core:
     raw.requires_grad_()
     optimiser = torch.optim.Adam([raw], lr=RATE / width**0.5)
     best, basis, waited = math.inf, raw, 0
-    for _ in range(EPOCHS):
+    for _ in told(range(EPOCHS), "epochs of a search for an axis"):
         held = _epoch(pool, raw, optimiser, generator)
         waited = 0 if held < 0.99 * best else waited + 1
         if held < best:

@@ -97,7 +97,12 @@ def several_scales(name: str, each: Sequence[LazySubject], *, rerun: str = "") -
 
 
 def fresh_twin(language: LanguageModel, seed: int = 0) -> LanguageModel:
-    """The same architecture with weights as its own code initialises them, in float32, on the same device."""
+    """The same architecture with weights as its own code initialises them, in float32, on the same device.
+
+    Not in the place of the trained weights. Those that come from safetensors stay mapped from their file, clean pages
+    that the system takes back when it needs them; written over, they would be memory of this process alone, and
+    whatever holds the trained model would run the untrained one.
+    """
     config = copy.deepcopy(language.model.config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

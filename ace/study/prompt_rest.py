@@ -11,6 +11,7 @@ from ace.arrays import Array, Ints
 from ace.model.continuation import Encoded, scattered
 from ace.model.prefix import PrefixRun, run_together
 from ace.model.sites import Site
+from ace.progress import told
 from ace.study.memory import remembered
 from ace.study.prompts import FEW, PromptStudy, encoded_once, plain
 from ace.study.rest import DRAWS, Rest, jackknife
@@ -112,4 +113,4 @@ def pushed_subspaces(study: PromptStudy, runs: Runs, choice: Choice, drawn: Subs
         return torch.cat([run.push(site, drawn.take(part).edited(states, mean, mode)) for part in parts])
 
     groups, each = runs
-    return plain(scattered(groups, (contrasts(run) for run in each), axis=1))
+    return plain(scattered(groups, (contrasts(run) for run in told(each, "lengths of prompts")), axis=1))

@@ -15,6 +15,7 @@ import numpy as np
 
 from ace.arrays import Array, Bools, Ints
 from ace.errors import InputError
+from ace.progress import told
 from ace.study.subspaces import REST
 
 DRAWS = 199  # with one of them as good as the core p is .01
@@ -119,7 +120,7 @@ def rank_test(
     goals = np.asarray(needed)
     seen: list[Array] = []
     count = dismissed = 0
-    for start in range(0, BATCH if shown else draws, BATCH):
+    for start in told(range(0, BATCH if shown else draws, BATCH), f"{BATCH} draws of the rest"):
         numbers = np.arange(start, min(start + BATCH, draws))
         values, left = _on_few(rest, numbers, margin, goals)
         if shown and rest.few is not None:

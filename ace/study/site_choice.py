@@ -16,6 +16,7 @@ from ace.core import PROJECTORS
 from ace.model.continuation import scattered
 from ace.model.intervene import Intervention
 from ace.model.sites import Site
+from ace.progress import told
 from ace.rank import RankChoice, sufficient_rank
 from ace.study.memory import remembered
 from ace.tasks.base import Split
@@ -84,7 +85,7 @@ def swept_contrasts(
         run.push_all(
             {site.index: torch.stack([edit.apply(run.states(site)) for edit in edits[site.index]]) for site in varying}
         )
-        for run in runs
+        for run in told(runs, "lengths of prompts, edited at many sites")
     ]
     base = study.base(split)[study.few_rows(split)] if few else study.base(split)
     shape = len(projectors), len(modes), len(base)

@@ -33,8 +33,8 @@ def parametrize_with_claims(
             ace_settle(ace.verify_claim(ace_claim, ace_subject))
 
     Args:
-        subjects: subjects; "package.module:function" that gives one, which is called now; or folders or hub names of
-            causal language models, which are loaded when their first claim is verified.
+        subjects: subjects; "package.module:function" that gives one, which is called now; or folders, GGUF files,
+            short names or hub names of causal language models, which are loaded when their first claim is verified.
         select: patterns of claim ids; `*` stands for anything.
         expected: claim id -> the verdict, or verdicts, that are known for it on every subject given here, and accepted;
             any other is a failure.

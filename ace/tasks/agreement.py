@@ -13,10 +13,10 @@ from types import MappingProxyType
 import numpy as np
 
 from ace.arrays import Ints
-from ace.check import check_choice, check_count
 from ace.tasks.base import HELD_OUT, Split
+from ace.tasks.drawn import DrawnPrompts
 from ace.tasks.fragment.words import ADJECTIVES, ADVERBS, FRONTS, NOUNS, PREPOSITIONS, VERBS
-from ace.tasks.prompt import Contrast, Prompts, PromptTask
+from ace.tasks.prompt import Contrast, Prompts
 
 NUMBERS = ("singular", "plural")
 COPULA = Contrast((" are", " were"), (" is", " was"))
@@ -51,7 +51,7 @@ SIMPLE = {
 
 
 @dataclass(frozen=True)
-class AgreementTask(PromptTask):
+class AgreementTask(DrawnPrompts):
     """Prompts whose class is the number of the head noun.
 
     Attributes:
@@ -75,46 +75,34 @@ class AgreementTask(PromptTask):
         """Name of the task."""
         return "agreement" if self.attractors else "agreement-simple"
 
-    def prompts(self, split: Split, count: int, seed: int = 0) -> Prompts:
-        """`count` prompts of a split, as evenly as can be over frames and numbers.
-
-        Raises:
-            InputError: the training split, which language models fill with other text, or no prompts.
-        """
-        check_choice("split", split, HELD_OUT)
-        check_count("count", count)
-        return _drawn(self, split, count, seed)
-
-
-@lru_cache(maxsize=64)
-def _drawn(task: AgreementTask, split: Split, count: int, seed: int) -> Prompts:
-    """`AgreementTask.prompts`: all models of a task and their untrained twins ask for the same."""
-    key = (HELD_OUT.index(split), int(task.attractors))
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
-    frames = (FRAMES if task.attractors else SIMPLE)[split]
-    words = {place: choices[frames.share] for place, choices in _WORDS.items()}
-    nouns = [NOUNS[index] for index in _nouns()[split]]
-    texts, labels, heads, others = [], [], [], []
-    for row in range(count):
-        number, other = row % 2, row // 2 % 2
-        head, attractor = (nouns[int(k)] for k in rng.choice(len(nouns), 2, replace=False))
-        filling = {place: choices[int(rng.integers(len(choices)))] for place, choices in words.items()}
-        frame = frames.frames[row // 4 % len(frames.frames)]
-        text = frame.format(head=head[number], other=attractor[other], **filling)
-        texts.append(task.opening + (text[0].upper() + text[1:] if task.capital else text))
-        labels.append(number)
-        heads.append(head[0])
-        others.append(other)
-    prompts = Prompts(
-        tuple(texts),
-        np.array(labels),
-        NUMBERS,
-        tuple(heads),
-        (COPULA,),
-        split,
-        np.array(others) if task.attractors else None,
-    )
-    return prompts.take(rng.permutation(count))
+    def _drawn(self, split: Split, count: int, seed: int) -> Prompts:
+        """`count` prompts of a split, as evenly as can be over frames and numbers."""
+        key = (HELD_OUT.index(split), int(self.attractors))
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+        frames = (FRAMES if self.attractors else SIMPLE)[split]
+        words = {place: choices[frames.share] for place, choices in _WORDS.items()}
+        nouns = [NOUNS[index] for index in _nouns()[split]]
+        texts, labels, heads, others = [], [], [], []
+        for row in range(count):
+            number, other = row % 2, row // 2 % 2
+            head, attractor = (nouns[int(k)] for k in rng.choice(len(nouns), 2, replace=False))
+            filling = {place: choices[int(rng.integers(len(choices)))] for place, choices in words.items()}
+            frame = frames.frames[row // 4 % len(frames.frames)]
+            text = frame.format(head=head[number], other=attractor[other], **filling)
+            texts.append(self.opening + (text[0].upper() + text[1:] if self.capital else text))
+            labels.append(number)
+            heads.append(head[0])
+            others.append(other)
+        prompts = Prompts(
+            tuple(texts),
+            np.array(labels),
+            NUMBERS,
+            tuple(heads),
+            (COPULA,),
+            split,
+            np.array(others) if self.attractors else None,
+        )
+        return prompts.take(rng.permutation(count))
 
 
 @lru_cache(maxsize=1)

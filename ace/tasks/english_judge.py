@@ -91,6 +91,7 @@ class _Reader:
         self._told: dict[int, tuple[int, bool]] = {}
 
     def copulas(self) -> list[Copula]:
+        """Those behind the prompt whose subjects can be told, in order: one may share the subject of an earlier one."""
         for at in range(self._begin, len(self._words)):
             if self._tags[at] == "B":
                 subject = self._subject(at)
@@ -205,11 +206,7 @@ class _Reader:
         capital = phrase[-1].text[:1].isupper() and not self._starts_sentence(end - 1)
         if number == PLURAL and capital and phrase[0].tag not in "DKL":
             return None
-        if (
-            number is None
-            and determined is not None
-            and phrase[-1].lower in ("sheep", "fish", "deer", "series", "species")
-        ):
+        if number is None and determined is not None and phrase[-1].lower in words.ONE_FORM:
             number = determined
         return _plain(number) if determined in (None, number) else None
 

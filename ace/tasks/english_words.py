@@ -133,6 +133,7 @@ SINGULAR_IN_S = _words(
     " hercules zeus aries tennis carlos hans jess ross agnes doris phyllis mrs santos niklas andreas jonas silas"
     " elias tobias lois"
 )
+ONE_FORM = _words("sheep fish deer series species")  # for both numbers, which their determiner tells if any does
 UNTOLD_NOUNS = _words(
     "sheep fish deer moose salmon trout shrimp swine bison aircraft spacecraft series species means headquarters"
     " crossroads barracks offspring data media staff crew team family group class crowd committee government"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 
 import numpy as np
 import torch
@@ -148,6 +149,32 @@ def sweep_by_full_forwards(
         for edit in modes:
             with intervening(model, site, edit, position=-1):
                 logits = model(input_ids=inputs).logits[:, -1, list(tokens)]
+            found.append(logits[:, :half].mean(dim=1) - logits[:, half:].mean(dim=1))
+    return torch.stack(found).unflatten(0, (len(sites), -1))
+
+
+@torch.no_grad()
+def sweep_by_nnsight(
+    model: nn.Module,
+    inputs: Tensor,
+    sites: Sequence[Site],
+    edits: Sequence[Sequence[Intervention]],
+    tokens: Sequence[int],
+) -> Tensor:
+    """The same with nnsight, as its users would: a trace for each site and mode."""
+    wrapped = import_module("nnsight").NNsight(model)
+    half, chosen = len(tokens) // 2, list(tokens)
+    found = []
+    for site, modes in zip(sites, edits, strict=True):
+        module = wrapped
+        for part in site.path.split("."):
+            module = module[int(part)] if part.isdigit() else getattr(module, part)
+        for edit in modes:
+            with wrapped.trace(inputs):
+                state = module.input.clone()
+                state[:, -1] = edit.apply(state[:, -1])
+                module.input = state
+                logits = wrapped.output.logits[:, -1, chosen].save()
             found.append(logits[:, :half].mean(dim=1) - logits[:, half:].mean(dim=1))
     return torch.stack(found).unflatten(0, (len(sites), -1))
 

@@ -1,43 +1,64 @@
 """Each fast path against its naive twins, in turn in one process: medians and their ratio. Wants idle cores.
 
-python -m invariants.bench.ratios
+python -m invariants.bench.ratios [language]
+
+Language models of real size are timed by processor time of one thread, the others by wall time.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 
-from invariants.bench import cases
+from ace.study.threads import one_thread
+from invariants.bench import cases, language
+
+Clock = Callable[[], float]
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    started = time.perf_counter()
+def seconds(work: Callable[[], object], clock: Clock) -> float:
+    """Time of one call."""
+    started = clock()
     work()
-    return time.perf_counter() - started
+    return clock() - started
 
 
-def compare(name: str, ways: cases.Ways, rounds: int) -> None:
+def compare(name: str, ways: cases.Ways, rounds: int, clock: Clock = time.perf_counter) -> None:
     """Run all ways in turn and print their medians, and how many times longer than the first each takes."""
     for work in ways.values():
         work()
-    times = {way: median(found) for way, found in zip(ways, zip(*_rounds(ways, rounds), strict=True), strict=True)}
+    times = {
+        way: median(found) for way, found in zip(ways, zip(*_rounds(ways, rounds, clock), strict=True), strict=True)
+    }
     fast = next(iter(times.values()))
     for way, found in times.items():
         sys.stdout.write(f"{name:24} {way:24} {found * 1e3:9.1f} ms {found / fast:7.1f}\n")
     sys.stdout.flush()
 
 
-def _rounds(ways: cases.Ways, rounds: int) -> list[list[float]]:
-    return [[seconds(work) for work in ways.values()] for _ in range(rounds)]
+def _rounds(ways: cases.Ways, rounds: int, clock: Clock) -> list[list[float]]:
+    return [[seconds(work, clock) for work in ways.values()] for _ in range(rounds)]
 
 
-def main() -> None:
-    """Print the table."""
+def main(words: Sequence[str]) -> None:
+    """Print the table; under "language" that of language models of real size alone."""
     sys.stdout.write(f"{'work':24} {'way':24} {'median':>12} {'ratio':>7}\n")
+    if list(words) != ["language"]:
+        small()
+    with one_thread():
+        for name in (language.REAL, language.RANDOM):
+            if reason := language.missing(name):
+                sys.stdout.write(f"{reason}\n")
+                continue
+            model = language.language(name)
+            compare(f"edits, {name}", language.sweep(model), 1, time.process_time)
+            compare(f"50 tokens, {name}", language.writing(model), 1, time.process_time)
+
+
+def small() -> None:
+    """All but language models of real size."""
     for size in cases.SIZES:
         compare(f"extraction {size}", cases.extraction(size), 5)
     compare("rank scan d128", cases.scan(), 3)
@@ -51,4 +72,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -74,6 +74,7 @@ from ace.tasks import (
     HiddenMarkov,
     MarkovChain,
     ModularAddition,
+    PromptTask,
     Split,
     agreement,
     base,
@@ -141,6 +142,12 @@ def bad(identifier: str, call: Call, words: str, error: type[AceError] = InputEr
 
 
 # --- ace.check --------------------------------------------------------------------------------------------------------
+bad(
+    "check.as_matched: rows",
+    lambda _: check.as_matched(("a", "b"), gaussian(0, 3, 4), gaussian(0, 2, 4)),
+    "b | 3 rows as a has | 2",
+)
+bad("check.as_matched: one", lambda _: check.as_matched(("a", "b"), gaussian(0, 1, 4), gaussian(0, 1, 4)), "a | 2 rows")
 bad("check.as_matrix: a vector", lambda _: check.as_matrix("H", gaussian(0, 3)), "H | matrix | (3,)")
 bad("check.as_matrix: no rows", lambda _: check.as_matrix("H", gaussian(0, 0, 3)), "H | 1 rows | got 0")
 bad("check.as_matrix: no columns", lambda _: check.as_matrix("H", gaussian(0, 3, 0)), "H | (3, 0)")
@@ -1793,21 +1800,16 @@ bad("tasks.prompt.Prompts: label", lambda _: prompts_of("a", "b", labels=[0, 2])
 bad("tasks.prompt.Prompts: contrasts", lambda _: prompts_of("a", contrasts=()), "prompts | 0")
 bad("tasks.prompt.check_names: one", lambda _: prompt.check_names(("no",)), "names | two names | ('no',)")
 bad("tasks.prompt.check_names: empty", lambda _: prompt.check_names(("no", "")), "names | none of them empty")
-bad("tasks.agreement.AgreementTask.prompts: training", lambda _: TASK.prompts(Split.TRAINING, 3), "split | 'training'")
-bad("tasks.agreement.AgreementTask.prompts: none", lambda _: TASK.prompts(Split.SELECTION, 0), "count | 1 | 0")
-bad(
-    "tasks.english.task.EnglishTask.prompts: training",
-    lambda _: EnglishTask().prompts(Split.TRAINING, 3),
-    "split | 'training'",
-)
-bad(
-    "tasks.english.task.EnglishTask.prompts: none", lambda _: EnglishTask().prompts(Split.SELECTION, 0), "count | 1 | 0"
-)
-bad(
-    "tasks.english.published.PublishedTask.prompts: training",
-    lambda _: PublishedTask().prompts(Split.TRAINING, 3),
-    "split | 'training'",
-)
+
+
+def prompts_from(task: PromptTask, split: Split, count: int) -> Call:
+    return lambda _: task.prompts(split, count)
+
+
+for task in (TASK, EnglishTask(), PublishedTask()):
+    begin = f"tasks.drawn.DrawnPrompts.prompts: {task.name}"
+    bad(f"{begin}, training", prompts_from(task, Split.TRAINING, 3), "split | 'training'")
+    bad(f"{begin}, none", prompts_from(task, Split.SELECTION, 0), "count | 1 | 0")
 bad("tasks.pair_files.read_rows: no path", lambda _: pair_files.read_rows(cast(Any, 3)), "path | int")
 bad("tasks.fragment.story.story: no sentence", lambda _: story(RNG, 0), "sentences | 1 | 0")
 bad("tasks.english_judge.find_copulas: no text", lambda _: find_copulas(3), "text | string | int")  # type: ignore[arg-type]
@@ -2255,6 +2257,11 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "intervals.tail_quantile",
         "study.controls.edited",
         "study.controls.principal_core",
+        "progress.Line",
+        "progress.Line.step",
+        "progress.Line.keep_showing",
+        "progress.shown",
+        "progress.told",
         "study.memory.Memory.get",
         "study.memory.Memory.put",
         "study.memory.Memory.holds",

@@ -19,6 +19,7 @@ from ace.cli import ACTIONS, main, verify
 from ace.plugin.options import OPTIONS
 from ace.report.readme import BEGIN, END
 from ace.report.record import document, result, write_document
+from ace.tasks.by_name import TASKS
 from ace.tasks.fragment.judge import judge
 from ace.training.recipe import read_recipe
 from ace.training.result import load_ensemble
@@ -46,6 +47,16 @@ def test_the_help_of_every_action_ends_with_an_example(words: list[str], capsys:
     text = capsys.readouterr().out
     assert left.value.code == 0
     assert f"example:\n  ace {' '.join(words)} " in text or f"example:\n  ace {' '.join(words)}\n" in text
+
+
+@pytest.mark.parametrize("words", [["steer"], ["extract"], ["verify"]], ids=" ".join)
+def test_help_says_what_names_a_model_and_its_prompts(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    text = " ".join(capsys.readouterr().out.replace("-\n", "-").split())
+    assert "folder, a .gguf file, a short name of `ace zoo list`, or a hub name" in text.replace("- ", "-")
+    if words != ["verify"]:  # whose options have one line each, and refer to the README
+        assert [name for name in TASKS if name not in text.replace("- ", "-")] == []
 
 
 def test_the_help_lists_every_action(capsys: pytest.CaptureFixture[str]) -> None:

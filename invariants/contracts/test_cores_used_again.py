@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ace import Core, Intervention, extract_core, intervening, load_language_model
-from ace.cli import main, progress
+from ace import Core, Intervention, extract_core, intervening, load_language_model, progress
+from ace.cli import main
 from ace.core_file import ENTRY, _digest, read_use
 from ace.errors import ArtifactError, InputError
 from ace.model.generate import continue_text, sample_likeliest

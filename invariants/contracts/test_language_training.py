@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +33,7 @@ from ace.zoo import obtain
 from ace.zoo.obtain import Store
 from ace.zoo.recipes import find_recipe
 from invariants import FIXTURES
+from invariants.contracts.processes import processes
 
 TINY = LanguageRecipe("tiny", (1, 2), 24, 1, 16, 2, 1e-2, 0.01, 1.0, 2, 6, 4, 2, 5)
 PATIENCE = 90.0  # seconds; whoever waits longer gives up, so that nothing hangs
@@ -262,18 +261,8 @@ def children(folder: Path, what: str, count: int = 1, steps: int = TINY.steps) -
     """Processes that do the same; killed at the end whatever happens."""
     script = folder / "child.py"
     script.write_text(CHILD)
-    environment = {**os.environ, "PYTHONPATH": str(FIXTURES.parent), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(script), what, str(folder / "cache"), str(steps)]
-    running = [
-        subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        for _ in range(count)
-    ]
-    try:
+    with processes((str(script), what, str(folder / "cache"), str(steps)), count, PATIENCE) as running:
         yield running
-    finally:
-        for process in running:
-            process.kill()
-            process.communicate(timeout=PATIENCE)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

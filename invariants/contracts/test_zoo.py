@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,6 +35,7 @@ from ace.zoo.real_models import real_models
 from ace.zoo.recipes import find_recipe, language_recipes, recipes
 from invariants import FIXTURES
 from invariants.contracts import builders, child
+from invariants.contracts.processes import processes
 
 EPOCHS = {"schedule": {"epochs": 12}}
 
@@ -98,21 +98,8 @@ def children(folder: Path, count: int, seconds: float) -> Iterator[list[subproce
     asked = {"entries": builders.entries(**EPOCHS), "cache": str(folder / "cache"), "log": str(folder / "log")}
     plan.write_text(json.dumps({**asked, "company": count, "seconds": seconds}))
     (folder / "log").touch()
-    command = [sys.executable, "-m", "invariants.contracts.child", str(plan)]
-    # One thread, as here: how sums are split among threads may show in their last bits.
-    environment = {**os.environ, "PYTHONPATH": str(FIXTURES.parent), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    running = [
-        subprocess.Popen(
-            command, cwd=FIXTURES.parent, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        for _ in range(count)
-    ]
-    try:
+    with processes(("-m", "invariants.contracts.child", str(plan)), count, child.PATIENCE) as running:
         yield running
-    finally:
-        for process in running:
-            process.kill()
-            process.communicate(timeout=child.PATIENCE)
 
 
 def finish(process: subprocess.Popen[str]) -> None:

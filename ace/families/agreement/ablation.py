@@ -8,7 +8,7 @@ import numpy as np
 
 from ace.arrays import Array, Ints
 from ace.auc import separations, simple_auc
-from ace.core import OBLIQUE, ORTHOGONAL
+from ace.core import OBLIQUE, ORTHOGONAL, PROJECTORS
 from ace.families.agreement.controls import (
     BASE,
     FLIP,
@@ -26,6 +26,8 @@ from ace.study.prompt_seeds import PromptStudies, PromptSubject
 from ace.study.prompts import PromptStudy
 from ace.study.rest import Rest
 from ace.tasks.base import Split
+
+ROWS = {"keep": KEEP, "remove": REMOVE, "flip": FLIP}  # of what is scored under each edit
 
 
 def rest_separation(mode: str, edited: Mapping[str, Array], base: Array, labels: Ints) -> Array:
@@ -45,30 +47,32 @@ def _rest(models: PromptStudies, mode: str, projector: str) -> tuple[Rest, ...]:
     )
 
 
+def _separated(
+    models: PromptStudies, mode: str, projector: str, controls: Mapping[str, tuple[Estimate, ...]]
+) -> Measurement:
+    """Separation under one edit by one projector; at the same site that of the other projector, and of the rest."""
+    (other,) = set(PROJECTORS) - {projector}
+    return Measurement(
+        separation(models, ROWS[mode], projector),
+        controls,
+        details=edited_details(models, projector),
+        site=models.sites(projector),
+        rest=_rest(models, mode, projector),
+        beside={other: separation(models, ROWS[mode], projector, other)},
+    )
+
+
 @measures("the rest", "complement")
 def sufficiency(subject: PromptSubject) -> Measurement:
     """Separation with the core kept, orthogonal projector."""
-    models = subject.trained
-    return Measurement(
-        separation(models, KEEP, ORTHOGONAL),
-        {"complement": separation(models, REMOVE, ORTHOGONAL)},
-        details=edited_details(models, ORTHOGONAL),
-        rest=_rest(models, "keep", ORTHOGONAL),
-        beside={OBLIQUE: separation(models, KEEP, ORTHOGONAL, OBLIQUE)},
-    )
+    complement = separation(subject.trained, REMOVE, ORTHOGONAL)
+    return _separated(subject.trained, "keep", ORTHOGONAL, {"complement": complement})
 
 
 @measures("the rest")
 def necessity(subject: PromptSubject) -> Measurement:
     """Separation with the core removed, orthogonal projector."""
-    models = subject.trained
-    return Measurement(
-        separation(models, REMOVE, ORTHOGONAL),
-        {},
-        details=edited_details(models, ORTHOGONAL),
-        rest=_rest(models, "remove", ORTHOGONAL),
-        beside={OBLIQUE: separation(models, REMOVE, ORTHOGONAL, OBLIQUE)},
-    )
+    return _separated(subject.trained, "remove", ORTHOGONAL, {})
 
 
 @measures("the rest")
@@ -104,15 +108,7 @@ def flip(subject: PromptSubject) -> Measurement:
 @measures("the rest")
 def mirror(subject: PromptSubject) -> Measurement:
     """Separation under the flip, oblique projector."""
-    models = subject.trained
-    return Measurement(
-        separation(models, FLIP, OBLIQUE),
-        {},
-        details=edited_details(models, OBLIQUE),
-        site=models.sites(OBLIQUE),
-        rest=_rest(models, "flip", OBLIQUE),
-        beside={ORTHOGONAL: separation(models, FLIP, OBLIQUE, ORTHOGONAL)},
-    )
+    return _separated(subject.trained, "flip", OBLIQUE, {})
 
 
 @measures("untrained, own labels")

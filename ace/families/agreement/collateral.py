@@ -16,6 +16,7 @@ from ace.linalg import random_frames
 from ace.model.continuation import Encoded, scattered
 from ace.model.intervene import Intervention
 from ace.model.prefix import PrefixRun, run_together
+from ace.progress import told
 from ace.stats import Estimate, bootstrap_ratio, quantile
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
@@ -136,7 +137,7 @@ def _random_damage(study: PromptStudy, projector: str) -> Array:
     turns = random_frames(width, 1, DIRECTIONS, torch.Generator().manual_seed(0))[..., 0]
     total = torch.zeros(DIRECTIONS, dtype=torch.float64)
     groups, runs = encoded_once(study, neutral_prompts(study).take(range(FEW))), _few_neutral_runs(study)
-    for group, run in zip(groups, runs, strict=True):
+    for group, run in told(list(zip(groups, runs, strict=True)), "lengths of neutral prompts"):
         states, removed = _removed(study, run, projector)
         lengths = (removed - states).norm(dim=-1, keepdim=True)
         clean = next_logits(run.push_logits(site, states[None]), group.tails.shape)[0]

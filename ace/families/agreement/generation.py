@@ -15,6 +15,7 @@ from ace.auc import cluster_sums
 from ace.errors import Inapplicable
 from ace.model.generate import continue_until
 from ace.model.steer import Steering, first_tokens
+from ace.progress import told
 from ace.stats import Estimate, bootstrap, clustered_proportion
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
@@ -170,7 +171,7 @@ def _texts(study: PromptStudy, count: int) -> dict[str, tuple[str, ...]]:
     clean, flipped, random = list[str](), list[str](), list[str]()
     generators = [torch.Generator().manual_seed(0) for _ in range(2)]
     size = max(1, min(AT_ONCE, LOGITS // study.language.vocabulary))
-    for ids in [part for group in groups for part in group.split(size)]:
+    for ids in told([part for group in groups for part in group.split(size)], "batches of texts"):
         drawn = max(0, min(len(ids), RANDOM_TEXTS - len(random)))
         clean += _continued(study, ids, generators[0], None)
         steering = _steering(study, len(ids), range(len(random), len(random) + drawn), count)

@@ -15,6 +15,7 @@ from ace.core import PROJECTORS
 from ace.errors import Inapplicable
 from ace.model.continuation import scattered
 from ace.model.sites import Site
+from ace.progress import told
 from ace.study.memory import remembered
 from ace.study.prompt_rest import few_runs, own_contrasts
 from ace.study.prompts import PromptStudy, plain
@@ -85,7 +86,7 @@ def rest_by_depth(study: PromptStudy) -> dict[str, Any]:
                 for site in drawn
             }
         )
-        for run in runs
+        for run in told(runs, "lengths of prompts, the rest at some sites")
     ]
     base, labels = own_contrasts((groups, runs)), study.labels(Split.EVALUATION)[rows]
     bands["own AUC"] = digits(simple_auc(base[None], labels)[0])

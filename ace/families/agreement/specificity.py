@@ -24,6 +24,7 @@ from ace.families.agreement.elsewhere import few_encoded, few_prompts, few_runs
 from ace.model.continuation import Encoded, scattered
 from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
+from ace.progress import told
 from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
@@ -141,7 +142,7 @@ def changes(study: PromptStudy, edit: Callable[[Tensor], Tensor], weights: Array
     words, site = arbitrary_words(study), place(study)[0]
     mixing = torch.from_numpy(weights).float()
     parts = []
-    for run, group in zip(words.runs, words.groups, strict=True):
+    for run, group in told(list(zip(words.runs, words.groups, strict=True)), "lengths of prompts"):
         states = run.states(site)
         edited = torch.cat([states[None], edit(states)])
         logits = torch.cat([_logits(run, group, site, part) for part in edited.split(AT_ONCE)])

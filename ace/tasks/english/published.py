@@ -10,16 +10,16 @@ flip confirms nothing that the code had not shown.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
-from ace.check import check_choice, check_count
 from ace.tasks.agreement import COPULA, NUMBERS
 from ace.tasks.base import HELD_OUT, Split
+from ace.tasks.drawn import DrawnPrompts
 from ace.tasks.english.words import plural_of
-from ace.tasks.prompt import Prompts, PromptTask
+from ace.tasks.prompt import Prompts
 
 HEADS = ("key", "label", "author", "pilot", "teacher", "child", "man", "woman", "mouse")
 ATTRACTORS = ("cabinet", "drawer", "door", "folder", "box", "room", "student", "guard", "desk")
@@ -36,35 +36,25 @@ STYLES = (
 )
 
 
-class PublishedTask(PromptTask):
+@dataclass(frozen=True)
+class PublishedTask(DrawnPrompts):
     """The published prompts; their class is the number of the head noun. Splits share nouns and styles, and no text."""
 
     name = "agreement-published"
     names = NUMBERS
     contrast = COPULA
 
-    def prompts(self, split: Split, count: int, seed: int = 0) -> Prompts:
-        """At most `count` prompts of a split, in random order, as evenly as can be over the numbers.
-
-        Raises:
-            InputError: the training split, or no prompts.
-        """
-        check_choice("split", split, HELD_OUT)
-        check_count("count", count)
-        return _drawn(split, count, seed)
-
-
-@lru_cache(maxsize=16)
-def _drawn(split: Split, count: int, seed: int) -> Prompts:
-    rng = np.random.default_rng(seed)  # the same order for all splits, of which each takes every third prompt
-    every = tuple(product(STYLES, OPENINGS, zip(PREPOSITIONS, ACTS, strict=True), HEADS, ATTRACTORS))
-    orders = [rng.permutation(len(every))[HELD_OUT.index(split) :: len(HELD_OUT)] for _ in NUMBERS]
-    rows = np.stack(orders, axis=1).ravel()[:count].tolist()  # singular and plural in turn
-    texts = [_text(number % 2, *every[row]) for number, row in enumerate(rows)]
-    labels = np.arange(len(rows)) % 2
-    heads = tuple(every[row][3] for row in rows)
-    prompts = Prompts(tuple(texts), labels, NUMBERS, heads, (COPULA,), split, 1 - labels)
-    return prompts.take(rng.permutation(len(rows)))
+    def _drawn(self, split: Split, count: int, seed: int) -> Prompts:
+        """At most `count` prompts of a split, in random order, as evenly as can be over the numbers."""
+        rng = np.random.default_rng(seed)  # the same order for all splits, of which each takes every third prompt
+        every = tuple(product(STYLES, OPENINGS, zip(PREPOSITIONS, ACTS, strict=True), HEADS, ATTRACTORS))
+        orders = [rng.permutation(len(every))[HELD_OUT.index(split) :: len(HELD_OUT)] for _ in NUMBERS]
+        rows = np.stack(orders, axis=1).ravel()[:count].tolist()  # singular and plural in turn
+        texts = [_text(number % 2, *every[row]) for number, row in enumerate(rows)]
+        labels = np.arange(len(rows)) % 2
+        heads = tuple(every[row][3] for row in rows)
+        prompts = Prompts(tuple(texts), labels, NUMBERS, heads, (COPULA,), split, 1 - labels)
+        return prompts.take(rng.permutation(len(rows)))
 
 
 def _text(number: int, style: str, opening: str, between: tuple[str, str], head: str, other: str) -> str:

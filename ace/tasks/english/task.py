@@ -9,18 +9,17 @@ and verbs of the three splits are disjoint.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
 
-from ace.check import check_choice, check_count
 from ace.tasks.agreement import COPULA, HAVE, NUMBERS
 from ace.tasks.base import HELD_OUT, Split
+from ace.tasks.drawn import DrawnPrompts
 from ace.tasks.english.published import PublishedTask
 from ace.tasks.english.words import ANIMAL, NOUNS, PERSON, THING, Noun
-from ace.tasks.prompt import Contrast, Prompts, PromptTask
+from ace.tasks.prompt import Contrast, Prompts
 
 REGULAR = Contrast((" seem", " look", " need", " remain"), (" seems", " looks", " needs", " remains"))
 _Choice = TypeVar("_Choice")
@@ -118,7 +117,7 @@ WORDINGS = {
 
 
 @dataclass(frozen=True)
-class EnglishTask(PromptTask):
+class EnglishTask(DrawnPrompts):
     """Prompts of natural English whose class is the number of the head noun; they begin with a capital letter."""
 
     name = "agreement-english"
@@ -128,57 +127,45 @@ class EnglishTask(PromptTask):
     attractors = True
     published = PublishedTask()
 
-    def prompts(self, split: Split, count: int, seed: int = 0) -> Prompts:
+    def _drawn(self, split: Split, count: int, seed: int) -> Prompts:
         """`count` prompts of a split, as evenly as can be over both numbers, tenses, frames and head nouns.
 
-        Raises:
-            InputError: the training split, or no prompts.
+        Prompts come in fours that begin alike, and of those in pairs that differ in the attractor's number alone: what
+        is shared has to be run once.
         """
-        check_choice("split", split, HELD_OUT)
-        check_count("count", count)
-        return _drawn(split, count, seed)
-
-
-@lru_cache(maxsize=64)
-def _drawn(split: Split, count: int, seed: int) -> Prompts:
-    """`EnglishTask.prompts`: all models and their untrained twins ask for the same.
-
-    Prompts come in fours that begin alike, and of those in pairs that differ in the attractor's number alone: what is
-    shared has to be run once.
-    """
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(HELD_OUT.index(split),)))
-    nouns, wording = NOUNS[split], WORDINGS[split]
-    heads: list[int] = []  # every noun once before any comes again
-    while len(heads) < count:
-        heads += rng.permutation(len(nouns)).tolist()
-    texts = []
-    for block in range(-(-count // 4)):  # two heads in one setting, a singular and a plural one
-        tense, frame = block % 2, wording.frames[block // 2 % len(wording.frames)]
-        cue = _chosen(rng, wording.cues[tense])
-        filling = {place: _chosen(rng, words) for place, words in wording.words.items()}
-        for number in (0, 1):
-            head = nouns[heads[2 * block + number]]
-            attractor, did = (
-                _chosen(rng, _attractors(nouns, head, frame.attractor)),
-                _chosen(rng, wording.acts[head.kind]),
-            )
-            who = "who" if head.kind == PERSON else "that"
-            for other in (0, 1):
-                forms = {"head": head.forms[number], "other": attractor.forms[other]}
-                text = frame.text.format(**forms, cue=cue, who=who, did=did, **filling)
-                texts.append(text[0].upper() + text[1:])
-    rows = np.arange(count)
-    prompts = Prompts(
-        tuple(texts[:count]),
-        rows // 2 % 2,
-        NUMBERS,
-        tuple(nouns[heads[row // 2]].forms[0] for row in rows),
-        (COPULA,),
-        split,
-        rows % 2,
-    )
-    order = np.concatenate([np.arange(4 * block, 4 * block + 4) for block in rng.permutation(-(-count // 4))])
-    return prompts.take(order[order < count])
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(HELD_OUT.index(split),)))
+        nouns, wording = NOUNS[split], WORDINGS[split]
+        heads: list[int] = []  # every noun once before any comes again
+        while len(heads) < count:
+            heads += rng.permutation(len(nouns)).tolist()
+        texts = []
+        for block in range(-(-count // 4)):  # two heads in one setting, a singular and a plural one
+            tense, frame = block % 2, wording.frames[block // 2 % len(wording.frames)]
+            cue = _chosen(rng, wording.cues[tense])
+            filling = {place: _chosen(rng, words) for place, words in wording.words.items()}
+            for number in (0, 1):
+                head = nouns[heads[2 * block + number]]
+                attractor, did = (
+                    _chosen(rng, _attractors(nouns, head, frame.attractor)),
+                    _chosen(rng, wording.acts[head.kind]),
+                )
+                who = "who" if head.kind == PERSON else "that"
+                for other in (0, 1):
+                    forms = {"head": head.forms[number], "other": attractor.forms[other]}
+                    text = frame.text.format(**forms, cue=cue, who=who, did=did, **filling)
+                    texts.append(text[0].upper() + text[1:])
+        rows = np.arange(count)
+        prompts = Prompts(
+            tuple(texts[:count]),
+            rows // 2 % 2,
+            NUMBERS,
+            tuple(nouns[heads[row // 2]].forms[0] for row in rows),
+            (COPULA,),
+            split,
+            rows % 2,
+        )
+        order = np.concatenate([np.arange(4 * block, 4 * block + 4) for block in rng.permutation(-(-count // 4))])
+        return prompts.take(order[order < count])
 
 
 def _attractors(nouns: tuple[Noun, ...], head: Noun, kind: str) -> tuple[Noun, ...]:
