@@ -7,8 +7,8 @@ behind the mark that says where in the records it comes from, and before an empt
 
 is the largest of the result's `values` with three decimals; several subjects stand with commas between them. The second
 part is a path through the result, keys and places of lists divided by `/`, `*` for all of them. The third is one of
-`first`, `min`, `max`, `median`, `range` or `each`, and a format. Marks are comments, so that a page reads the same as
-text, on a forge and on the site.
+`first`, `min`, `max`, `median`, `range` or `each`, and a format; or `word`, for a verdict. Marks are comments, so that
+a page reads the same as text, on a forge and on the site.
 """
 
 from __future__ import annotations
@@ -74,6 +74,8 @@ def value_of(mark: str, results: Results, name: str = "mark") -> str:
         kind, _, form = shape.partition(" ")
         steps = path.split("/")
         values = [value for subject in subjects.split(", ") for value in _followed(results[claim, subject], steps)]
+        if kind == "word":
+            return ", ".join(dict.fromkeys(map(str, values)))
         return SHAPES[kind]([float(value) for value in values], form or "g")
     except (LookupError, ValueError, TypeError) as error:
         raise MarkError(f"{name}: expected `claim subject ; path ; shape format`, got {mark!r}: {error!r}") from error

@@ -20,7 +20,11 @@ from docs.marks import MarkError, filled, value_of
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = (make.EMBEDDED, make.REAL, make.OWN)
-RESULT: dict[str, Any] = {"values": [0.25, 0.5, 1.0], "seeds": [{"share": {"a, b": 0.1}}, {"share": {"a, b": 0.3}}]}
+RESULT: dict[str, Any] = {
+    "verdict": "HOLDS",
+    "values": [0.25, 0.5, 1.0],
+    "seeds": [{"share": {"a, b": 0.1}}, {"share": {"a, b": 0.3}}],
+}
 RESULTS = {("markov.rank", "one"): RESULT, ("markov.rank", "two"): {**RESULT, "values": [2.0]}}
 
 
@@ -78,6 +82,7 @@ def test_a_figure_is_made_small_and_one_that_is_missing_is_named(tmp_path: Path)
         ("markov.rank one ; values/1 ; first .0%", "50%"),
         ("markov.rank one, two ; values ; max g", "2"),
         ("markov.rank two ; values ; range g", "2"),
+        ("markov.rank one, two ; verdict ; word", "HOLDS"),
         ("markov.rank one ; seeds/*/share/a, b ; each g", "0.1, 0.3"),
         ("markov.rank one ; seeds/1/share/a, b ; min g", "0.3"),
     ],
