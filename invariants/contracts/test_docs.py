@@ -57,7 +57,7 @@ def test_a_stored_record_is_stored_as_it_was(path: Path) -> None:
 def test_figures_of_the_pages_are_there_and_small() -> None:
     folder = ROOT / "docs/figures"
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-    shown = {name for page in pages for name in re.findall(r"\]\((?:docs/)?figures/([^)]+)\)", page.read_text())}
+    shown = {name for page in pages for name in re.findall(r"(?:\]\(|src=\")(?:docs/)?figures/([^)\"]+)", page.read_text())}
     assert shown == set(pictures.SHOWN) == {path.name for path in folder.iterdir()}
     assert sum(path.stat().st_size for path in folder.iterdir()) < 1_000_000
 
