@@ -57,7 +57,8 @@ def test_a_stored_record_is_stored_as_it_was(path: Path) -> None:
 def test_figures_of_the_pages_are_there_and_small() -> None:
     folder = ROOT / "docs/figures"
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-    shown = {name for page in pages for name in re.findall(r"(?:\]\(|src=\")(?:docs/)?figures/([^)\"]+)", page.read_text())}
+    link = re.compile(r"(?:\]\(|src=\")(?:docs/)?figures/([^)\"]+)")
+    shown = {name for page in pages for name in link.findall(page.read_text(encoding="utf-8"))}
     assert shown == set(pictures.SHOWN) == {path.name for path in folder.iterdir()}
     assert sum(path.stat().st_size for path in folder.iterdir()) < 1_000_000
 
