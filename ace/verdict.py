@@ -36,11 +36,13 @@ class ControlResult:
         value: the control's value that speaks most for the claim.
         values: all of them, by seed or pair.
         place: "inside", "outside" or "straddles": where all of its values lie together.
+        intervals: of the values; none of the rest, which is ranked by its draws.
     """
 
     value: float
     values: tuple[float, ...]
     place: str
+    intervals: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Verdict:
         replication: of a sentence of the paper, what the published protocol gives; a reason where it gives nothing.
         reason: one sentence.
         seconds: time the measurement took.
+        fingerprint: what was measured: task, weights, dtype, device; see `ace.study.fingerprint`.
     """
 
     claim: Claim
@@ -72,6 +75,7 @@ class Verdict:
     details: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
     seconds: float = 0.0
+    fingerprint: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def estimate(self) -> float:
@@ -171,7 +175,8 @@ def _control(sentence: Claim, estimates: tuple[Estimate, ...], threshold: float)
         return sentence.bound.margin(value, threshold)
 
     nearest = max((min((part.value for part in parts), key=margin) for parts in seeds.values()), key=margin)
-    return ControlResult(nearest, tuple(e.value for e in estimates), place)
+    intervals = tuple(estimate.interval(CONFIDENCE) for estimate in estimates)
+    return ControlResult(nearest, tuple(e.value for e in estimates), place, intervals)
 
 
 def _place(sentence: Claim, parts: list[Estimate], threshold: float) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from ace.errors import ClaimError, Inapplicable
 from ace.families.family import find_claim
 from ace.study.claim import Claim
+from ace.study.fingerprint import fingerprint
 from ace.study.memory import return_freed
 from ace.study.subject import LazySubject, Subject
 from ace.verdict import Status, Verdict, judge
@@ -36,7 +37,7 @@ def verify_claim(identifier: str, subject: Subject[Any] | LazySubject) -> Verdic
         return Verdict(sentence, subject.name, Status.INAPPLICABLE, str(reason), command=subject.command(identifier))
     verdict, seconds = made.memory.get(("verdict", identifier, made), lambda: _timed(sentence, made))
     return_freed()
-    return replace(verdict, command=made.command(identifier), seconds=seconds)
+    return replace(verdict, command=made.command(identifier), seconds=seconds, fingerprint=fingerprint(made))
 
 
 def _timed(sentence: Claim, subject: Subject[Any]) -> tuple[Verdict, float]:

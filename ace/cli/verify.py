@@ -18,10 +18,20 @@ SUMMARY = "Verify the claims on language models or on training runs of your own.
 EXAMPLE = """ace verify --model ./checkpoint
   ace verify --model ./ckpt-100 --name nightly --save-baseline base.json
   ace verify --model ./ckpt-200 --name nightly --compare base.json
+  ace verify --model ./checkpoint --accept expected.toml
   ace verify --subject mypackage.runs:subject -k core.sufficiency -n 2
 
-Further words go to pytest (-k, -n, -x, ...), and the exit code is pytest's: 0 when all came out as documented, 1 when
-not, 4 for a call that cannot be used, 5 when -k selected nothing."""
+Further words go to pytest (-k, -n, -x, ...). Exit codes, the same under pytest itself:
+  0  all came out as documented; with --compare: no claim regressed
+  1  something came out otherwise; with --compare: a claim regressed; or a file could not be written
+  2  interrupted
+  3  an error within pytest
+  4  a call that cannot be used: a wrong option, a model or baseline that cannot be read, a baseline of other prompts
+  5  -k selected nothing
+  6  --compare had nothing to compare: no claim was measured on the same subject in both
+  7  --compare --strict: no claim regressed, but something changed: a value moved, a verdict tipped or improved, or a
+     claim was measured in one of both only
+128 + N: signal N ended the process."""
 TAKES_MORE = True
 
 

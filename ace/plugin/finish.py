@@ -1,49 +1,108 @@
-"""The end of a run: documents, comparison with a baseline, the section of the terminal."""
+"""The end of a run: documents, comparison with a baseline, the section of the terminal, the exit code."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ace.errors import ArtifactError
 from ace.plugin.session import Session
-from ace.report.record import Comparison, compare, document, write_document
+from ace.report.comparison import CHANGES, Comparison, Outcome, compare
+from ace.report.fingerprints import by_subject, partial
+from ace.report.record import document, read_document, write_document
+
+NOTHING_COMPARED, CHANGED = 6, 7  # exit codes beside those of pytest, 0 to 5
 
 
-def finish(session: Session) -> bool:
-    """Write what was asked for; whether all of it was written and nothing is worse than in the baseline."""
-    if session.gatherer.results:
-        _write(session)
+def finish(session: Session) -> int:
+    """Write what was asked for; the exit code of a run that is well otherwise."""
+    found = _document(session)
     compared = comparison(session)
-    return not session.unwritten and not (compared and (compared.worse or not compared.common))
+    if session.gatherer.results:
+        _write(session, found, compared)
+    if session.unwritten or (compared and compared.regressed):
+        return int(pytest.ExitCode.TESTS_FAILED)
+    if compared and not compared.common:
+        return NOTHING_COMPARED
+    return CHANGED if compared and compared.changed and session.options.strict else 0
 
 
-def _write(session: Session) -> None:
+def _document(session: Session) -> dict[str, Any]:
+    options = session.options
+    extra = {
+        "scale": options.scale or "both",
+        "extractor": options.extractor or "ace.extract:extract_core",
+    }
+    return document(session.gatherer.results, extra, session.extent.record(session.gatherer.measured))
+
+
+def _write(session: Session, found: dict[str, Any], compared: Comparison | None) -> None:
     """Write the documents; what cannot be written is kept in `session.unwritten`, for the table comes all the same."""
     options = session.options
-    found = document(session.gatherer.results, {"scale": options.scale or "both"})
-    for name in ("json", "save_baseline", "report"):
+    told = {**found, "comparison": compared.plain()} if compared else found
+    for name in ("json", "save_baseline", "accept", "report"):
         path = getattr(options, name)
         try:
-            if path is not None and name == "report":
+            if path is None:
+                continue
+            if name == "json":
+                write_document(path, told)
+            elif name == "save_baseline":
+                _save_baseline(session, path, found, compared)
+            elif name == "accept":
+                _accept(session, path)
+            else:
                 from ace.report.folder import write_report
 
-                write_report(path, found)
-            elif path is not None:
-                write_document(path, found)
+                write_report(path, told)
         except Exception as error:  # whatever a disk or a figure comes to must not cost the table
             session.unwritten.append(f"{options.given[name]}: {path} was not written: {type(error).__name__}: {error}")
+
+
+def _save_baseline(session: Session, path: Path, found: dict[str, Any], compared: Comparison | None) -> None:
+    """A baseline is not lost to a run that measured less, or that regressed from it."""
+    reasons = "; ".join(partial(found))
+    if compared and compared.regressed and path == session.options.compare:
+        session.notes.append(f"{path} stays as it is: claims regressed since it was written")
+    elif reasons and is_complete(path):
+        option = session.options.given["save_baseline"]
+        session.unwritten.append(
+            f"{option}: {path} has a complete run and stays as it is, for this one is partial: {reasons}"
+        )
+    else:
+        write_document(path, found)
+        if reasons:
+            session.notes.append(f"{path} is a partial baseline, and says so: {reasons}")
+
+
+def is_complete(path: Path) -> bool:
+    """Whether a readable baseline lies there that does not call itself partial."""
+    try:
+        return not partial(read_document(path))
+    except ArtifactError:
+        return False
+
+
+def _accept(session: Session, path: Path) -> None:
+    from ace.plugin.accept import accept
+
+    still_open = accept(path, session.gatherer.results)
+    told = f"; reasons to be written: {', '.join(still_open)}" if still_open else ", as it did before"
+    session.notes.append(f"{path} documents these verdicts{told}")
 
 
 def comparison(session: Session) -> Comparison | None:
     """The run against the baseline; None without one, or where it comes from the environment and nothing ran."""
     if session.baseline is None or not (session.gatherer.results or session.options.explicit("compare")):
         return None
-    return compare({"results": session.gatherer.results}, session.baseline)
+    return compare(_document(session), session.baseline)
 
 
 def summarise(session: Session, terminal: pytest.TerminalReporter) -> None:
-    """The verdict table, what differs from the baseline, and what could not be written."""
+    """The verdict table, what differs from the baseline, what was written and what could not be."""
     results = session.gatherer.results
     if results:
         from ace.report.table import terminal as table
@@ -57,26 +116,25 @@ def summarise(session: Session, terminal: pytest.TerminalReporter) -> None:
         if not compared.common:
             text = "ERROR: nothing to compare: no claim was measured on the same subject in both"
             terminal.write_line(text, red=True)
-        for line in _differences(compared):
+        for line in lines(compared):
             terminal.write_line(line)
+    for text in session.notes:
+        terminal.write_line(f"ace: {text}")
     for text in session.unwritten:
         terminal.write_line(f"ERROR: {text}", red=True)
 
 
-def _differences(compared: Comparison) -> list[str]:
-    lines = [
-        f"{'WORSE' if change.worse else 'changed'}: {change.claim} on {change.subject}: {change.text}"
-        for change in compared.changes
-    ]
-    if compared.common and not compared.changes:
-        lines.append("no change")
-    lines += [f"not in the baseline: {line}" for line in _by_subject(compared.added)]
-    return lines + [f"not in this run: {line}" for line in _by_subject(compared.missing)]
-
-
-def _by_subject(keys: Iterable[tuple[str, str]]) -> list[str]:
-    """A line for each subject, with its claims."""
-    claims: dict[str, list[str]] = {}
-    for claim, subject in keys:
-        claims.setdefault(subject, []).append(claim)
-    return [f"{subject}: {', '.join(names)}" for subject, names in claims.items()]
+def lines(compared: Comparison) -> list[str]:
+    """A comparison in words: what else differs, what changed, what has no counterpart, how many of each."""
+    told = list(compared.differences)
+    changes = dict[tuple[Outcome, str, str], list[str]]()  # one line for claims that a subject lost together
+    for row in compared.having(*CHANGES):
+        changes.setdefault((row.outcome, row.subject, row.text), []).append(row.claim)
+    told += [f"{outcome}: {', '.join(names)} on {of}: {text}" for (outcome, of, text), names in changes.items()]
+    if compared.common and not changes:
+        told.append("no change")
+    for outcome in (Outcome.NEW, Outcome.MISSING):
+        without = [(row.claim, row.subject) for row in compared.having(outcome)]
+        told += [f"{outcome}: {line}" for line in by_subject(without)]
+    counts = Counter(row.outcome for row in compared.rows)
+    return [*told, "claims: " + ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])]

@@ -5,19 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ace.plugin.expected import unknown_claims
 from ace.plugin.options import OPTIONS, add_options
-from ace.plugin.outcome import forget, record, settle
+from ace.plugin.outcome import CARRIED, RESULTS, forget, key, record, settle
 from ace.plugin.session import SESSION, is_ours, load_function, load_functions, open_session, options, refuse
 from ace.plugin.settings import find_settings, settings
 from ace.plugin.workers import worker_session, write_groups
 
 if TYPE_CHECKING:
     from ace.extract import Extractor
+    from ace.report.comparison import Row
     from ace.verify import Verdict
 
 MARKER = (
@@ -98,6 +99,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     if state.deferred:
         _stop(session.config, state.deferred)
+    state.extent.collected(session.config, session.items)
+    _keep_complete_baseline(session.config)
     unknown = unknown_claims(state.expectations)
     if unknown:
         _stop(session.config, f"{state.options.given['expected']}: no claim {', '.join(unknown)}")
@@ -106,6 +109,28 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     except pytest.UsageError as error:
         _stop(session.config, str(error))
     write_groups(session.config, session.items)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Remember which claims -k and the like left out: a baseline must say so."""
+    if items:
+        items[0].config.stash[SESSION].extent.left_out(items)
+
+
+def _keep_complete_baseline(config: pytest.Config) -> None:
+    """Refuse to begin a run that would replace a complete baseline by a part of one."""
+    state = config.stash[SESSION]
+    path = state.options.save_baseline
+    if path is None or not state.extent.narrowed:
+        return
+    from ace.plugin.finish import is_complete
+
+    if is_complete(path):
+        _stop(
+            config,
+            f"{state.options.given['save_baseline']}: {path} has a complete run, and this one would be partial:"
+            f" {state.extent.narrowed}; write another file, or remove that one",
+        )
 
 
 def _stop(config: pytest.Config, text: str) -> None:
@@ -148,22 +173,52 @@ def ace_settle(request: pytest.FixtureRequest) -> Callable[[Verdict], None]:
         expectation = in_test_file(request.node, *about) or find(expectations, *about)
         as_documented = expectation.reason if expectation and verdict.status.value in expectation.verdicts else ""
         plain = result(verdict, as_documented)
-        record(request.node, plain)
-        settle(plain, expectation)
+        row = _beside_baseline(request.config, plain)
+        record(request.node, plain, row)
+        settle(plain, expectation, row, accepting=options(request.config).accept is not None)
 
     return settled
 
 
+def _beside_baseline(config: pytest.Config, plain: dict[str, Any]) -> Row | None:
+    """A result beside that of the baseline, None without one; a subject that is asked something else ends the run."""
+    state = config.stash[SESSION]
+    if state.baseline is None:
+        return None
+    from ace.report.comparison import compare_results
+    from ace.report.fingerprints import other_task
+
+    old = next((each for each in state.baseline["results"] if key(each) == key(plain)), None)
+    if old is not None:
+        conflict = other_task(
+            plain["subject"], plain["fingerprint"], state.baseline.get("subjects", {}).get(plain["subject"], {})
+        )
+        if conflict:
+            refuse(config, f"{state.options.given['compare']}: {state.options.compare}: {conflict}")
+    return compare_results(plain, old)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Let a test's results travel with its report."""
+    report = yield
+    if call.when == "call" and item.stash.get(RESULTS, None):
+        setattr(report, CARRIED, item.stash[RESULTS])
+    return report
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
-    """Write the documents and compare with the baseline; a shortcoming of either fails a run that is well otherwise."""
+    """Write the documents and compare with the baseline; either may give a run that is well otherwise an exit code."""
     config = session.config
     state = config.stash[SESSION]
     if _has_results(config):
         from ace.plugin.finish import finish
 
-        if not finish(state) and session.exitstatus in FINISHED:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        state.extent.ended(session, session.exitstatus)
+        code = finish(state)
+        if code and session.exitstatus in FINISHED:
+            session.exitstatus = code
     if state.refused and not hasattr(config, "workerinput"):
         sys.stderr.write(f"ERROR: {state.refused}\n")  # beside the line in pytest's summary
     return (yield)

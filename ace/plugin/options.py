@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from ace.plugin.settings import add_settings, settings
 
 SCALES = ("compact", "paper")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-FUNCTION = "package.module:function"
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,22 @@ OPTIONS = (
     Option(
         "compare",
         "compare",
-        "fail where a verdict or value is worse than in this baseline",
+        "fail where a claim regressed since this baseline, and only there",
+        "FILE",
+        "path",
+        measures=False,
+    ),
+    Option(
+        "strict",
+        "strict",
+        "with --ace-compare: exit code 7 where nothing regressed and yet something changed",
+        kind="switch",
+        measures=False,
+    ),
+    Option(
+        "accept",
+        "accept",
+        "document the verdicts of this run in this file for --ace-expected, reasons yet to be written",
         "FILE",
         "path",
         measures=False,
@@ -132,14 +145,6 @@ def add_options(parser: pytest.Parser) -> None:
     for option in OPTIONS:
         group.addoption(option.flag, help=f"{option.text} [{option.variable}]", **option.settings())
     add_settings(parser)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A value that cannot be used; `explicit` where it was given on the command line, for this very run."""
-
-    text: str
-    explicit: bool
 
 
 @dataclass(frozen=True)
@@ -173,6 +178,8 @@ class Options:
     report: Path | None = None
     save_baseline: Path | None = None
     compare: Path | None = None
+    strict: bool = False
+    accept: Path | None = None
     expected: Path | None = None
     fixtures: Path | None = None
     selection: tuple[str, ...] = ()
@@ -229,69 +236,3 @@ def _selection(config: pytest.Config) -> tuple[str, ...]:
         return ()
     chosen = dict.fromkeys(argument.partition("::")[0] for argument in config.args)
     return (*(("--pyargs",) if config.getoption("pyargs") else ()), *chosen)
-
-
-def find_problems(options: Options) -> list[Problem]:
-    """What is wrong with values, combinations of them, and paths; each text names the option."""
-    found = [*_wrong_values(options), *_wrong_combinations(options), *_unusable_paths(options)]
-    return [Problem(f"{options.given[name]}: {text}", options.explicit(name)) for name, text in found]
-
-
-def _wrong_values(options: Options) -> Iterator[tuple[str, str]]:
-    if options.scale not in (None, *SCALES):
-        yield "scale", f"expected one of {', '.join(SCALES)}, got {options.scale!r}"
-    if options.dtype not in (None, *DTYPES):
-        yield "dtype", f"expected one of {', '.join(DTYPES)}, got {options.dtype!r}"
-    if options.device is not None and not re.fullmatch(r"cpu|cuda(:\d+)?", options.device):
-        yield "device", f"expected cpu, cuda or cuda:N, got {options.device!r}"
-    if options.seed_text is not None and not (options.seed_text.isascii() and options.seed_text.isdecimal()):
-        yield "seed_text", f"expected a whole number of at least 0, got {options.seed_text!r}"
-    for name, functions in (("extractor", (options.extractor or "a:a",)), ("subjects", options.subjects)):
-        for function in functions:
-            if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", function):
-                yield name, f"expected {FUNCTION}, got {function!r}"
-
-
-def _wrong_combinations(options: Options) -> Iterator[tuple[str, str]]:
-    for name in ("names", "revision", "dtype", "tokenizer", "task"):
-        if name in options.given and not options.models:
-            yield name, "expected with --ace-model and only there"
-    counts = {len(options.models), len(options.names), len(set(options.names))}
-    if options.names and options.models and len(counts) > 1:
-        yield "names", f"expected {len(options.models)} different names, one for each model, got {list(options.names)}"
-    if options.seed_text is not None and not options.retrain:
-        yield "seed_text", "expected with --ace-retrain and only there"
-
-
-def _unusable_paths(options: Options) -> Iterator[tuple[str, str]]:
-    """Files and folders that could not be written at the end of the run, or read at its beginning."""
-    for name in ("json", "save_baseline"):
-        path: Path | None = getattr(options, name)
-        if path is not None:
-            yield from ((name, text) for text in _unwritable_file(path))
-    if options.report is not None:
-        existing = next(folder for folder in (options.report, *options.report.parents) if folder.exists())
-        yield from (("report", text) for text in _unwritable_folder(existing, options.report))
-    if options.fixtures is not None and not options.fixtures.is_dir():
-        yield "fixtures", f"expected an existing folder, got {options.fixtures}"
-
-
-def _unwritable_file(path: Path) -> Iterator[str]:
-    if path.is_dir():
-        yield f"expected a file, got the folder {path}"
-    elif not path.parent.exists():
-        yield f"expected an existing folder for {path}"
-    else:
-        yield from _unwritable_folder(path.parent, path)
-
-
-def _unwritable_folder(folder: Path, wanted: Path) -> Iterator[str]:
-    """Try it: permission bits say little about a file system that is mounted read-only, or to the superuser."""
-    if not folder.is_dir():
-        yield f"{wanted}: expected a folder, got the file {folder}"
-        return
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        yield f"{wanted}: the folder {folder} cannot be written to: {error.strerror}"

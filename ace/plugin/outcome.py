@@ -3,25 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ace.plugin.expected import Expectation
 
+if TYPE_CHECKING:
+    from ace.report.comparison import Row
+
 Result = dict[str, Any]
-PROPERTY = "ace_result"  # a test's results travel with its report, from a worker process too
+RESULTS = pytest.StashKey[list[Result]]()
+CARRIED = "ace_results"  # attribute of a test's report: its results travel with it, from a worker process too
+PREFIX = "ace_"  # of the properties in a JUnit file
 
 
-def record(node: pytest.Item, result: Result) -> None:
-    """Attach a result to a test; a later one of the same claim on the same subject takes its place."""
-    others = [(name, value) for name, value in node.user_properties if name != PROPERTY or key(value) != key(result)]
-    node.user_properties[:] = [*others, (PROPERTY, result)]
+def record(node: pytest.Item, result: Result, row: Row | None = None) -> None:
+    """Attach a result to a test, and its properties for a JUnit file.
+
+    A later result of the same claim on the same subject takes the place of an earlier one.
+
+    Args:
+        row: the result beside the baseline, where there is one.
+    """
+    others = [other for other in node.stash.get(RESULTS, []) if key(other) != key(result)]
+    node.stash[RESULTS] = [*others, result]
+    node.user_properties += [(PREFIX + name, value) for name, value in properties(result, row).items()]
+
+
+def properties(result: Mapping[str, Any], row: Row | None = None) -> dict[str, str]:
+    """What a JUnit file says of a result, as texts: claim, subject, verdict, estimate, interval, bound and the like."""
+    found = {name: str(result[name]) for name in ("claim", "subject", "verdict", "reason")}
+    if result["estimate"] is not None:
+        found["estimate"] = repr(result["estimate"])
+        found["interval"] = f"[{result['low']}, {result['high']}]".replace("None", "unbounded")
+        found["bound"] = result["bound_rule"]
+    if result["documented"]:
+        found["documented"] = result["documented"]
+    if row is not None:
+        found["compared"] = f"{row.outcome}: {row.text}" if row.text else str(row.outcome)
+    return found
 
 
 def forget(node: pytest.Item) -> None:
     """Remove the results of an earlier run of the same test."""
-    node.user_properties[:] = [(name, value) for name, value in node.user_properties if name != PROPERTY]
+    node.stash[RESULTS] = []
+    node.user_properties[:] = [(name, value) for name, value in node.user_properties if not name.startswith(PREFIX)]
 
 
 def key(result: Mapping[str, Any] | Any) -> tuple[str, str]:
@@ -29,8 +56,16 @@ def key(result: Mapping[str, Any] | Any) -> tuple[str, str]:
     return result["claim"], result["subject"]
 
 
-def settle(result: Mapping[str, Any], expected: Expectation | None) -> None:
+def settle(
+    result: Mapping[str, Any], expected: Expectation | None, row: Row | None = None, *, accepting: bool = False
+) -> None:
     """HOLDS and VACUOUS pass, FAILS and UNDECIDED fail, INAPPLICABLE skips; a documented verdict must come so.
+
+    Beside a baseline, what fails is a claim that regressed, and no other.
+
+    Args:
+        row: the result beside the baseline, where there is one.
+        accepting: whether verdicts are being documented, so that any is accepted.
 
     Raises:
         The outcome exceptions of pytest: failed, skipped, xfailed.
@@ -38,16 +73,28 @@ def settle(result: Mapping[str, Any], expected: Expectation | None) -> None:
     from ace.report.table import explain
 
     verdict = result["verdict"]
-    if expected is not None and verdict not in expected.verdicts:
+    if expected is not None and verdict not in expected.verdicts and not accepting:
         documented = " or ".join(expected.verdicts)
         pytest.fail(f"documented as {documented} ({expected.reason}), but:\n{explain(result)}", pytrace=False)
+    if row is not None and row.outcome.name == "REGRESSED":
+        pytest.fail(f"regressed since the baseline: {row.text}\n{explain(result)}", pytrace=False)
     if verdict == "INAPPLICABLE":
         pytest.skip(result["reason"])
     if verdict in ("FAILS", "UNDECIDED"):
-        if expected is not None:
+        excuse = _excuse(expected, row, accepting)
+        if excuse:
             # No traceback: pytest would parse the sources of forty frames for each, to show them nowhere.
-            raise pytest.xfail.Exception(f"{verdict} as documented: {expected.reason}", pytrace=False)
+            raise pytest.xfail.Exception(f"{verdict}{excuse}", pytrace=False)
         pytest.fail(explain(result), pytrace=False)
+
+
+def _excuse(expected: Expectation | None, row: Row | None, accepting: bool) -> str:
+    """Why a verdict that is none to be glad of does not fail its test; "" where it does."""
+    if row is not None:
+        return f", beside the baseline: {row.outcome}"
+    if accepting:
+        return " accepted: its reason is yet to be written"
+    return f" as documented: {expected.reason}" if expected is not None else ""
 
 
 class Gatherer:
@@ -64,11 +111,14 @@ class Gatherer:
         """All results, in the order of claims and subjects."""
         return sorted((result for results in self._by_test.values() for result in results), key=key)
 
+    @property
+    def measured(self) -> set[str]:
+        """Ids of the tests that gave results."""
+        return set(self._by_test)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what a test's report carries; setting a test up again drops what it had."""
         if report.when == "setup":
             self._by_test.pop(report.nodeid, None)
-        elif report.when == "call":
-            results = [value for name, value in report.user_properties if name == PROPERTY]
-            if results:
-                self._by_test[report.nodeid] = results  # type: ignore[assignment]
+        elif report.when == "call" and getattr(report, CARRIED, None):
+            self._by_test[report.nodeid] = getattr(report, CARRIED)

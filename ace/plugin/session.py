@@ -16,8 +16,10 @@ import pytest
 from ace.errors import InputError
 from ace.imports import load_attribute
 from ace.plugin.expected import Expectation, read_expectations
-from ace.plugin.options import Options, find_problems, read_options
+from ace.plugin.extent import Extent
+from ace.plugin.options import Options, read_options
 from ace.plugin.outcome import Gatherer
+from ace.plugin.problems import find_problems
 
 if TYPE_CHECKING:
     from ace.study.subject import LazySubject
@@ -36,7 +38,9 @@ class Session:
             this plugin to run, for they may be meant for others.
         groups: folder for the groups of tests that stay on one worker, where there are subjects to share out.
         refused: why a test or a fixture ended the run.
+        extent: what was selected of the claims.
         unwritten: what could not be written at the end, and why.
+        notes: what to tell of what was written.
         subjects: what is verified; None until the first test is made.
     """
 
@@ -48,7 +52,9 @@ class Session:
     groups: Path | None = None
     refused: str = ""
     gatherer: Gatherer = field(default_factory=Gatherer)
+    extent: Extent = field(default_factory=Extent)
     unwritten: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     subjects: tuple[LazySubject, ...] | None = None
 
 
@@ -75,7 +81,7 @@ def open_session(config: pytest.Config) -> Session:
     session.deferred = next((problem.text for problem in problems), "")
     load_functions(chosen, explicit=True)
     session.expectations = documented_of_models(chosen)
-    for name, read in (("expected", _read_expectations), ("compare", _read_baseline)):
+    for name, read in (("expected", _read_expectations), ("accept", _read_accepted), ("compare", _read_baseline)):
         if name in chosen.given:
             try:
                 read(session)
@@ -97,6 +103,13 @@ def _read_expectations(session: Session) -> None:
         session.expectations = (*own, *session.expectations)  # what is found first counts
 
 
+def _read_accepted(session: Session) -> None:
+    """See at the start that the file which is to be brought up to date can be."""
+    path = session.options.accept
+    if path and path.exists():
+        read_expectations(path, session.options.given["accept"])
+
+
 def documented_of_models(chosen: Options) -> tuple[Expectation, ...]:
     """What is documented of real models by their short names, as long as nothing is asked for otherwise."""
     if not chosen.models or {"task", "dtype", "tokenizer", "revision", "extractor", "names"} & set(chosen.given):
@@ -113,11 +126,12 @@ def documented_of_models(chosen: Options) -> tuple[Expectation, ...]:
 def _read_baseline(session: Session) -> None:
     """Read it at the start: the run may replace it at its end."""
     from ace.errors import ArtifactError
+    from ace.report.comparison import comparable
     from ace.report.record import read_document
 
     if session.options.compare:
         try:
-            session.baseline = read_document(session.options.compare)
+            session.baseline = comparable(read_document(session.options.compare))
         except ArtifactError as error:
             raise pytest.UsageError(f"{session.options.given['compare']}: {error}") from error
 

@@ -26,6 +26,7 @@ def pytest_configure_node(node: Any) -> None:
         "expectations": [(each.claim, each.subject, each.verdicts, each.reason) for each in session.expectations],
         "deferred": session.deferred,
         "groups": str(session.groups or ""),
+        "baseline": json.dumps(session.baseline) if session.baseline else "",
     }
 
 
@@ -36,6 +37,7 @@ def worker_session(config: pytest.Config) -> Session:
         datetime.fromisoformat(told["started"]),
         read_options(config),
         tuple(Expectation(*each) for each in told["expectations"]),
+        json.loads(told["baseline"]) if told["baseline"] else None,
         deferred=told["deferred"],
         groups=Path(told["groups"]) if told["groups"] else None,
     )
@@ -43,12 +45,14 @@ def worker_session(config: pytest.Config) -> Session:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
-    """End the run where a worker refused it; xdist would report an internal error.
+    """Hear what a worker selected, and end the run where it refused it; xdist would report an internal error.
 
     Raises:
         pytest.UsageError: with the worker's text.
     """
-    text = getattr(node, "workeroutput", {}).get(REFUSED)
+    output = getattr(node, "workeroutput", {})
+    node.config.stash[SESSION].extent.told(output)
+    text = output.get(REFUSED)
     if text:
         raise pytest.UsageError(text)
 

@@ -1,6 +1,6 @@
-"""Verdicts as plain values, documents of them, and comparison with a baseline document.
+"""Verdicts as plain values, and documents of them.
 
-Reading and comparing import neither numpy nor torch: the pytest plugin reads a baseline before anything is measured.
+Reading imports neither numpy nor torch: the pytest plugin reads a baseline before anything is measured.
 """
 
 from __future__ import annotations
@@ -8,14 +8,12 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ace.errors import ArtifactError
 from ace.files import read_json, write_json
-from ace.report.table import margin
 
 if TYPE_CHECKING:
     from ace.study.rest import RankTest
@@ -46,6 +44,7 @@ def result(verdict: Verdict, documented: str = "") -> dict[str, Any]:
         "seeds": [seed.label for seed in verdict.seeds],
         "values": [seed.value for seed in verdict.seeds],
         "intervals": [[seed.low, seed.high] for seed in verdict.seeds],
+        "confidences": [seed.confidence for seed in verdict.seeds],
         "estimate": verdict.estimate,
         "low": verdict.low,
         "high": verdict.high,
@@ -57,6 +56,7 @@ def result(verdict: Verdict, documented: str = "") -> dict[str, Any]:
         "direction": claim.bound.direction,
         "controls": {name: control.value for name, control in verdict.controls.items()},
         "control_values": {name: control.values for name, control in verdict.controls.items()},
+        "control_intervals": {name: control.intervals for name, control in verdict.controls.items()},
         "control_places": {name: control.place for name, control in verdict.controls.items()},
         "rest": [_ranked(test) for test in verdict.rest],
         "beside": dict(verdict.beside),
@@ -67,6 +67,7 @@ def result(verdict: Verdict, documented: str = "") -> dict[str, Any]:
         "details": dict(verdict.details),
         "command": verdict.command,
         "seconds": round(verdict.seconds, 3),
+        "fingerprint": dict(verdict.fingerprint),
     }
     plain: dict[str, Any] = _plain(entries)
     return plain
@@ -123,10 +124,27 @@ def environment(extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return {"python": platform.python_version(), "machine": platform.machine(), "versions": versions, **(extra or {})}
 
 
-def document(results: Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """All results of a run, in the order of claims and subjects."""
+def document(
+    results: Sequence[Mapping[str, Any]],
+    extra: Mapping[str, Any] | None = None,
+    run: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """All results of a run, in the order of claims and subjects, with what each subject was.
+
+    Args:
+        extra: of the environment, beside versions and machine.
+        run: how much of what was to be measured was, see `ace.plugin.extent`; left out where nobody knows.
+    """
     ordered = sorted(results, key=lambda found: (found["claim"], found["subject"]))
-    return {"schema": SCHEMA, "environment": environment(extra), "results": [dict(found) for found in ordered]}
+    rows = [{name: value for name, value in found.items() if name != "fingerprint"} for found in ordered]
+    subjects = {found["subject"]: found["fingerprint"] for found in ordered if found.get("fingerprint")}
+    return {
+        "schema": SCHEMA,
+        "environment": environment(extra),
+        **({"run": dict(run)} if run is not None else {}),
+        "subjects": subjects,
+        "results": rows,
+    }
 
 
 def write_document(path: Path, found: Mapping[str, Any]) -> None:
@@ -155,64 +173,3 @@ def read_document(path: Path, needed: Collection[str] = COMPARED) -> dict[str, A
                 f"{path}: results[{index}].verdict: expected one of {', '.join(ORDER)}, got {entry['verdict']!r}"
             )
     return found
-
-
-@dataclass(frozen=True)
-class Change:
-    """How one result differs from the baseline. `worse` fails the run; other changes are only shown."""
-
-    claim: str
-    subject: str
-    text: str
-    worse: bool
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A run beside its baseline; results are matched by (claim, subject).
-
-    Attributes:
-        common: how many results both have.
-        changes: changes of verdict, and values whose intervals left those of the baseline.
-        added: (claim, subject) of results that the baseline lacks.
-        missing: (claim, subject) of results that the run lacks: it may have selected claims.
-    """
-
-    common: int
-    changes: tuple[Change, ...]
-    added: tuple[tuple[str, str], ...]
-    missing: tuple[tuple[str, str], ...]
-
-    @property
-    def worse(self) -> bool:
-        """Whether anything is worse than in the baseline."""
-        return any(change.worse for change in self.changes)
-
-
-def compare(run: Mapping[str, Any], baseline: Mapping[str, Any]) -> Comparison:
-    """Compare the results of two documents."""
-    before = {(old["claim"], old["subject"]): old for old in baseline["results"]}
-    after = {(new["claim"], new["subject"]): new for new in run["results"]}
-    common = [key for key in after if key in before]
-    changes = [_change(after[key], before[key]) for key in common]
-    return Comparison(
-        len(common),
-        tuple(change for change in changes if change is not None),
-        tuple(key for key in after if key not in before),
-        tuple(key for key in before if key not in after),
-    )
-
-
-def _change(new: Mapping[str, Any], old: Mapping[str, Any]) -> Change | None:
-    key = (new["claim"], new["subject"])
-    if new["verdict"] != old["verdict"]:
-        worse = ORDER.index(new["verdict"]) > ORDER.index(old["verdict"])
-        return Change(*key, f"verdict {old['verdict']} -> {new['verdict']}", worse)
-    if None in (new["low"], new["high"], old["low"], old["high"]):
-        return None
-    if new["low"] <= old["high"] and new["high"] >= old["low"]:
-        return None
-    moved = f"value {old['estimate']:.4g} [{old['low']:.4g}, {old['high']:.4g}] -> "
-    moved += f"{new['estimate']:.4g} [{new['low']:.4g}, {new['high']:.4g}]"
-    worse = margin(new, new["estimate"]) < margin(new, old["estimate"])
-    return Change(*key, moved, worse)

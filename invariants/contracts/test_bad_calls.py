@@ -59,7 +59,7 @@ from ace.moments import moments
 from ace.report import record
 from ace.spectrum import FactorSpectrum
 from ace.study import claim as claims
-from ace.study import prompts
+from ace.study import fingerprint, prompts
 from ace.study.checks import require_different_prompts
 from ace.study.language_subjects import language_subject
 from ace.study.measurement import Measurement, measures
@@ -1438,6 +1438,10 @@ bad("zoo.named.lazy_factory: no colon", lambda _: named.lazy_factory("here"), "'
 bad("zoo.named.lazy_subject: no such module", lambda _: named.lazy_subject("no.such:thing"), "no.such:thing")
 
 
+# --- ace.study.fingerprint --------------------------------------------------------------------------------------------
+bad("study.fingerprint.fingerprint: a model", lambda _: fingerprint.fingerprint(builders.model()), "subject | Subject")  # type: ignore[arg-type]
+bad("study.fingerprint.weights_digest: weights", lambda _: fingerprint.weights_digest({}), "model | Module | dict")  # type: ignore[arg-type]
+
 # --- ace.report.record ------------------------------------------------------------------------------------------------
 bad(
     "report.record.read_document: no file",
@@ -2070,7 +2074,6 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "report.record.environment",
         "report.record.document",
         "report.record.write_document",
-        "report.record.compare",
         "model.sites.state_place",
         "model.passes.run_any",
         "model.passes.read_state",

@@ -13,7 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
+from ace.model.language import load_language_model
+from ace.tasks.base import Split
+from ace.tasks.by_name import TASKS
 from ace.tasks.fragment.words import NOUNS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,6 +113,81 @@ def test_checkpoint(ace_claim, ace_subject, ace_settle):
     done = run("-k", "behaviour or flip")
     assert done.returncode == pytest.ExitCode.OK
     assert "2 passed" in done.stdout
+
+
+def rewritten(repository: Path, name: str, change: Callable[[str, torch.Tensor], torch.Tensor]) -> Path:
+    """A copy of the checkpoint with other weights."""
+    shutil.copytree(repository / "checkpoint", repository / name)
+    path = repository / name / "model.safetensors"
+    weights = {key: change(key, weight).contiguous() for key, weight in load_file(path).items()}
+    save_file(weights, path, metadata={"format": "pt"})
+    return repository / name
+
+
+def tuned_away(repository: Path) -> Path:
+    """The checkpoint after a few steps on prompts that are followed by a verb of the other number."""
+    language = load_language_model(str(repository / "checkpoint"))
+    prompts = TASKS["agreement"].prompts(Split.EXTRACTION, 96)
+    verbs = {label: language.encode(f"the keys {verb}")[-1] for label, verb in ((0, "are"), (1, "is"))}
+    model = language.model.requires_grad_(True)
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for _ in range(12):
+            losses = []
+            for text, label in zip(prompts.texts, prompts.labels.tolist(), strict=True):
+                logits, _ = language.run(torch.tensor([language.encode(text)]))
+                losses.append(torch.nn.functional.cross_entropy(logits[0, -1:], torch.tensor([verbs[label]])))
+            optimiser.zero_grad()
+            torch.stack(losses).mean().backward()
+            optimiser.step()
+    model.save_pretrained(repository / "tuned")  # type: ignore[operator]
+    for file in (repository / "checkpoint").glob("tokenizer*"):
+        shutil.copy(file, repository / "tuned")
+    return repository / "tuned"
+
+
+def test_a_baseline_tells_a_model_that_changed_from_one_that_did_not(run: Pytest, repository: Path) -> None:
+    """The same model twice, rounded to bfloat16, with a block that starts anew, and tuned away from agreement."""
+
+    def compared(model: str) -> tuple[int, dict[str, set[str]], str]:
+        words = (f"--ace-model={model}", "--ace-name=mine", "--ace-compare=base.json", "--ace-json=new.json")
+        done = run("--pyargs", "ace.suite", *words)
+        outcomes: dict[str, set[str]] = {}
+        for row in json.loads((repository / "new.json").read_text())["comparison"]["rows"]:
+            outcomes.setdefault(row["outcome"], set()).add(row["claim"])
+        return done.returncode, outcomes, done.stdout
+
+    first = run("--pyargs", "ace.suite", "--ace-model=checkpoint", "--ace-name=mine", "--ace-save-baseline=base.json")
+    assert first.returncode == pytest.ExitCode.TESTS_FAILED  # it fails some claims, documented nowhere
+    before = {row["claim"]: row["verdict"] for row in json.loads((repository / "base.json").read_text())["results"]}
+    true = {claim for claim, verdict in before.items() if verdict in ("HOLDS", "VACUOUS")}
+    assert {"agreement.behaviour", "agreement.sufficiency"} <= true
+    assert len(true) < len(before)
+
+    code, outcomes, said = compared("checkpoint")
+    assert (code, outcomes) == (pytest.ExitCode.OK, {"same": set(before)})
+    assert "\nno change\n" in said
+
+    rewritten(repository, "rounded", lambda name, weight: weight.bfloat16().float())
+    code, outcomes, said = compared("rounded")
+    assert code == pytest.ExitCode.OK
+    assert not {"regressed", "improved", "moved"} & set(outcomes)
+    assert "\nmine differs: weights " in said
+
+    generator = torch.Generator().manual_seed(0)
+
+    def anew(name: str, weight: torch.Tensor) -> torch.Tensor:
+        return torch.randn(weight.shape, generator=generator) * 0.02 if ".h.1." in name and weight.ndim > 1 else weight
+
+    rewritten(repository, "block", anew)
+    code, outcomes, _ = compared("block")
+    assert (code, outcomes["regressed"]) == (pytest.ExitCode.TESTS_FAILED, true)
+
+    tuned_away(repository)
+    code, outcomes, said = compared("tuned")
+    assert (code, outcomes["regressed"]) == (pytest.ExitCode.TESTS_FAILED, true)
+    assert "HOLDS -> INAPPLICABLE, cannot be put to the model any more: mine does not agree: AUC" in said
 
 
 def test_nothing_asked_for_is_a_usage_error_that_says_what_to_give(run: Pytest) -> None:

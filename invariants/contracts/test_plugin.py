@@ -1,11 +1,10 @@
-"""The pytest interface, seen from outside: outcomes, documented verdicts, documents, baselines, options, header.
+"""The pytest interface, seen from outside: outcomes, documented verdicts, documents.
 
 Each test runs pytest on a few generated tests that settle ready-made verdicts, so that nothing is measured.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -285,130 +284,3 @@ def test_the_record_says_which_verdicts_came_as_documented_and_why(
     assert (failing["documented"], holding["documented"]) == ("too tight", "")
     table = (tmp_path / "report" / "verdicts.md").read_text()
     assert table.count("FAILS (as documented)") == table.count("as documented") == 1
-
-
-# --- baselines --------------------------------------------------------------------------------------------------------
-@pytest.fixture
-def baseline(run: Run, suite: Callable[..., None], tmp_path: Path) -> Path:
-    """A baseline with one claim that holds and one that is vacuous."""
-    suite("HOLDS", ("VACUOUS", TRANSPLANT))
-    path = tmp_path / "baseline.json"
-    assert run("--ace-save-baseline", path).ret == pytest.ExitCode.OK
-    return path
-
-
-def doctor(path: Path, **entries: Any) -> None:
-    """Change the baseline's entry of the claim that holds."""
-    document = read(path)
-    (entry,) = [entry for entry in document["results"] if entry["claim"] == SUFFICIENCY]
-    entry.update(entries)
-    path.write_text(json.dumps(document))
-
-
-def test_a_run_like_its_baseline_has_no_change(run: Run, baseline: Path) -> None:
-    found = run("--ace-compare", baseline)
-    assert found.ret == pytest.ExitCode.OK
-    found.stdout.fnmatch_lines(["*compared with the baseline*", "no change"])
-
-
-def test_a_verdict_worse_than_in_the_baseline_fails_the_run(
-    run: Run, suite: Callable[..., None], baseline: Path
-) -> None:
-    suite("VACUOUS", ("VACUOUS", TRANSPLANT))  # passes by itself
-    found = run("--ace-compare", baseline)
-    assert found.parseoutcomes() == {"passed": 2}
-    assert found.ret == pytest.ExitCode.TESTS_FAILED
-    found.stdout.fnmatch_lines([f"WORSE: {SUFFICIENCY} on tiny: verdict HOLDS -> VACUOUS"])
-    found.stdout.no_fnmatch_line(f"*{TRANSPLANT} on tiny:*")
-
-
-def test_a_value_worse_than_in_the_baseline_fails_the_run(run: Run, baseline: Path) -> None:
-    doctor(baseline, estimate=0.5, low=0.4, high=0.6)
-    found = run("--ace-compare", baseline)
-    assert found.ret == pytest.ExitCode.TESTS_FAILED
-    found.stdout.fnmatch_lines([f"WORSE: {SUFFICIENCY} on tiny: value 0.5 ?0.4, 0.6? -> -0.001 ?-0.001, 0.002?"])
-
-
-def test_a_value_or_verdict_better_than_in_the_baseline_is_shown_but_fails_nothing(run: Run, baseline: Path) -> None:
-    doctor(baseline, estimate=-0.5, low=-0.6, high=-0.4)
-    found = run("--ace-compare", baseline)
-    assert found.ret == pytest.ExitCode.OK
-    found.stdout.fnmatch_lines([f"changed: {SUFFICIENCY} on tiny: value -0.5 *"])
-    doctor(baseline, verdict="FAILS")
-    found = run("--ace-compare", baseline)
-    assert found.ret == pytest.ExitCode.OK
-    found.stdout.fnmatch_lines([f"changed: {SUFFICIENCY} on tiny: verdict FAILS -> HOLDS"])
-
-
-def test_a_value_that_moved_within_the_intervals_is_no_change(run: Run, baseline: Path) -> None:
-    doctor(baseline, estimate=0.1, low=0.001, high=0.2)
-    run("--ace-compare", baseline).stdout.fnmatch_lines(["no change"])
-
-
-def test_results_that_the_baseline_or_the_run_lacks_are_named(
-    run: Run, suite: Callable[..., None], baseline: Path
-) -> None:
-    suite("HOLDS", ("VACUOUS", SUFFICIENCY, "new"))
-    found = run("--ace-compare", baseline)
-    assert found.ret == pytest.ExitCode.OK
-    found.stdout.fnmatch_lines(
-        ["no change", f"not in the baseline: new: {SUFFICIENCY}", f"not in this run: tiny: {TRANSPLANT}"]
-    )
-
-
-def test_a_comparison_with_nothing_in_common_is_an_error(run: Run, suite: Callable[..., None], baseline: Path) -> None:
-    suite(("HOLDS", SUFFICIENCY, "/models/ckpt-200"))
-    found = run("--ace-compare", baseline)
-    assert found.parseoutcomes() == {"passed": 1}
-    assert found.ret == pytest.ExitCode.TESTS_FAILED
-    found.stdout.fnmatch_lines(
-        [
-            "ERROR: nothing to compare*",
-            f"not in the baseline: /models/ckpt-200: {SUFFICIENCY}",
-            f"not in this run: tiny: {SUFFICIENCY}, {TRANSPLANT}",
-        ]
-    )
-    found.stdout.no_fnmatch_line("no change")
-
-
-def test_a_comparison_of_a_run_that_measures_nothing_is_an_error(
-    run: Run, pytester: pytest.Pytester, baseline: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytester.makepyfile(test_claims="def test_nothing(): pass")
-    found = run("--ace-compare", baseline)
-    assert found.ret == pytest.ExitCode.TESTS_FAILED
-    found.stdout.fnmatch_lines(["ERROR: nothing to compare*"])
-    assert run("--ace-compare", baseline, "--collect-only").ret == pytest.ExitCode.OK
-    monkeypatch.setenv("ACE_COMPARE", str(baseline))  # of the environment, and maybe meant for another run
-    assert run().ret == pytest.ExitCode.OK
-
-
-def test_a_run_may_be_compared_with_the_baseline_that_it_replaces(run: Run, baseline: Path) -> None:
-    doctor(baseline, estimate=0.5, low=0.4, high=0.6)
-    found = run("--ace-compare", baseline, "--ace-save-baseline", baseline)
-    found.stdout.fnmatch_lines([f"WORSE: {SUFFICIENCY} on tiny: value 0.5*"])
-    assert found.ret == pytest.ExitCode.TESTS_FAILED
-
-
-BAD_BASELINES = {
-    "missing": None,
-    "no JSON": "{",
-    "another schema": '{"schema": 2, "results": []}',
-    "no results": '{"schema": 1}',
-    "an entry without its fields": '{"schema": 1, "results": [{"claim": "markov.sufficiency", "subject": "tiny"}]}',
-    "an entry of an unknown verdict": None,
-}
-
-
-@pytest.mark.parametrize("case", list(BAD_BASELINES))
-def test_a_baseline_that_cannot_be_used_is_a_usage_error(run: Run, baseline: Path, case: str) -> None:
-    text = BAD_BASELINES[case]
-    if text is not None:
-        baseline.write_text(text)
-    elif case == "missing":
-        baseline.unlink()
-    else:
-        doctor(baseline, verdict="BREAKS")
-    found = run("--ace-compare", baseline)
-    assert found.ret == pytest.ExitCode.USAGE_ERROR
-    found.stderr.fnmatch_lines(["ERROR: --ace-compare: *baseline.json*"])

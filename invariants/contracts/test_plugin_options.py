@@ -100,11 +100,11 @@ def test_wrong_values_and_combinations_are_usage_errors_at_once(
 
 
 UNWRITABLE = {
-    "a folder that is not there": ("none/a.json", ("json", "save-baseline")),
-    "a folder": ("", ("json", "save-baseline")),
-    "a file in a folder's place": ("file.txt/a.json", ("json", "save-baseline", "report")),
+    "a folder that is not there": ("none/a.json", ("json", "save-baseline", "accept")),
+    "a folder": ("", ("json", "save-baseline", "accept")),
+    "a file in a folder's place": ("file.txt/a.json", ("json", "save-baseline", "accept", "report")),
     "a file": ("file.txt", ("report",)),
-    "a folder that cannot be written to": ("/proc/a", ("json", "save-baseline", "report")),
+    "a folder that cannot be written to": ("/proc/a", ("json", "save-baseline", "accept", "report")),
 }
 
 
@@ -125,7 +125,7 @@ def test_a_place_that_cannot_be_written_is_a_usage_error_before_anything_runs(
     assert {path.name for path in tmp_path.iterdir()} <= {"file.txt", "test_claims.py"}
 
 
-@pytest.mark.parametrize("option", ["json", "save-baseline", "report"])
+@pytest.mark.parametrize("option", ["json", "save-baseline", "accept", "report"])
 def test_what_cannot_be_written_in_the_end_fails_the_run_and_costs_no_table(
     run: Run, suite: Callable[..., None], pytester: pytest.Pytester, tmp_path: Path, option: str
 ) -> None:
@@ -203,6 +203,8 @@ def test_the_options_stand_in_the_help_with_their_twins(run: Run) -> None:
         "report",
         "save-baseline",
         "compare",
+        "strict",
+        "accept",
         "expected",
     ):
         assert f"--ace-{option}" in text

@@ -1,0 +1,120 @@
+"""What a subject is, as far as its values hang on it: task, weights, dtype, device, threads."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ace.check import check_instance
+from ace.errors import Inapplicable
+from ace.study.language_subjects import Scales
+from ace.study.prompt_seeds import PromptStudies
+from ace.study.subject import Subject
+from ace.study.tokens import TokenStudy
+from ace.tasks.base import Split
+from ace.tasks.prompt import Prompts
+
+ELSEWHERE = "not in memory"  # weights that cannot be read
+
+
+def fingerprint(subject: Subject[Any]) -> dict[str, Any]:
+    """Task, weights, dtype, device and threads of a subject, computed once; empty for a kind of study not known here.
+
+    `weights` is a SHA-256 over the tensors of all models, `task_digest` one over what is evaluated: the same name may
+    stand for other prompts. `threads` are those of torch now: sums of several threads are rounded differently.
+
+    Raises:
+        InputError: no subject.
+    """
+    check_instance("subject", subject, Subject)
+    found: dict[str, str] = subject.memory.get(("fingerprint", subject), lambda: _computed(subject))
+    return {**found, "threads": torch.get_num_threads()} if found else {}
+
+
+def _computed(subject: Subject[Any]) -> dict[str, str]:
+    study = subject.trained
+    if isinstance(study, Scales):
+        if len(study.subjects) < 2:  # there is nothing to be measured of it
+            return {}
+        parts = [fingerprint(one) for one in study.subjects]
+        together = {name: _joined(part[name] for part in parts) for name in ("task", "dtype", "device")}
+        digests = {name: _digest_of(part[name] for part in parts) for name in ("task_digest", "weights")}
+        return {**together, **digests}
+    try:
+        if isinstance(study, PromptStudies):
+            models: Sequence[nn.Module] = [study.language(index).model for index in range(len(study))]
+            task = study.source.name
+            asked: Iterable[str | bytes] = _prompts(study.study(0).prompts(Split.EVALUATION))
+        elif isinstance(study, TokenStudy):
+            models, task, asked = study.models, study.task.name, _sequences(study)
+        else:
+            return {}
+    except Inapplicable:
+        return {}
+    weights = [weight for model in models for weight in model.parameters()]
+    return {
+        "task": task,
+        "task_digest": _digest_of(asked),
+        "weights": _digest_of(map(weights_digest, models)),
+        "dtype": _joined(str(weight.dtype).removeprefix("torch.") for weight in weights),
+        "device": _joined(str(weight.device) for weight in weights),
+    }
+
+
+def _prompts(prompts: Prompts) -> Iterator[str]:
+    """All that is asked of a model: texts, classes, continuations."""
+    yield repr(prompts.names)
+    for text, label, contrast in zip(prompts.texts, prompts.labels, prompts.each_contrast, strict=True):
+        yield repr((text, int(label), contrast.wanted, contrast.other))
+
+
+def _sequences(study: TokenStudy) -> Iterator[bytes]:
+    batch = study.batch(Split.EVALUATION)
+    for array in (batch.inputs, batch.targets):
+        yield repr((array.shape, str(array.dtype))).encode()
+        yield np.ascontiguousarray(array).tobytes()
+
+
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 over names, shapes, dtypes and bytes of a model's parameters and buffers, as 64 hexadecimal digits.
+
+    A tensor under two names, such as a tied head, is read once, and no more than one tensor is copied.
+
+    Raises:
+        InputError: no module.
+    """
+    check_instance("model", model, nn.Module)
+    digest, seen = hashlib.sha256(), dict[tuple[int, tuple[int, ...], tuple[int, ...]], str]()
+    try:
+        for name, tensor in sorted(model.state_dict(keep_vars=True).items()):
+            if not isinstance(tensor, Tensor):
+                continue
+            place = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride())
+            first = seen.setdefault(place, name) if tensor.numel() else name
+            digest.update(repr((name, first, tuple(tensor.shape), str(tensor.dtype))).encode())
+            if first == name and tensor.numel():
+                digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    except (RuntimeError, NotImplementedError):  # kept on disk, or in a form without plain bytes
+        return ELSEWHERE
+    return digest.hexdigest()
+
+
+def _digest_of(parts: Iterable[str | bytes]) -> str:
+    """SHA-256 over parts, each with its length in front; weights that cannot be read stay what they are."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if part == ELSEWHERE:
+            return ELSEWHERE
+        content = part.encode() if isinstance(part, str) else part
+        digest.update(len(content).to_bytes(8, "big"))
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _joined(names: Iterable[str]) -> str:
+    return " and ".join(dict.fromkeys(names))
