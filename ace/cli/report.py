@@ -9,7 +9,7 @@ from pathlib import Path
 
 SUMMARY = "Write the page, the tables and the figures of a stored record of verdicts."
 EXAMPLE = """ace report results.json report
-  ace report report/results.json report --into README.md"""
+  ace report report/results.json report --into docs/verdicts.md"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -97,7 +97,7 @@ OPTIONS = (
     Option("revision", "revision", "branch, tag or commit of the model on the hub", "REVISION"),
     Option("dtype", "dtype", f"dtype of the model's weights: {', '.join(DTYPES)}; as stored by default", "DTYPE"),
     Option("tokenizer", "tokenizer", "tokenizer of the model, where it does not lie with it", "TOKENIZER"),
-    Option("task", "task", "prompts: agreement-english (default), another name of the README, or a file", "TASK"),
+    Option("task", "task", "prompts: agreement-english (default), another name of the docs, or a file", "TASK"),
     Option("scale", "scale", f"verify at one scale only, {' or '.join(SCALES)}; both by default", "SCALE"),
     Option("retrain", "retrain", "train the fixtures anew instead of loading stored weights", kind="switch"),
     Option("seed", "seed_text", "base seed of what --ace-retrain trains; the recipes' own by default", "N"),

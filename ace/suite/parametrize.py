@@ -28,6 +28,8 @@ def parametrize_with_claims(
 ) -> pytest.MarkDecorator:
     """Decorator: the test runs once for every claim that speaks of a subject, with `ace_claim` and `ace_subject`.
 
+    For example::
+
         @ace.parametrize_with_claims(["./checkpoint"], select="agreement.*", expected={"agreement.flip": "VACUOUS"})
         def test_claims(ace_claim, ace_subject, ace_settle):
             ace_settle(ace.verify_claim(ace_claim, ace_subject))

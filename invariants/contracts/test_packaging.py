@@ -9,6 +9,7 @@ import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from email import message_from_string
 from importlib import metadata
 from pathlib import Path
 from shutil import copytree, ignore_patterns
@@ -90,8 +91,8 @@ def test_what_the_pinned_distributions_need_is_pinned_too_and_fits() -> None:
 
 
 @pytest.fixture(scope="module")
-def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], set[str]]:
-    """The paths in a wheel and in a source archive, built from a copy with what the environment has."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A wheel and a source archive, built from a copy with what the environment has."""
     copy = tmp_path_factory.mktemp("archives") / "copy"
     copytree(ROOT, copy, ignore=ignore_patterns(".*", "weights", "__pycache__", "*.egg-info", "build", "dist"))
     code = "from setuptools import build_meta as b; print('built', b.build_wheel('out'), b.build_sdist('out'))"
@@ -99,7 +100,13 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], set[st
     done = subprocess.run([sys.executable, "-c", code], cwd=copy, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     wheel, source = done.stdout.splitlines()[-1].split()[1:]
-    with zipfile.ZipFile(copy / "out" / wheel) as of_wheel, tarfile.open(copy / "out" / source) as of_source:
+    return copy / "out" / wheel, copy / "out" / source
+
+
+@pytest.fixture(scope="module")
+def archives(built: tuple[Path, Path]) -> tuple[set[str], set[str]]:
+    """The paths in the wheel and in the source archive."""
+    with zipfile.ZipFile(built[0]) as of_wheel, tarfile.open(built[1]) as of_source:
         names = {Path(member.name) for member in of_source.getmembers() if member.isfile()}
         return set(of_wheel.namelist()), {Path(*name.parts[1:]).as_posix() for name in names}
 
@@ -124,6 +131,36 @@ def test_the_source_archive_holds_the_library_and_no_stray_folder(archives: tupl
     assert packaged() <= source
     assert {Path(name).parts[0] for name in source if "/" in name} == {"ace", "ace_invariants.egg-info"}
     assert {"README.md", "LICENSE", "pyproject.toml"} <= source
+
+
+def test_wheel_and_source_archive_say_the_same_of_themselves_and_what_the_project_says(
+    built: tuple[Path, Path],
+) -> None:
+    with zipfile.ZipFile(built[0]) as of_wheel, tarfile.open(built[1]) as of_source:
+        name = next(name for name in of_wheel.namelist() if name.endswith(".dist-info/METADATA"))
+        texts = [of_wheel.read(name).decode()]
+        member = next(member for member in of_source.getmembers() if Path(member.name).parts[1:] == ("PKG-INFO",))
+        texts.append(unpacked.read().decode() if (unpacked := of_source.extractfile(member)) else "")
+    wheel, source = map(message_from_string, texts)
+    said = ("Name", "Version", "Summary", "Requires-Python", "License-Expression", "Provides-Extra", "Requires-Dist")
+    for key in said:
+        assert wheel.get_all(key) == source.get_all(key) != []
+    assert [wheel[key] for key in said[:5]] == [
+        PROJECT[key] for key in ("name", "version", "description", "requires-python", "license")
+    ]
+    assert set(wheel.get_all("Provides-Extra", [])) == set(PROJECT["optional-dependencies"])
+    plain = {Requirement(line) for line in wheel.get_all("Requires-Dist", []) if "extra ==" not in line}
+    assert plain == {Requirement(line) for line in PROJECT["dependencies"]}
+    assert wheel["Description-Content-Type"] == "text/markdown"
+    assert wheel.get_payload() == (ROOT / "README.md").read_text()
+
+
+def test_version_changelog_and_citation_are_of_one_release() -> None:
+    newest = re.search(r"^## (\S+) - ", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert newest
+    assert cited
+    assert newest[1] == cited[1] == PROJECT["version"]
 
 
 def test_every_command_is_one_that_can_be_loaded() -> None:

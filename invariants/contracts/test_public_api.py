@@ -52,13 +52,13 @@ def test_what_a_public_function_or_class_is_given_is_public(name: str) -> None:
 
 
 def examples() -> list[str]:
-    """The Python of the README."""
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    """The Python of the pages."""
+    pages = sorted((Path(__file__).parents[2] / "docs").glob("*.md"))
+    return [code for page in pages for code in re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)]
 
 
 @pytest.mark.parametrize("code", examples())
-def test_the_readmes_examples_need_nothing_of_ours_but_public_names(code: str) -> None:
+def test_the_pages_examples_need_nothing_of_ours_but_public_names(code: str) -> None:
     tree = ast.parse(code)
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert not any(isinstance(node, ast.ImportFrom) and (node.module or "")[:3] == "ace" for node in ast.walk(tree))

@@ -1,0 +1,165 @@
+"""python -m docs.make [RECORD] [--real RECORD] [--own RECORD]: everything in the documentation that records decide.
+
+Without arguments the stored records are read and all that hangs on them is written anew: the rows of the README,
+tables, numbers in prose (`docs.marks`), figures. With a fresh record of `pytest invariants -m claim --ace-json RECORD`,
+one of the two real models, or one of `examples/own_runs` read at both sites, that record is first stored in place of
+the old one, its numbers rounded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ace.files import write_atomic
+from ace.report.folder import write_report
+from ace.report.methods import LEGEND, methods
+from ace.report.readme import BEGIN, with_table
+from ace.report.record import SHOWN, read_document
+from ace.report.replication import replication
+from ace.report.table import bound_text, margin, number, tally
+from docs import pictures
+from docs.marks import filled
+
+ROOT = Path(__file__).resolve().parents[1]
+EMBEDDED = ROOT / "fixtures/verdicts.json"
+REAL = ROOT / "fixtures/models/real-models.json"
+OWN = ROOT / "fixtures/own-runs.json"
+DIGITS, DIGITS_OF_DETAILS = 6, 5  # significant ones; details are drawn, not judged
+FAMILIES = ("markov", "hidden_markov", "modadd", "agreement", "core", "law")
+# The README's rows: what holds, what is empty and what fails, on models trained here and on those of others.
+ROWS = (
+    ("markov.necessity", "markov-paper"),
+    ("markov.divergence", "markov-paper"),
+    ("markov.alignment", "markov-paper"),
+    ("hidden_markov.inner_belief", "hidden-markov-deep-2"),
+    ("modadd.necessity", "modadd-paper"),
+    ("modadd.rotation", "modadd-paper"),
+    ("modadd.inflation", "modadd-paper"),
+    ("agreement.mirror", "smollm2-135m"),
+    ("agreement.mirror", "gemma3-270m"),
+    ("agreement.one_dimension", "gemma3-270m"),
+    ("agreement.depth", "smollm2-135m"),
+    ("agreement.advantage", "smollm2-135m"),
+)
+Result = Mapping[str, Any]
+
+
+def slim(value: Any, digits: int = DIGITS) -> Any:
+    """A result with its numbers rounded: all that tables and figures show, in half of the size."""
+    if isinstance(value, float):
+        return float(f"{value:.{digits}g}")
+    if isinstance(value, Mapping):
+        return {k: slim(inner, DIGITS_OF_DETAILS if k == "details" else digits) for k, inner in value.items()}
+    return [slim(inner, digits) for inner in value] if isinstance(value, list) else value
+
+
+def stored(document: Mapping[str, Any]) -> bytes:
+    """A record as it is stored: one line a result, so that a change shows where it is."""
+    head = {key: value for key, value in document.items() if key != "results"}
+    lines = ",\n".join(json.dumps(slim(result), separators=(",", ":")) for result in document["results"])
+    return f'{json.dumps(head)[:-1]}, "results": [\n{lines}\n]}}\n'.encode()
+
+
+def pages(embedded: Sequence[Result], real: Sequence[Result], own: Sequence[Result]) -> dict[Path, str]:
+    """Every page, with whatever in it is made as the records of the three kinds of models have it."""
+    every = [*embedded, *real, *own]
+    by_name = {(result["claim"], result["subject"]): result for result in every}
+    tables: dict[str, Callable[[], str]] = {
+        "rows": lambda: _rows(by_name),
+        "replication": lambda: replication(embedded).rstrip(),
+        "alternatives": lambda: methods(embedded).rstrip(),
+        "alternatives, real models": lambda: methods(real).removeprefix(LEGEND).strip(),
+        "replication, real models": lambda: replication(real).rstrip(),
+        "replication, own runs": lambda: replication(own).rstrip(),
+        "tally": lambda: f"On the models trained here, {_tally(embedded)}. On the two others, {_tally(real)}.",
+    }
+    for family in FAMILIES:
+        of_family = [result for result in every if result["claim"].partition(".")[0] == family]
+        tables[f"claims {family}"] = lambda chosen=of_family: _claims(chosen)  # type: ignore[misc]
+    made = {}
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples/own_runs/README.md"]:
+        text = path.read_text(encoding="utf-8")
+        made[path] = filled(text, by_name, tables, path.name)
+        if path.name == "changed-verdicts.md":
+            made[path] = _with_changes(text, by_name)
+        if BEGIN in text:
+            made[path] = with_table(made[path], real if path.name == "real-models.md" else embedded)
+    return made
+
+
+def _tally(results: Iterable[Result]) -> str:
+    return tally(results).removeprefix("verdicts: ")
+
+
+def _rows(by_name: Mapping[tuple[str, str], Result]) -> str:
+    lines = ["| the sentence | on | value and interval | bound | nearest control | verdict |", "|" + " --- |" * 6]
+    for name in ROWS:
+        found = by_name[name]
+        value = f"{number(found['estimate'])} [{number(found['low'])}, {number(found['high'])}]"
+        controls = found["controls"]
+        nearest = max(controls, key=lambda control: margin(found, controls[control])) if controls else ""
+        control = f"{nearest}: {number(controls[nearest])}" if nearest else "-"
+        cells = [f"{found['statement']} `{name[0]}`", name[1], value, bound_text(found), control, found["verdict"]]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def _claims(results: Sequence[Result]) -> str:
+    """One line a claim: its id, kind, sentence and bound, and the verdict on each subject."""
+    lines = ["| claim | kind | sentence | bound | verdicts |", "|" + " --- |" * 5]
+    for claim in dict.fromkeys(result["claim"] for result in results):
+        of_claim = [result for result in results if result["claim"] == claim]
+        verdicts = ", ".join(f"{result['subject']}: {result['verdict']}" for result in of_claim)
+        first = of_claim[0]
+        cells = [f"`{claim}`", first["kind"], first["statement"], first["bound_rule"], verdicts]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def _with_changes(text: str, by_name: Mapping[tuple[str, str], Result]) -> str:
+    """The page of changed verdicts with its column "new" from the records; rows of results that are gone stay."""
+    lines = []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        found = by_name.get((cells[0], cells[1])) if line.startswith("| ") and len(cells) == 5 else None
+        if found and found["estimate"] is not None:
+            value = f"{number(found['estimate'])} [{number(found['low'])}, {number(found['high'])}]"
+            cells[3] = f"{found['verdict']}: {value}, {bound_text(found)}"
+            line = "| " + " | ".join(cells) + " |"
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Store the records that are given and write all that hangs on them."""
+    parser = argparse.ArgumentParser(prog="python -m docs.make", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("record", type=Path, nargs="?", help="a fresh record of the models trained here")
+    parser.add_argument("--real", type=Path, help="a fresh record of the two real models")
+    parser.add_argument("--own", type=Path, help="a fresh record of examples/own_runs")
+    parser.add_argument("--no-figures", action="store_true", help="tables and numbers alone")
+    chosen = parser.parse_args(arguments)
+    for fresh, path in ((chosen.record, EMBEDDED), (chosen.real, REAL), (chosen.own, OWN)):
+        if fresh is not None:
+            write_atomic(path, stored(read_document(fresh, SHOWN)))
+    documents = [read_document(path, SHOWN) for path in (EMBEDDED, REAL, OWN)]
+    for path, text in pages(*(document["results"] for document in documents)).items():
+        if text != path.read_text(encoding="utf-8"):
+            write_atomic(path, text.encode())
+            sys.stdout.write(f"{path.relative_to(ROOT)}\n")
+    if not chosen.no_figures:
+        with TemporaryDirectory() as folder:
+            for place, document in enumerate(documents):
+                write_report(Path(folder) / str(place), document)
+            for written in pictures.take(sorted(Path(folder).glob("*/*.png")), ROOT / "docs/figures"):
+                sys.stdout.write(f"{written.relative_to(ROOT)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
