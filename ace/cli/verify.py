@@ -10,8 +10,10 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 SUMMARY = "Verify the claims on language models or on training runs of your own."
@@ -19,9 +21,12 @@ EXAMPLE = """ace verify --model ./checkpoint
   ace verify --model ./ckpt-100 --name nightly --save-baseline base.json
   ace verify --model ./ckpt-200 --name nightly --compare base.json
   ace verify --subject mypackage.runs:subject -k core.sufficiency -n 2
+  ace verify --model ./checkpoint --json - > verdicts.json
 
-Further words go to pytest (-k, -n, -x, ...), and the exit code is pytest's: 0 when all came out as documented, 1 when
-not, 4 for a call that cannot be used, 5 when -k selected nothing."""
+Further words go to pytest (-k, -n, -x, ...)."""
+EXITS = """those of pytest: 0 all came out as documented; 1 something did not; 4 a call that cannot be used;
+  5 -k selected nothing"""
+STDOUT = "-"  # in place of a file of verdicts
 TAKES_MORE = True
 
 
@@ -56,6 +61,21 @@ def pytest_words(chosen: argparse.Namespace, rest: Sequence[str]) -> list[str]:
 
 
 def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
-    """Run pytest and give its exit code; that of a process that a signal ended is 128 and the signal's number."""
-    code = subprocess.call([sys.executable, "-m", "pytest", *pytest_words(chosen, rest)])
+    """Run pytest and give its exit code; that of a process that a signal ended is 128 and the signal's number.
+
+    Verdicts that are asked for on stdout come there alone, at the end, and what pytest prints goes to stderr.
+    """
+    if chosen.json != STDOUT:
+        return _exit_code(subprocess.call([sys.executable, "-m", "pytest", *pytest_words(chosen, rest)]))
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder, "verdicts.json")
+        chosen.json = str(written)
+        words = [sys.executable, "-m", "pytest", *pytest_words(chosen, rest)]
+        code = _exit_code(subprocess.call(words, stdout=sys.stderr.fileno()))
+        if written.exists():
+            sys.stdout.write(written.read_text(encoding="utf-8"))
+    return code
+
+
+def _exit_code(code: int) -> int:
     return code if code >= 0 else 128 - code
