@@ -22,6 +22,7 @@ EXAMPLE = """ace verify --model ./checkpoint
   ace verify --model ./ckpt-200 --name nightly --compare base.json
   ace verify --subject mypackage.runs:subject -k core.sufficiency -n 2
   ace verify --model ./checkpoint --json - > verdicts.json
+  ace verify --plan ./checkpoint
 
 Further words go to pytest (-k, -n, -x, ...)."""
 EXITS = """those of pytest: 0 all came out as documented; 1 something did not; 4 a call that cannot be used;
@@ -42,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         raise InputError("verify: expected pytest, which is not installed: pip install 'ace-invariants[test]'")
     from ace.plugin.options import OPTIONS
 
+    parser.add_argument(
+        "--plan", metavar="MODEL", help="print what verifying this model would take, in memory and time; runs nothing"
+    )
     for option in OPTIONS:
         parser.add_argument(
             f"--{option.name}", dest=option.attribute, help=option.text.replace("--ace-", "--"), **option.settings()
@@ -65,6 +69,10 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
 
     Verdicts that are asked for on stdout come there alone, at the end, and what pytest prints goes to stderr.
     """
+    if chosen.plan is not None:
+        from ace.cli.plan import run_plan
+
+        return run_plan(chosen)
     if chosen.json != STDOUT:
         return _exit_code(subprocess.call([sys.executable, "-m", "pytest", *pytest_words(chosen, rest)]))
     with tempfile.TemporaryDirectory() as folder:
