@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,7 +88,7 @@ def told(plan: Plan, others: list[Plan]) -> Iterator[str]:
     yield f"time: {duration(least)} (controls settle at once) to {duration(most)} (every control drawn to the end)"
     yield from (f"  {duration(low):>10} to {duration(high):>10}  {name}" for name, (low, high) in plan.claims.items())
     yield ""
-    yield error_of()
+    yield from textwrap.wrap(error_of(), 100)
     yield ""
     yield "fits: " + "; ".join(_fits(plan))
     for other in others:

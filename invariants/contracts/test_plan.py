@@ -14,6 +14,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from ace import registry
 from ace.cli import main
+from ace.cli.plan import error_of
 from ace.errors import ArtifactError
 from ace.files import read_json
 from ace.study.language_subjects import AGREEMENT
