@@ -173,6 +173,7 @@ def test_a_plan_is_printed_before_anything_is_loaded(folder: Path, capsys: pytes
         "70B",
     ):
         assert part in text
+    assert error_of() in " ".join(text.split())
 
 
 def test_a_plan_as_json_is_clean(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
