@@ -7,15 +7,18 @@ Source: arXiv 2602.22600, section on extraction; the factor form is Laub, Heath,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from functools import wraps
+from inspect import signature
+from typing import Any, Protocol
 
 from torch import Tensor
 
+from ace.arrays import Ints
 from ace.check import as_matrix
 from ace.core import Core, Deferred
 from ace.core_arrays import ARRAYS, array_fault
-from ace.errors import ExtractorError, InputError
+from ace.errors import ExtractorError, Inapplicable, InputError
 from ace.linalg import RowFactor, row_factor, stream_factor
 from ace.rank import Energy, RankRule, check_rule
 from ace.spectrum import FactorSpectrum
@@ -35,6 +38,9 @@ class Extractor(Protocol):
 
     A method that finds a subspace and no readers leaves the sensitivities out, and the rank is its own to choose: its
     core has the orthogonal projector for both, and properties of balanced readers do not speak about it.
+
+    One with a parameter `labels` is given the class of each state as well, (n) integers, where claims are verified: see
+    `extracted`.
     """
 
     def __call__(self, states: Tensor, sensitivities: Tensor, *, rank: RankRule) -> Core:
@@ -137,8 +143,9 @@ def checked(extractor: Extractor) -> Extractor:
         ExtractorError: what came is no such core.
     """
 
-    def call(states: Tensor, sensitivities: Tensor, *, rank: RankRule) -> Core:
-        core = extractor(states, sensitivities, rank=rank)
+    @wraps(extractor)  # so that its parameters can be seen
+    def call(states: Tensor, sensitivities: Tensor, *, rank: RankRule, **labels: Any) -> Core:
+        core = extractor(states, sensitivities, rank=rank, **labels)
         if not isinstance(core, Core):
             raise ExtractorError(f"extractor: expected an ace.Core, got {type(core).__name__}")
         if core.basis.ndim != 2 or core.width != states.shape[1]:
@@ -149,6 +156,40 @@ def checked(extractor: Extractor) -> Extractor:
         return core
 
     return call
+
+
+def wants_labels(extractor: Extractor) -> bool:
+    """Whether an extractor has a parameter `labels`."""
+    try:
+        return "labels" in signature(extractor).parameters
+    except (TypeError, ValueError):  # a compiled function need not say what it takes
+        return False
+
+
+def extracted(
+    extractor: Extractor,
+    states: Tensor,
+    sensitivities: Tensor,
+    *,
+    rank: RankRule,
+    labels: Callable[[], Ints | None],
+) -> Core:
+    """What an extractor finds; one with a parameter `labels` gets the class of each state.
+
+    Args:
+        labels: gives the classes (n), or None where there are none; called only if they are asked for.
+
+    Raises:
+        Inapplicable: labels are asked for where there are none.
+    """
+    if not wants_labels(extractor):
+        return extractor(states, sensitivities, rank=rank)
+    classes = labels()
+    if classes is None:
+        raise Inapplicable("the extractor asks for labels, and what the task has for targets are no classes")
+    labelled: Any = extractor
+    core: Core = labelled(states, sensitivities, rank=rank, labels=classes)
+    return core
 
 
 def head_sensitivities(weight: Tensor) -> Tensor:

@@ -27,6 +27,23 @@ class Status(StrEnum):
     UNDECIDED = "UNDECIDED"
     INAPPLICABLE = "INAPPLICABLE"
 
+    @property
+    def meaning(self) -> str:
+        """What it says, in one sentence."""
+        return MEANINGS[self]
+
+
+MEANINGS: Mapping[Status, str] = {
+    Status.HOLDS: "every seed's interval lies inside the bound, every required control outside, and the core beats the"
+    " rest where that is a control",
+    Status.VACUOUS: "inside the bound, but so is a required control, or the rest does as well: the sentence is true"
+    " and says nothing",
+    Status.FAILS: "some seed's interval lies outside the bound",
+    Status.UNDECIDED: "an interval, or a control, straddles the bound; the reason says how many more samples would"
+    " settle it",
+    Status.INAPPLICABLE: "the subject lacks what the claim speaks about; the reason says what",
+}
+
 
 @dataclass(frozen=True)
 class ControlResult:

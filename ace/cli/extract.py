@@ -7,10 +7,11 @@ nothing else. `ace.Core.load` reads both.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ace.cli.models import MODEL_NAMES, TASK_NAMES, add_model_arguments, asked_model, in_lower_case
 from ace.progress import shown
@@ -18,13 +19,16 @@ from ace.progress import shown
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ace.core import Core
+
 SUMMARY = "Extract the core of a language model, or of states and sensitivities that lie in files."
 EXAMPLE = """ace extract smollm2-135m --contrast agreement-english --out core.safetensors
   ace extract ./checkpoint --contrast my-pairs.csv --site 4 --projector oblique --out core.safetensors
+  ace extract ./checkpoint --contrast agreement --out core.safetensors --json
   ace extract states.npy sensitivities.npy core.safetensors --rank 3"""
 USAGE = """ace extract MODEL --contrast PAIRS --out CORE [--site INDEX] [--rank N] [--projector KIND] [--lower-case]
-                   [--revision REVISION] [--dtype DTYPE] [--tokenizer FOLDER]
-       ace extract STATES SENSITIVITIES CORE [--rank N | --energy SHARE | --gap] [--site TEXT] [--task TEXT]"""
+                   [--revision REVISION] [--dtype DTYPE] [--tokenizer FOLDER] [--json]
+       ace extract STATES SENSITIVITIES CORE [--rank N | --energy SHARE | --gap] [--site TEXT] [--task TEXT] [--json]"""
 OF_MODEL = ("contrast", "out", "projector", "lower_case", "revision", "dtype", "tokenizer")
 OF_ARRAYS = ("energy", "gap", "task")
 
@@ -59,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     arrays.add_argument("--task", metavar="TEXT", help="what the model was doing, kept with the core")
     both = parser.add_argument_group("of both")
+    both.add_argument("--json", action="store_true", help="what was found as one JSON object on stdout")
     both.add_argument("--rank", type=int, metavar="N", help="number of dimensions; of a model as many as suffice")
     both.add_argument(
         "--site", help="index of a model's site, chosen on the selection split by default; for arrays any text, kept"
@@ -106,6 +111,18 @@ def _of_model(chosen: argparse.Namespace) -> int:
             stage=line.step,
         )
     found.save(chosen.out)
+    if chosen.json:
+        of_model = {
+            "model": found.model,
+            "site": found.index,
+            "path": found.path,
+            "projector": found.projector,
+            "wanted": list(found.contrast.wanted),
+            "other": list(found.contrast.other),
+            "auc": found.auc,
+            "separation": dict(found.separation),
+        }
+        return _write_json(chosen.out, found.core, of_model)
     core, apart = found.core, ", ".join(f"{mode} {value:.3g}" for mode, value in found.separation.items())
     sys.stdout.write(
         f"{chosen.out}: {found.model}, {core.site}\n"
@@ -137,10 +154,26 @@ def _of_arrays(chosen: argparse.Namespace) -> int:
     )
     core = extract_core(states, sensitivities, rank=rule, site=chosen.site or "", task=chosen.task or "")
     core.save(paths[2])
+    if chosen.json:
+        return _write_json(paths[2], core, {"site": core.site})
     shown = ", ".join(f"{value:.3g}" for value in core.sigma[: core.dimension + 1].tolist())
     sys.stdout.write(
         f"{paths[2]}: {core.dimension} of {core.width} dimensions by {core.rank.rule}; sigma and the next: {shown}\n"
     )
+    return 0
+
+
+def _write_json(path: Path, core: Core, more: Mapping[str, Any]) -> int:
+    entries = {
+        "core": str(path),
+        "rank": core.dimension,
+        "width": core.width,
+        "rule": core.rank.rule,
+        "sigma": core.sigma[: core.dimension + 1].tolist(),
+        "task": core.task,
+        **more,
+    }
+    sys.stdout.write(f"{json.dumps(entries, indent=2, ensure_ascii=False)}\n")
     return 0
 
 

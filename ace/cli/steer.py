@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ace.cli.models import MODEL_NAMES, TASK_NAMES, add_model_arguments, asked_model, in_lower_case
 from ace.progress import shown
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 SUMMARY = "Continue a prompt with a language model, clean and with an axis edited: that of number, or one of your own."
 EXAMPLE = """ace steer ./checkpoint "The keys to the cabinet" --flip
   ace steer smollm2-135m --core core.safetensors "The keys to the cabinet"
-  ace steer smollm2-135m --core core.safetensors "The keys to the cabinet" --scale 2"""
+  ace steer smollm2-135m --core core.safetensors "The keys to the cabinet" --scale 2
+  ace steer ./checkpoint "The keys to the cabinet" --flip --json"""
 GAP = " | "
 EDITED = {"flip": "flipped", "keep": "kept alone", "remove": "removed", "scale": "scaled"}  # headings
 
@@ -59,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"prompts that the axis is extracted from: {TASK_NAMES}, or a file of minimal pairs (default"
         " agreement-english, or agreement for want of words)",
     )
+    parser.add_argument("--json", action="store_true", help="texts and axis as one JSON object on stdout")
     add_model_arguments(parser)
 
 
@@ -84,14 +87,25 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
         if searches:
             found = _found_now(language, asked.prompts_for(language), chosen, line.step)
     if edit is None or found is None:
-        sys.stdout.write(f"{textwrap.fill(_texts(language, chosen, {'clean': None})['clean'], _width())}\n")
+        (text,) = _texts(language, chosen, {"clean": None}).values()
+        if chosen.json:
+            return _write_json({"model": language.name, "texts": {"clean": text}})
+        sys.stdout.write(f"{textwrap.fill(text, _width())}\n")
         return 0
     steering = found.steering(language, chosen.prompt, edit, chosen.scale)
     texts = _texts(language, chosen, {"clean": None, EDITED[edit]: steering})
+    if chosen.json:
+        axis = {"site": found.index, "path": found.path, "rank": found.core.dimension, "auc": found.auc}
+        return _write_json({"model": language.name, "edit": edit, **axis, "texts": texts})
     sys.stdout.write(
         f"{language.name}, {found.core.site}, rank {found.core.dimension}, AUC {found.auc:.3f}\n\n"
         + side_by_side(*texts.items(), width=_width())
     )
+    return 0
+
+
+def _write_json(entries: Mapping[str, Any]) -> int:
+    sys.stdout.write(f"{json.dumps(entries, indent=2)}\n")  # in ASCII, whatever stdout can show
     return 0
 
 

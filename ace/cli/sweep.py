@@ -6,8 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-SUMMARY = "train the runs of a sweep and write down when each memorised and generalised"
-EXAMPLE = "ace sweep fixtures/sweeps/grokking-compact.toml --out delays.jsonl --resume"
+SUMMARY = "Train the runs of a sweep, and write down when each memorised and generalised."
+EXAMPLE = """ace sweep fixtures/sweeps/grokking-compact.toml --out delays.jsonl --resume
+  ace sweep sweep.toml --engine dask --scheduler tcp://host:8786 --resume"""
+EXITS = "0 all runs ended; 1 some failed, which the table says, or another error; 2 a call that cannot be read"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 SUMMARY = "Verify the claims on language models or on training runs of your own."
@@ -20,8 +22,11 @@ EXAMPLE = """ace verify --model ./checkpoint
   ace verify --model ./ckpt-200 --name nightly --compare base.json
   ace verify --model ./checkpoint --accept expected.toml
   ace verify --subject mypackage.runs:subject -k core.sufficiency -n 2
+  ace verify --model ./checkpoint --json - > verdicts.json
+  ace verify --plan ./checkpoint
 
-Further words go to pytest (-k, -n, -x, ...). Exit codes, the same under pytest itself:
+Further words go to pytest (-k, -n, -x, ...)."""
+EXITS = """the same under pytest itself
   0  all came out as documented; with --compare: no claim regressed
   1  something came out otherwise; with --compare: a claim regressed; or a file could not be written
   2  interrupted
@@ -31,7 +36,8 @@ Further words go to pytest (-k, -n, -x, ...). Exit codes, the same under pytest 
   6  --compare had nothing to compare: no claim was measured on the same subject in both
   7  --compare --strict: no claim regressed, but something changed: a value moved, a verdict tipped or improved, or a
      claim was measured in one of both only
-128 + N: signal N ended the process."""
+128 + N: signal N ended the process"""
+STDOUT = "-"  # in place of a file of verdicts
 TAKES_MORE = True
 
 
@@ -47,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         raise InputError("verify: expected pytest, which is not installed: pip install 'ace-invariants[test]'")
     from ace.plugin.options import OPTIONS
 
+    parser.add_argument(
+        "--plan", metavar="MODEL", help="print what verifying this model would take, in memory and time; runs nothing"
+    )
     for option in OPTIONS:
         parser.add_argument(
             f"--{option.name}", dest=option.attribute, help=option.text.replace("--ace-", "--"), **option.settings()
@@ -66,6 +75,25 @@ def pytest_words(chosen: argparse.Namespace, rest: Sequence[str]) -> list[str]:
 
 
 def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
-    """Run pytest and give its exit code; that of a process that a signal ended is 128 and the signal's number."""
-    code = subprocess.call([sys.executable, "-m", "pytest", *pytest_words(chosen, rest)])
+    """Run pytest and give its exit code; that of a process that a signal ended is 128 and the signal's number.
+
+    Verdicts that are asked for on stdout come there alone, at the end, and what pytest prints goes to stderr.
+    """
+    if chosen.plan is not None:
+        from ace.cli.plan import run_plan
+
+        return run_plan(chosen)
+    if chosen.json != STDOUT:
+        return _exit_code(subprocess.call([sys.executable, "-m", "pytest", *pytest_words(chosen, rest)]))
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder, "verdicts.json")
+        chosen.json = str(written)
+        words = [sys.executable, "-m", "pytest", *pytest_words(chosen, rest)]
+        code = _exit_code(subprocess.call(words, stdout=sys.stderr.fileno()))
+        if written.exists():
+            sys.stdout.write(written.read_text(encoding="utf-8"))
+    return code
+
+
+def _exit_code(code: int) -> int:
     return code if code >= 0 else 128 - code

@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+EXITS = "0 done; 1 an error, whose message is on stderr; 2 a call that cannot be read"
 
-def with_example(text: str) -> dict[str, Any]:
-    """Settings of a parser whose help ends with an example, printed line by line as it is."""
-    return {"epilog": f"example:\n  {text}", "formatter_class": argparse.RawDescriptionHelpFormatter}
+
+def with_example(text: str, exits: str = EXITS) -> dict[str, Any]:
+    """Settings of a parser whose help ends with an example and the exit codes, printed line by line as they are."""
+    return {
+        "epilog": f"example:\n  {text}\n\nexit codes: {exits}",
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ace.cli.words import with_example
 
@@ -31,12 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with recipes and weights (default ./fixtures)",
     )
     actions = parser.add_subparsers(dest="zoo_action", required=True, metavar="ACTION")
-    actions.add_parser(
+    listed = actions.add_parser(
         "list",
         parents=[place],
         help="show recipes, real models, and which of them lie on this machine",
-        **with_example(LIST),
+        **with_example(f"{LIST}\n  {LIST} --json"),
     )
+    listed.add_argument("--json", action="store_true", help="a JSON list, one object a recipe or model")
     store = actions.add_parser(
         "store",
         parents=[place],
@@ -66,38 +68,70 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     there = (fixtures / "recipes").is_dir()
     if not there and (chosen.fixtures is not None or chosen.zoo_action == "store"):
         raise InputError(f"--fixtures: expected a folder with recipes, got {fixtures.absolute()}")
-    return _list(fixtures if there else None) if chosen.zoo_action == "list" else _store(chosen, fixtures)
+    return _list(fixtures if there else None, chosen.json) if chosen.zoo_action == "list" else _store(chosen, fixtures)
 
 
-def _list(fixtures: Path | None) -> int:
-    from ace.files import default_cache
-    from ace.zoo.obtain import Store
+def _list(fixtures: Path | None, as_json: bool) -> int:
     from ace.zoo.real_models import real_models
-    from ace.zoo.recipes import language_recipes, recipes
 
-    if fixtures is not None:
-        store = Store(fixtures, default_cache())
-        known: list[Recipe | LanguageRecipe] = [*recipes(fixtures).values(), *language_recipes(fixtures).values()]
-        for recipe in known:
-            scales = ",".join(getattr(recipe, "scales", ()))
-            stored = "stored" if store.is_stored(recipe) else "not stored"
-            sys.stdout.write(f"{recipe.name:20} {recipe.address:34} {scales:14} {stored}\n")
-    for model in real_models().values():
-        sys.stdout.write(f"{model.name:20} {_described(model)}\n")
+    recipes = [] if fixtures is None else _recipes(fixtures)
+    models = [_model(model) for model in real_models().values()]
+    if as_json:
+        sys.stdout.write(f"{json.dumps([*recipes, *models], indent=2)}\n")
+        return 0
+    for row in recipes:
+        stored = "stored" if row["stored"] else "not stored"
+        sys.stdout.write(f"{row['name']:20} {row['address']:34} {','.join(row['scales']):14} {stored}\n")
+    for row in models:
+        place = row["hub"] and f"from the hub, {row['hub']}"
+        if place is None:
+            place = "obtained" if row["folder"] else f"not obtained ({row['download_bytes'] / 1e6:.0f} MB)"
+        elif not row["tried"]:
+            place += "; not run where this was made"
+        sys.stdout.write(
+            f"{row['name']:20} {row['parameters'] / 1e6:.0f} million parameters, {row['licence']}, {place}\n"
+        )
     return 0
 
 
-def _described(model: RealModel) -> str:
+def _recipes(fixtures: Path) -> list[dict[str, Any]]:
+    """Recipes of a folder as plain values."""
+    from ace.files import default_cache
+    from ace.zoo.obtain import Store
+    from ace.zoo.recipes import language_recipes, recipes
+
+    store = Store(fixtures, default_cache())
+    known: list[Recipe | LanguageRecipe] = [*recipes(fixtures).values(), *language_recipes(fixtures).values()]
+    return [
+        {
+            "name": recipe.name,
+            "kind": "recipe",
+            "address": recipe.address,
+            "scales": list(getattr(recipe, "scales", ())),
+            "stored": store.is_stored(recipe),
+        }
+        for recipe in known
+    ]
+
+
+def _model(model: RealModel) -> dict[str, Any]:
+    """A real model as plain values: `hub` names its repository, or `folder` where it lies once it is obtained."""
     from ace.zoo.download import obtained_folder
-    from ace.zoo.real_models import GgufSource
+    from ace.zoo.real_models import HubSource
 
     source = model.source
-    if isinstance(source, GgufSource):
-        size = sum(package.size for package in source.packages)
-        place = "obtained" if obtained_folder(model) else f"not obtained ({size / 1e6:.0f} MB)"
-    else:
-        place = f"from the hub, {source.name}" + ("" if model.tried else "; not run where this was made")
-    return f"{model.parameters / 1e6:.0f} million parameters, {model.licence}, {place}"
+    folder = None if isinstance(source, HubSource) else obtained_folder(model)
+    return {
+        "name": model.name,
+        "kind": "model",
+        "title": model.title,
+        "licence": model.licence,
+        "parameters": model.parameters,
+        "tried": model.tried,
+        "hub": source.name if isinstance(source, HubSource) else None,
+        "download_bytes": None if isinstance(source, HubSource) else sum(part.size for part in source.packages),
+        "folder": None if folder is None else str(folder),
+    }
 
 
 def _obtain(chosen: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from ace.errors import ClaimError
 from ace.extract import Extractor
 from ace.study.claim import Claim
+from ace.study.control_words import COMMON_CONTROLS
 from ace.study.memory import Memory
 from ace.study.subject import LazySubject
 from ace.training.result import TrainedEnsemble
@@ -59,12 +60,14 @@ class Family:
         claims: records; each names what measures it.
         subjects: gives the project's own subjects, none where the project has none.
         figures: module with `FIGURES`, records `ace.families.style.Drawing`; imported when figures are asked for.
+        controls: what its own controls mean, by name; those of `COMMON_CONTROLS` need no entry.
     """
 
     name: str
     claims: tuple[Claim, ...]
     subjects: Callable[[Fixtures], Iterable[LazySubject]] = lambda fixtures: ()
     figures: str = ""
+    controls: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @cache
@@ -128,3 +131,9 @@ def find_claim(identifier: str) -> Claim:
     if identifier not in known:
         raise ClaimError(f"claim: no claim {identifier!r}; known: {', '.join(known)}")
     return known[identifier]
+
+
+def control_meanings(claim: Claim) -> Mapping[str, str]:
+    """What each control that a claim requires means, in the claim's order; "" for one that nobody explains."""
+    own = next((family.controls for family in families() if claim in family.claims), {})
+    return {name: own.get(name) or COMMON_CONTROLS.get(name, "") for name in claim.controls}

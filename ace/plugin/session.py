@@ -98,7 +98,8 @@ def open_session(config: pytest.Config) -> Session:
 
 
 def _read_expectations(session: Session) -> None:
-    if session.options.expected:
+    # What the ini file documents is of the project's own extractor.
+    if session.options.expected and (session.options.explicit("expected") or not session.options.extractor):
         own = read_expectations(session.options.expected, session.options.given["expected"])
         session.expectations = (*own, *session.expectations)  # what is found first counts
 

@@ -10,15 +10,15 @@ import torch
 
 from ace.alternatives.evidence import Evidence
 from ace.alternatives.methods import ALTERNATIVES
-from ace.arrays import Ints
 from ace.core import Core
 from ace.errors import Inapplicable, InputError
 from ace.model.sites import Site
+from ace.study.checks import scored_classes
 from ace.study.interchange import searched_core
 from ace.study.memory import remembered
 from ace.study.prompts import PromptStudy
 from ace.study.tokens import TokenStudy
-from ace.tasks.base import Batch, Split
+from ace.tasks.base import Split
 
 ROWS = 4000  # states that a method with labels is fitted to
 
@@ -31,7 +31,7 @@ def alternative_cores(study: TokenStudy, index: int) -> dict[str, Core]:
     out. Of more than 4,000 states these are fitted to as many drawn at random; PCA and gradients see all of them. A
     method that finds nothing, such as classes with equal means, is left out too.
     """
-    core, labels = study.core(index), _classes(study.batch(Split.EXTRACTION))
+    core, labels = study.core(index), scored_classes(study.batch(Split.EXTRACTION))
     states, read = study.states(index, Split.EXTRACTION).flatten(0, 1), study.sensitivities(index)
     whole = Evidence(states, read, mean=core.mean)
     few = whole
@@ -49,9 +49,7 @@ def prompt_alternatives(study: PromptStudy, site: Site, rank: int = 1) -> dict[s
     enough to hold some out.
     """
     states, gradients = (by_site[site.index] for by_site in study.observed)
-    rows = torch.cat([group.rows for group in study.encoded(Split.EXTRACTION)]).numpy()  # the order of both
-    labels = study.labels(Split.EXTRACTION)[rows]
-    evidence = Evidence(states, gradients, labels, study.core(site, rank).mean)
+    evidence = Evidence(states, gradients, study.observed_labels(), study.core(site, rank).mean)
     cores = found_cores(rank, dict.fromkeys(ALTERNATIVES, evidence))
     with suppress(Inapplicable):
         cores["DAS"] = searched_core(study, site, rank)
@@ -67,11 +65,3 @@ def found_cores(rank: int, evidence: Mapping[str, Evidence]) -> dict[str, Core]:
         with suppress(InputError):  # nothing to be found there: no matter of how it was asked
             cores[name] = method.find(evidence[name], rank)
     return cores
-
-
-def _classes(batch: Batch) -> Ints | None:
-    """(n s) the target of every scored position; None where targets are no classes, or all the same one."""
-    targets = batch.targets
-    if targets.ndim != 2 or targets.dtype != np.int64 or len(np.unique(targets)) < 2:
-        return None
-    return targets.reshape(-1)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ace.arrays import Array
+from ace.arrays import Array, Ints
 from ace.check import check_count, check_instance
 from ace.errors import AceError, InputError, SplitError
 from ace.tasks.base import HELD_OUT, Batch, Numbers, Split, Task
@@ -123,3 +123,11 @@ def require_different_prompts(source: PromptTask, sizes: Mapping[Split, int]) ->
                 )
             if groups.setdefault(text, group) != group:
                 raise InputError(f"groups: expected one for each text, got {groups[text]!r} and {group!r} for {text!r}")
+
+
+def scored_classes(batch: Batch) -> Ints | None:
+    """(n s) the target of every scored position; None where targets are no classes, or all the same one."""
+    targets = batch.targets
+    if targets.ndim != 2 or targets.dtype != np.int64 or len(np.unique(targets)) < 2:
+        return None
+    return targets.reshape(-1)

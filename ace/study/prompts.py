@@ -12,7 +12,7 @@ from ace.arrays import Array, Ints
 from ace.auc import Discrimination, discriminate
 from ace.core import Core
 from ace.errors import Inapplicable
-from ace.extract import Extractor, extract_core
+from ace.extract import Extractor, extract_core, extracted
 from ace.model.continuation import Encoded, encode_prompts, scattered
 from ace.model.intervene import Intervention
 from ace.model.language import LanguageModel
@@ -146,6 +146,11 @@ class PromptStudy:
             {index: torch.cat(parts) for index, parts in gradients.items()},
         )
 
+    def observed_labels(self) -> Ints:
+        """(n) labels of the extraction split in the order of `observed`."""
+        rows = torch.cat([group.rows for group in self.encoded(Split.EXTRACTION)]).numpy()
+        return self.labels(Split.EXTRACTION)[rows]
+
     def states(self, split: Split, site: Site) -> Tensor:
         """(n, d) states at a site at the scored position, in the order of the prompts."""
         return scattered(self.encoded(split), (run.states(site) for run in self.runs(split))).cpu()
@@ -166,7 +171,7 @@ class PromptStudy:
             if not self.varies(site):
                 raise Inapplicable(f"all prompts to extract from have the same state at {site}, so it has no core")
             states, gradients = (by_site[site.index] for by_site in self.observed)
-            return self.extractor(states, gradients, rank=Fixed(rank))
+            return extracted(self.extractor, states, gradients, rank=Fixed(rank), labels=self.observed_labels)
 
         return self.memory.get(("core", self, site.index, rank), extract)
 

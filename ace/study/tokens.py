@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from ace.arrays import Array
 from ace.core import Core
 from ace.errors import ClaimError, Inapplicable, InputError
-from ace.extract import Extractor, extract_core
+from ace.extract import Extractor, extract_core, extracted
 from ace.model.sites import Site, find_sites, module_site
 from ace.model.tail import Edit, Tail, find_tail
 from ace.rank import Energy, GivenSpectrum, RankRule, check_rule
-from ace.study.checks import as_tensor, checked_chance, checked_scores, drawn_batch, split_sizes
+from ace.study.checks import as_tensor, checked_chance, checked_scores, drawn_batch, scored_classes, split_sizes
 from ace.study.memory import Memory, remembered
 from ace.study.replicates import CoreReplicates, resampled_cores
 from ace.study.subject import Subject
@@ -152,7 +152,8 @@ class TokenStudy:
 
     def core_of(self, index: int, split: Split) -> Core:
         """A core of one model from the states of any split."""
-        return self.extractor(self.states(index, split).flatten(0, 1), self.sensitivities(index), rank=self.rank)
+        states, read = self.states(index, split).flatten(0, 1), self.sensitivities(index)
+        return extracted(self.extractor, states, read, rank=self.rank, labels=lambda: scored_classes(self.batch(split)))
 
     def _core_key(self, index: int) -> tuple[str, TokenStudy, int]:
         return ("core", self, index)

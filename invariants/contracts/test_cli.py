@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ import torch
 from safetensors.torch import save_file
 
 from ace import Core, Energy, Fixed, Gap, extract_core
-from ace.cli import ACTIONS, main, verify
+from ace.cli import ACTIONS, main, make_parser, verify
 from ace.plugin.options import OPTIONS
 from ace.report.readme import BEGIN, END
 from ace.report.record import document, result, write_document
+from ace.study.found_core import FoundCore
 from ace.tasks.by_name import TASKS
 from ace.tasks.fragment.judge import judge
 from ace.training.recipe import read_recipe
@@ -40,13 +43,45 @@ def failed(capsys: pytest.CaptureFixture[str], *words: object) -> str:
 
 
 # --- calls, help and exit codes ---------------------------------------------------------------------------------------
-@pytest.mark.parametrize("words", [*([action] for action in ACTIONS), ["zoo", "list"], ["zoo", "store"]], ids=" ".join)
-def test_the_help_of_every_action_ends_with_an_example(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+HELPED = [*([action] for action in ACTIONS), *(["zoo", action] for action in ("list", "store", "obtain"))]
+
+
+def help_of(capsys: pytest.CaptureFixture[str], words: Sequence[str]) -> str:
     with pytest.raises(SystemExit) as left:
         main([*words, "--help"])
-    text = capsys.readouterr().out
     assert left.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", HELPED, ids=" ".join)
+def test_the_help_of_every_action_ends_with_an_example_and_exit_codes(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = help_of(capsys, words)
     assert f"example:\n  ace {' '.join(words)} " in text or f"example:\n  ace {' '.join(words)}\n" in text
+    assert "\nexit codes: " in text
+
+
+@pytest.mark.parametrize("words", HELPED, ids=" ".join)
+def test_every_example_of_a_help_text_is_a_call_that_can_be_read(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples = re.findall(r"^  (ace .*)$", help_of(capsys, words).partition("example:\n")[2], re.MULTILINE)
+    assert examples
+    for example in examples:
+        _, *given = shlex.split(example.partition(" > ")[0])
+        assert given[: len(words)] == words, example
+        chosen, rest = make_parser(given[0]).parse_known_args(given)
+        assert chosen.action == given[0]
+        assert not rest or words == ["verify"], example
+        if words == ["verify"]:  # what pytest does not know, either, is no example
+            assert {word for word in rest if word.startswith("-")} <= {"-k", "-n"}, example
+
+
+def test_the_help_of_the_command_has_an_example_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    text = help_of(capsys, [])
+    assert "example:\n  ace explain agreement.mirror\n" in text
+    assert "exit codes: 0 done; 1 " in text
 
 
 @pytest.mark.parametrize("words", [["steer"], ["extract"], ["verify"]], ids=" ".join)
@@ -104,7 +139,7 @@ def test_help_and_wrong_calls_import_nothing_heavy() -> None:
     code = """
 import sys
 from ace.cli import main
-for words in (["--help"], ["steer", "--help"], ["extract"], ["zoo", "--help"], ["report", "--help"]):
+for words in (["--help"], ["steer", "--help"], ["extract"], ["zoo", "--help"], ["explain", "--help"]):
     try:
         main(words)
     except SystemExit:
@@ -166,6 +201,20 @@ def test_steer_names_what_it_cannot_use(words: list[str], said: str, capsys: pyt
     assert all(part in message for part in said.split(" | ")), message
 
 
+def test_steer_gives_the_same_texts_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["steer", str(STORED), "the keys near the old cabinet", "--tokens", "5"]
+    assert main([*words, "--flip", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"model", "edit", "site", "path", "rank", "auc", "texts"}
+    assert set(found["texts"]) == {"clean", "flipped"}
+    assert (found["edit"], round(found["auc"], 3)) == ("flip", 1.0)
+    assert main([*words, "--json"]) == 0
+    clean = json.loads(capsys.readouterr().out)
+    assert clean == {"model": found["model"], "texts": {"clean": found["texts"]["clean"]}}
+    assert main(words) == 0
+    assert capsys.readouterr().out.split() == clean["texts"]["clean"].split()
+
+
 # --- extract ----------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def arrays(tmp_path: Path) -> Mapping[str, torch.Tensor]:
@@ -191,6 +240,37 @@ def test_extract_writes_the_core_that_the_library_extracts(
     expected = extract_core(arrays["states"], arrays["sensitivities"], rank=rule, site="block 2", task="mine")
     assert Core.load(files[-1]) == expected
     assert capsys.readouterr().out.startswith(f"{files[-1]}: {expected.dimension} of 6 dimensions by ")
+
+
+def test_extract_says_as_json_what_it_wrote(
+    tmp_path: Path, arrays: Mapping[str, torch.Tensor], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [str(tmp_path / name) for name in ("states.npy", "sensitivities.npy", "core.safetensors")]
+    assert main(["extract", *files, "--rank", "2", "--site", "block 2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    core = Core.load(files[-1])
+    assert found.pop("sigma") == core.sigma[:3].tolist()
+    assert found == {
+        "core": files[-1],
+        "rank": 2,
+        "width": 6,
+        "rule": core.rank.rule,
+        "task": "",
+        "site": "block 2",
+    }
+
+
+def test_extract_says_as_json_what_it_found_in_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "core.safetensors"
+    assert main(["extract", str(STORED), "--contrast", "agreement", "--out", str(out), "--json"]) == 0
+    found, stored = json.loads(capsys.readouterr().out), FoundCore.load(out)
+    assert (found["core"], found["site"], found["path"]) == (str(out), stored.index, stored.path)
+    assert (found["rank"], found["auc"], found["separation"]) == (
+        stored.core.dimension,
+        stored.auc,
+        dict(stored.separation),
+    )
+    assert set(found["wanted"]).isdisjoint(found["other"])
 
 
 @pytest.mark.parametrize("states", ["both.safetensors", "states.safetensors"])
@@ -325,6 +405,28 @@ def test_verify_runs_the_claims_in_a_process_of_its_own(
     assert (entry["claim"], entry["subject"], entry["verdict"]) == ("agreement.behaviour", "small", "HOLDS")
 
 
+def test_verdicts_on_stdout_are_clean_json_and_what_pytest_says_is_on_stderr(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    words = ["--model", str(STORED), "--name", "small", "--json", "-", "-k", "agreement.behaviour"]
+    assert main(["verify", "-p", "no:cacheprovider", *words]) == pytest.ExitCode.OK
+    said = capfd.readouterr()
+    (entry,) = json.loads(said.out)["results"]
+    assert (entry["claim"], entry["subject"], entry["verdict"]) == ("agreement.behaviour", "small", "HOLDS")
+    assert "verdicts: 1 HOLDS" in said.err
+
+
+def test_where_no_claim_ran_no_verdicts_come_on_stdout(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--model", str(STORED), "--json", "-", "-k", "no.such.claim"]
+    assert main(["verify", "-p", "no:cacheprovider", *words]) == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert capfd.readouterr().out == ""
+
+
 # --- zoo --------------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def fixtures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -362,6 +464,25 @@ def test_zoo_looks_for_fixtures_in_the_current_folder(
     assert main(["zoo", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in lines} >= {"markov-compact", "modadd-paper", "agreement-small"}
+
+
+def test_zoo_lists_as_json_what_it_lists_in_words(fixtures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = read_recipe(fixtures / "recipes" / "tiny.toml")
+    assert main(["zoo", "list", "--fixtures", str(fixtures)]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert main(["zoo", "list", "--json", "--fixtures", str(fixtures)]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == names
+    assert rows[0] == {
+        "name": "tiny",
+        "kind": "recipe",
+        "address": recipe.address,
+        "scales": ["compact"],
+        "stored": False,
+    }
+    models = {row["name"]: row for row in rows if row["kind"] == "model"}
+    assert models["gpt2"]["hub"] == "openai-community/gpt2"
+    assert models["smollm2-135m"]["hub"] is models["smollm2-135m"]["folder"] is None  # the cache is another one here
 
 
 @pytest.mark.parametrize(

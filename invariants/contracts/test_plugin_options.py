@@ -60,6 +60,20 @@ def test_a_users_extractor_is_the_one_under_test_and_is_checked(run: Run, pytest
     found.stdout.fnmatch_lines(["*ExtractorError: extractor: expected an orthonormal basis*"])
 
 
+def test_verdicts_documented_in_the_ini_file_are_of_the_projects_own_extractor(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(mine="from ace import extract_core")
+    pytester.makefile(
+        ".toml", own='[[expected]]\nclaim = "toy.none"\nsubject = "x"\nverdicts = ["FAILS"]\nreason = "r"\n'
+    )
+    pytester.makeini("[pytest]\nace_expected = own.toml\n")
+    pytester.makepyfile("def test_it(ace_extractor): pass")
+    refused = pytester.runpytest_subprocess()
+    refused.stderr.fnmatch_lines(["*ace_expected: no claim toy.none*"])
+    assert pytester.runpytest_subprocess("--ace-extractor=mine:extract_core").parseoutcomes() == {"passed": 1}
+    given = pytester.runpytest_subprocess("--ace-extractor=mine:extract_core", "--ace-expected=own.toml")
+    given.stderr.fnmatch_lines(["*--ace-expected: no claim toy.none*"])
+
+
 def test_an_unknown_scale_is_a_usage_error_from_the_command_line_and_from_the_environment(
     run: Run, suite: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
 from ace.core import OBLIQUE, ORTHOGONAL
 from ace.errors import Inapplicable
+from ace.extract import extracted
 from ace.rank import Fixed
 from ace.stats import Estimate, bootstrap
 from ace.study.language_subjects import Scales
@@ -174,7 +175,16 @@ def _halves(study: PromptStudy) -> Array:
     site = study.choice().site
     states, gradients = (by_site[site.index] for by_site in study.observed)
     parts = torch.randperm(len(states), generator=torch.Generator().manual_seed(0)).tensor_split(2)
-    cores = [study.extractor(states[part], gradients[part], rank=Fixed(1)) for part in parts]
+    cores = [
+        extracted(
+            study.extractor,
+            states[part],
+            gradients[part],
+            rank=Fixed(1),
+            labels=partial(study.observed_labels().__getitem__, part.numpy()),
+        )
+        for part in parts
+    ]
     fresh = study.states(Split.EVALUATION, site)
     return np.stack([_towards(core.coordinates(fresh)[:, 0].numpy(), study) for core in cores])
 

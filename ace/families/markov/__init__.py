@@ -3,5 +3,6 @@
 from ace.families.family import Family
 from ace.families.markov.claims import CLAIMS
 from ace.families.markov.subjects import subjects
+from ace.families.markov.words import CONTROLS
 
-FAMILY = Family("markov", CLAIMS, subjects, "ace.families.markov.figure")
+FAMILY = Family("markov", CLAIMS, subjects, "ace.families.markov.figure", controls=CONTROLS)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ace.arrays import Ints
 from ace.check import check_choice
 from ace.core import Core
-from ace.extract import head_sensitivities
+from ace.extract import extracted, head_sensitivities
 from ace.linalg import random_frames
 from ace.model.intervene import RankScan, rank_scan
 from ace.model.sites import find_sites, hooked
@@ -75,9 +77,19 @@ def held_out(study: TokenStudy, index: int) -> HeldOut:
     """
     weight, bias = study.head(index)
     states = tuple(study.states(index, split)[:, -1] for split in HELD_OUT)
+    batches = tuple(map(study.batch, HELD_OUT))
     sensitivities = head_sensitivities(weight)
-    cores = tuple(study.extractor(part, sensitivities, rank=Full()) for part in states)
-    return HeldOut(tuple(map(study.batch, HELD_OUT)), states, weight, bias, cores)
+    cores = tuple(
+        extracted(study.extractor, part, sensitivities, rank=Full(), labels=partial(_answers, batch))
+        for part, batch in zip(states, batches, strict=True)
+    )
+    return HeldOut(batches, states, weight, bias, cores)
+
+
+def _answers(batch: Batch) -> Ints:
+    """(n) the class of each pair."""
+    answers: Ints = batch.targets[:, -1]
+    return answers
 
 
 @one_thread()

@@ -1,0 +1,128 @@
+"""`ace verify --plan MODEL`: what it would take, printed before anything is loaded."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ace.zoo.plan import Plan
+
+GPUS = (80e9, 141e9)  # bytes of memory of one
+
+
+def run_plan(chosen: argparse.Namespace) -> int:
+    """Write the estimate to stdout, in words, or as JSON where `--json -` or a file is asked for.
+
+    Raises:
+        AceError: no such model, task, dtype or device.
+    """
+    import torch
+
+    from ace.errors import InputError
+    from ace.files import write_json
+    from ace.zoo.named import ModelSource
+    from ace.zoo.plan import REFERENCES, load_of, make_plan
+    from ace.zoo.shape import find_shape
+    from ace.zoo.speed import measure_speed
+
+    device, dtype = chosen.device or "cpu", chosen.dtype or "auto"
+    if dtype not in ("auto", "float32", "bfloat16", "float16"):
+        raise InputError(f"dtype: expected auto, float32, bfloat16 or float16, got {dtype!r}")
+    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+        raise InputError(f"device: expected cpu, or cuda where there is one, got {device!r}")
+    asked = ModelSource(chosen.plan, chosen.revision, dtype, task=chosen.task or "")
+    load = load_of(asked.prompts())
+    shape = find_shape(chosen.plan, revision=chosen.revision, dtype=dtype)
+    speed = measure_speed(device, {2: torch.bfloat16}.get(shape.bytes_each, torch.float32))
+    plan = make_plan(shape, load, speed)
+    others = [make_plan(other, load, speed) for other in REFERENCES]
+    if chosen.json is None:
+        sys.stdout.write("".join(f"{line}\n" for line in told(plan, others)))
+    elif chosen.json == "-":
+        import json
+
+        sys.stdout.write(f"{json.dumps(as_entries(plan), indent=2)}\n")
+    else:
+        write_json(Path(chosen.json), as_entries(plan))
+    return 0
+
+
+def as_entries(plan: Plan) -> dict[str, Any]:
+    """The plan as plain values: bytes and seconds."""
+    return {
+        "shape": vars(plan.shape),
+        "prompts": vars(plan.load),
+        "speed": vars(plan.speed),
+        "memory": {**plan.memory, "peak": plan.peak},
+        "claims": {name: {"least": least, "most": most} for name, (least, most) in plan.claims.items()},
+        "seconds": dict(zip(("least", "most"), plan.seconds, strict=True)),
+        "error": error_of(),
+    }
+
+
+def told(plan: Plan, others: list[Plan]) -> Iterator[str]:
+    """The plan in words, line by line."""
+    shape, load, speed = plan.shape, plan.load, plan.speed
+    yield f"{shape.name}, by its configuration alone, nothing was loaded:"
+    yield f"  {shape.weights / 1e6:,.0f} million weights of {shape.bytes_each} bytes in {shape.blocks} blocks,"
+    yield f"  width {shape.width}, vocabulary {shape.vocabulary:,}"
+    yield (
+        f"prompts: {load.extraction} to extract from, {load.selection} to select, {load.evaluation} to evaluate, of"
+        f" {load.tokens:.0f} tokens or so"
+    )
+    yield (
+        f"this machine, timed now: {speed.flops / 1e9:,.0f} GFLOP/s of {speed.dtype} products on {speed.device}"
+        f" ({speed.threads} threads), {speed.operation * 1e6:.1f} microseconds a small operation"
+    )
+    yield ""
+    yield f"memory: {gibibytes(plan.peak)} GiB at its peak"
+    yield from (f"  {gibibytes(size):>8}  {name}" for name, size in plan.memory.items())
+    yield ""
+    least, most = plan.seconds
+    yield f"time: {duration(least)} (controls settle at once) to {duration(most)} (every control drawn to the end)"
+    yield from (f"  {duration(low):>10} to {duration(high):>10}  {name}" for name, (low, high) in plan.claims.items())
+    yield ""
+    yield from textwrap.wrap(error_of(), 100)
+    yield ""
+    yield "fits: " + "; ".join(_fits(plan))
+    for other in others:
+        low, high = (duration(seconds) for seconds in other.seconds)
+        yield f"{other.shape.name}, for comparison: {low} to {high} here; {'; '.join(_fits(other))}"
+
+
+def error_of() -> str:
+    """How far the estimate was off where it was compared with a measurement."""
+    from ace.zoo.plan import constants
+
+    return str(constants()["error"])
+
+
+def _fits(plan: Plan) -> Iterator[str]:
+    """Where it fits: this machine's memory, one GPU."""
+    from ace.zoo.plan import memory_of
+
+    here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    yield f"CPU, {gibibytes(plan.peak)} of {gibibytes(here)} GiB here: {'yes' if plan.peak < here else 'no'}"
+    on_gpu = sum(memory_of(plan.shape, plan.load, plan.speed, 0).values())
+    fitting = next((size for size in GPUS if on_gpu < size), None)
+    where = "no single GPU" if fitting is None else f"one GPU of {fitting / 1e9:.0f} GB"
+    yield f"CUDA, {gibibytes(on_gpu)} GiB: {where}"
+
+
+def gibibytes(size: float) -> str:
+    """Bytes in GiB, with as many digits as an estimate bears."""
+    value = size / 2**30
+    return f"{value:.2f}" if value < 10 else f"{value:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words."""
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:,.0f} h"

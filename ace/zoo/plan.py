@@ -1,0 +1,168 @@
+"""What verifying a language model will take, in memory and time, before anything is loaded.
+
+Operations of each claim are counted on random models of four sizes (`python -m invariants.bench.scale`) and grow with
+blocks L, width d, weights w of a block and vocabulary V as fitted there; this machine's speed at them is measured now.
+How many controls are drawn hangs on the verdicts: so a claim takes between a least and a most. Memory is a sum of
+parts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from ace.study.memory import LIMIT
+from ace.study.prompts import SIZES
+from ace.tasks.base import Split
+from ace.tasks.prompt import PromptTask
+from ace.zoo.shape import Shape
+from ace.zoo.speed import Speed
+
+TWIN_BYTES = 4  # a weight of the twin before training, which is in float32 whatever the model is
+KEPT_RUNS = 3  # beside the largest, as far as the memory's limit lets them
+ACTIVATIONS = 16  # numbers a prompt, block and unit of width that the backward pass keeps
+LOGITS, COPIES = 2**26, 2  # entries of logits at a time, and how many copies of them there are at once
+MANY_SITES = 12  # of more sites than these most are dismissed on few prompts
+QR_ROWS = 240  # rows of a factorisation that do not grow with the width
+REFERENCES = (
+    Shape("8B (Llama 3's sizes, bfloat16)", 32, 4096, 128256, 218112000.0, 8030261248, 2048, 2),
+    Shape("70B (Llama 3's sizes, bfloat16)", 80, 8192, 128256, 855654400.0, 70553706496, 2048, 2),
+)
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is asked of a model: how many prompts of each split, and tokens of a prompt on average."""
+
+    extraction: int
+    selection: int
+    evaluation: int
+    tokens: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a verification takes.
+
+    Attributes:
+        memory: part -> bytes; together the peak.
+        claims: id -> least and most seconds.
+        flops: of matrix products, all claims together, least.
+    """
+
+    shape: Shape
+    load: Load
+    speed: Speed
+    memory: Mapping[str, int]
+    claims: Mapping[str, tuple[float, float]]
+    flops: float
+
+    @property
+    def peak(self) -> int:
+        """Bytes that all parts take."""
+        return sum(self.memory.values())
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """Least and most of all claims, one after another."""
+        least, most = zip(*self.claims.values(), strict=True)
+        return sum(least), sum(most)
+
+
+@cache
+def constants() -> Mapping[str, Any]:
+    """What was fitted, as `python -m invariants.bench.scale fit` wrote it."""
+    found: Mapping[str, Any] = json.loads(files("ace.zoo").joinpath("plan.json").read_text("utf-8"))
+    return found
+
+
+def load_of(source: PromptTask) -> Load:
+    """How much a task asks for.
+
+    Raises:
+        AceError: prompts that cannot be made.
+    """
+    every = {split: source.prompts(split, size) for split, size in SIZES.items()}
+    texts = every[Split.EVALUATION].texts
+    extraction, selection, evaluation = (
+        len(every[split]) for split in (Split.EXTRACTION, Split.SELECTION, Split.EVALUATION)
+    )
+    return Load(extraction, selection, evaluation, sum(len(text.split()) + 1 for text in texts) / len(texts))
+
+
+def features(shape: Shape, kind: str) -> list[float]:
+    """What a count of operations grows with: terms that `plan.json` has a factor for, each."""
+    blocks, width = shape.blocks, shape.width
+    edited = blocks * min(blocks, MANY_SITES)  # blocks run where edits at each site are pushed from there on
+    if kind == "blocks":
+        return [blocks * shape.block_weights, edited * shape.block_weights]
+    if kind == "head":
+        return [float(width * shape.vocabulary)]
+    if kind == "factors":
+        return [float(blocks * width * min(width, QR_ROWS)), float(width**3), float(blocks * width**3)]
+    return [1.0, float(blocks), float(edited)]  # calls
+
+
+def make_plan(shape: Shape, load: Load, speed: Speed, fitted: Mapping[str, Any] | None = None) -> Plan:
+    """The estimate for a model of this size on a machine of this speed.
+
+    Args:
+        fitted: in the place of `constants`.
+    """
+    fitted = fitted or constants()
+    claims: dict[str, tuple[float, float]] = {}
+    flops = 0.0
+    for name, one in fitted["claims"].items():
+        times = []
+        for kind in ("least", "most"):
+            counts = {what: _dot(factors, features(shape, what)) for what, factors in one[kind].items()}
+            for what in ("blocks", "head"):
+                counts[what] *= load.evaluation / SIZES[Split.EVALUATION]
+            times.append(seconds_of(counts, shape.width, fitted["cost"], speed) + one["constant"])
+            flops += (counts["blocks"] + counts["head"]) * (kind == "least")
+        claims[name] = times[0], max(times)
+    return Plan(shape, load, speed, memory_of(shape, load, speed, int(fitted["base"])), claims, flops)
+
+
+def seconds_of(counts: Mapping[str, float], width: int, cost: Mapping[str, float], speed: Speed) -> float:
+    """Seconds of counted operations; a cost of 1 is as fast as what `measure_speed` times."""
+    units = {**dict.fromkeys(cost, 1 / speed.flops), "calls": speed.operation}
+    return sum(cost[kind] * amount * units[kind] for kind, amount in amounts(counts, width).items())
+
+
+def amounts(counts: Mapping[str, float], width: int) -> dict[str, float]:
+    """What a cost is fitted to: products, what goes with each row of theirs, factorisations and calls.
+
+    Norms, activations and copies go with rows, so that they are a smaller part of wide products.
+    """
+    products = counts["blocks"] + counts["head"]
+    return {
+        "products": products,
+        "rows": counts["blocks"] / width,
+        "factors": counts["factors"],
+        "calls": counts["calls"],
+    }
+
+
+def memory_of(shape: Shape, load: Load, speed: Speed, base: int) -> dict[str, int]:
+    """Part -> bytes. On a GPU only what lies there counts."""
+    each, blocks, width = shape.bytes_each, shape.blocks, shape.width
+    run = load.evaluation * each * (load.tokens * shape.stored * blocks + (blocks + 1) * width)
+    parts = {
+        "python and its libraries": 0 if speed.device != "cpu" else base,
+        "weights": shape.weights * each,
+        "weights of the twin before training, float32": shape.weights * TWIN_BYTES,
+        "states and gradients at every site": 2 * (blocks + 1) * load.extraction * width * each,
+        "keys, values and states of prompts kept": int(run + min(LIMIT, KEPT_RUNS * run)),
+        "backward pass": load.extraction * blocks * ACTIVATIONS * width * each,
+        "logits": COPIES * 4 * min(LOGITS, load.evaluation * shape.vocabulary),
+    }
+    return {name: int(size) for name, size in parts.items() if size}
+
+
+def _dot(factors: list[float], terms: list[float]) -> float:
+    return sum(factor * term for factor, term in zip(factors, terms, strict=True))

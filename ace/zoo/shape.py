@@ -1,0 +1,113 @@
+"""What a causal language model's size is, told from its configuration: no weight is read or made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ace.errors import ArtifactError
+from ace.model.gguf import is_gguf
+from ace.model.quiet import quiet_transformers
+from ace.model.sites import find_sites
+from ace.zoo.download import obtained_folder
+from ace.zoo.real_models import GgufSource, real_models
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A model's size.
+
+    Attributes:
+        name: what was asked for.
+        blocks, width, vocabulary: L, d and V.
+        block_weights: of one block, on average. weights: of the whole model, tied ones once.
+        stored: numbers that one block keeps of a token, keys and values together.
+        bytes_each: of one weight, as it is loaded.
+    """
+
+    name: str
+    blocks: int
+    width: int
+    vocabulary: int
+    block_weights: float
+    weights: int
+    stored: int
+    bytes_each: int
+
+
+def find_shape(name: str, *, revision: str | None = None, dtype: str = "auto") -> Shape:
+    """The size of a model by folder, GGUF file, short name or hub name; from the hub only its configuration comes.
+
+    Raises:
+        ArtifactError: no configuration of a causal language model there, or a real model that is not obtained yet.
+        SiteError: no recognisable blocks or head.
+    """
+    return shape_of(name, _config(name, revision), dtype)
+
+
+def shape_of(name: str, config: Any, dtype: str = "auto") -> Shape:
+    """The size of a model of a configuration.
+
+    Raises:
+        ArtifactError: transformers makes no causal language model of it.
+        SiteError: no recognisable blocks or head.
+    """
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with quiet_transformers(), torch.device("meta"):  # shapes without content
+            model = AutoModelForCausalLM.from_config(config)
+    except Exception as error:  # the models' errors share no base
+        raise ArtifactError(f"model: expected a causal language model at {name!r}: {_first_line(error)}") from error
+    model.tie_weights()
+    anatomy = find_sites(model)
+    head: Any = model.get_submodule(anatomy.head)
+    inside = sum(part.numel() for block in anatomy.blocks for part in model.get_submodule(block).parameters())
+    text = config.get_text_config()
+    heads = getattr(text, "num_attention_heads", 1)
+    width = int(head.in_features)
+    each = getattr(text, "head_dim", None) or width // heads
+    chosen = getattr(torch, dtype) if dtype != "auto" else getattr(config, "dtype", None)
+    stored_as = chosen if isinstance(chosen, torch.dtype) else torch.float32
+    return Shape(
+        name,
+        len(anatomy.blocks),
+        width,
+        int(head.out_features),
+        inside / len(anatomy.blocks),
+        sum(part.numel() for part in model.parameters()),
+        2 * each * (getattr(text, "num_key_value_heads", None) or heads),
+        stored_as.itemsize,
+    )
+
+
+def _config(name: str, revision: str | None) -> Any:
+    from transformers import AutoConfig
+
+    local = Path(name).expanduser()
+    known = None if local.exists() else real_models().get(name)
+    given: dict[str, Any] = {"revision": revision}
+    place = str(local) if local.exists() else name
+    if known is not None and isinstance(known.source, GgufSource):
+        folder = obtained_folder(known)
+        if folder is None:
+            raise ArtifactError(f"model: expected {name} on this machine, found none: ace zoo obtain {name}")
+        place = str(folder)
+    elif known is not None:
+        source: Any = known.source
+        place, given = source.name, {"revision": revision or source.revision}
+    if is_gguf(place):
+        place, given = str(local.parent), {"gguf_file": local.name}
+    try:
+        with quiet_transformers():
+            return AutoConfig.from_pretrained(place, **given)
+    except Exception as error:  # the hub's and the parser's errors share no base
+        raise ArtifactError(f"model: expected a configuration at {name!r}: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else ''}"
