@@ -50,9 +50,9 @@ def redundancy(subject: SweepSubject) -> Measurement:
     constant, critical = laws.redundancy(delays, ones)
     seen, told = laws.foretold(delays, ones, laws.redundancy_law)
     return Measurement(
-        (estimate("all seeds", delays, _explained),),
+        (estimate("all seeds", delays, _explained, most=1.0),),
         {
-            SHUFFLED: (estimate("all seeds", shuffled(delays), _explained),),
+            SHUFFLED: (estimate("all seeds", shuffled(delays), _explained, most=1.0),),
             GIVEN: (_or_nothing(subject.trained.delays("moduli-given")),),
             NO_DECAY: (_or_nothing(subject.trained.delays("moduli-no-decay")),),
         },
@@ -64,7 +64,7 @@ def redundancy(subject: SweepSubject) -> Measurement:
             "foretold": dict(zip(_names(np.unique(delays.moduli)), np.exp(told[0]).tolist(), strict=True)),
             "seen": dict(zip(_names(np.unique(delays.moduli)), np.exp(seen[0]).tolist(), strict=True)),
         },
-        beside={name: (estimate("all seeds", delays, rival),) for name, rival in RIVALS.items()},
+        beside={name: (estimate("all seeds", delays, rival, most=1.0),) for name, rival in RIVALS.items()},
     )
 
 
@@ -135,12 +135,15 @@ def split(subject: SweepSubject) -> Measurement:
         ),
         {SHUFFLED: (difference("exponent", shuffled(own_decays), decays, laws.exponent),)},
         details=_details(subject, own_moduli),
-        beside={"explained with splits of their own": (estimate("all seeds", own_moduli, _explained),)},
+        beside={"explained with splits of their own": (estimate("all seeds", own_moduli, _explained, most=1.0),)},
     )
 
 
-def estimate(label: str, delays: Delays, statistic: Statistic) -> Estimate:
+def estimate(label: str, delays: Delays, statistic: Statistic, most: float = np.inf) -> Estimate:
     """A statistic of delays with its interval over seeds, drawn anew with all of their runs.
+
+    Args:
+        most: that the statistic can be.
 
     Raises:
         Inapplicable: too few delays ended to tell, in the sample or in more than one resample of twenty.
@@ -165,6 +168,7 @@ def estimate(label: str, delays: Delays, statistic: Statistic) -> Estimate:
         clusters=seeds,
         acceleration=acceleration(known),
         freedom=freedom(known),
+        possible=(-np.inf, most),
     )
 
 
@@ -194,7 +198,7 @@ def _advantage(delays: Delays, counts: Array) -> Array:
 def _or_nothing(delays: Delays) -> Estimate:
     """What the law foretells of a control; nothing, exactly, where its delays do not end."""
     try:
-        return estimate("all seeds", delays, _explained)
+        return estimate("all seeds", delays, _explained, most=1.0)
     except Inapplicable:
         return exact("all seeds", 0.0, len(delays.logs))
 
@@ -216,7 +220,7 @@ def _joined(first: Delays, second: Delays) -> Delays:
 
 def _details(subject: SweepSubject, delays: Delays) -> dict[str, Any]:
     return {
-        "trained": subject.trained.progress,
+        "sweep": subject.trained.progress,
         "runs": len(delays.logs),
         "censored": int((~delays.ended).sum()),
         "left_out": delays.left_out,
