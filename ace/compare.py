@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ace.arrays import EPS, Array
 from ace.check import as_matched, as_matrix, check_count, check_rank
 from ace.errors import InputError
-from ace.linalg import random_frames, row_factor, stream_factor
+from ace.linalg import random_frames, row_factor
 
 CHUNK = 4096  # rows taken at a time
 
@@ -131,14 +131,16 @@ def consensus(views: Sequence[Tensor]) -> Consensus:
         """The same rows of all views, whitened, side by side."""
         return torch.cat([(p - m) @ r for p, m, r in zip(parts, means, readers, strict=True)], dim=1)
 
-    # Block by block: all rows of all whitened views at once would be the largest thing in memory.
+    # Block by block: all rows of all whitened views at once would be the largest thing in memory. Their products are
+    # summed, not their factors: whitened views have the identity for theirs, so that all leading eigenvalues are at
+    # least 1 and their rounding is that of the sum.
     blocks = zip(*(matrix.split(CHUNK) for matrix in matrices), strict=True)
-    triangle = stream_factor(map(joined, blocks), centred=False).factor
-    _, sizes, axes = torch.linalg.svd(triangle, full_matrices=False)
+    products = sum(rows.T @ rows for rows in map(joined, blocks))
+    sizes, axes = torch.linalg.eigh(products)
     count = min(reader.shape[1] for reader in readers)
-    parts = axes[:count].T.split([reader.shape[1] for reader in readers])
-    loadings = tuple(_unit(reader @ part) for reader, part in zip(readers, parts, strict=True))
-    return Consensus(sizes[:count].square() / len(views), loadings)
+    leading = axes.flip(1)[:, :count].split([reader.shape[1] for reader in readers])
+    loadings = tuple(_unit(reader @ part) for reader, part in zip(readers, leading, strict=True))
+    return Consensus(sizes.flip(0)[:count] / len(views), loadings)
 
 
 def _unit(columns: Tensor) -> Tensor:

@@ -138,8 +138,7 @@ def judge(sentence: Claim, measurement: Measurement, name: str) -> Verdict:
         if control in measurement.controls
     }
     inside = all(bound.place(seed.low, seed.high, threshold) == "inside" for seed in seeds)
-    settled = any(result.place != "outside" for result in controls.values())
-    tests = _ranked(sentence, measurement, threshold, shown=not inside or settled)
+    tests = _ranked(sentence, measurement, threshold, shown=not inside)
     for control in dict.fromkeys(test.control for test in tests):
         ranked = tuple(test for test in tests if test.control == control)
         controls[control] = _rest_control(sentence, ranked, threshold)
@@ -162,7 +161,12 @@ def judge(sentence: Claim, measurement: Measurement, name: str) -> Verdict:
 
 
 def _ranked(sentence: Claim, measurement: Measurement, threshold: float, *, shown: bool) -> tuple[RankTest, ...]:
-    """How each seed's core ranks among the rest; a few draws alone where the verdict does not hang on it."""
+    """How each seed's core ranks among the rest.
+
+    Args:
+        shown: a few draws alone, on few rows, as the claim is not inside its bound whatever they do. Where it is inside
+            the rest has a part in the verdict, even where another control is inside too: that one may straddle.
+    """
     values = {estimate.label: estimate.value for estimate in measurement.estimates}
 
     def margin(value: float) -> float:

@@ -69,7 +69,8 @@ def ensemble_subject(
             about,
             trained_study(fixtures, recipe, group, site=site, sizes=sizes),
             trained_study(fixtures, recipe, group, untrained=True, site=site, sizes=sizes),
-            {control: trained_study(fixtures, other, group) for control, other in (companions or {}).items()},
+            # In a group of their own: several subjects are held against them, and they may be a subject themselves.
+            {control: trained_study(fixtures, other, other) for control, other in (companions or {}).items()},
             rerun=rerun,
             memory=memory,
         )

@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from ace.check import check_count
 
 LIMIT = 640 * 2**20  # bytes
+KEPT = 128 * 2**20  # bytes that may be free without being given back
 
 Value = TypeVar("Value")
 Arguments = ParamSpec("Arguments")
@@ -74,9 +75,29 @@ class Memory:
         return sum(sizes) - max(sizes)
 
 
+class _Heap(ctypes.Structure):
+    """`mallinfo2` of glibc, of which `fordblks` is read: bytes that are free and kept."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks"),
+            *("uordblks", "fordblks", "keepcost"),
+        )
+    )
+
+
 def return_freed() -> None:
-    """Give memory that is free back to the system, where the C library keeps it: glibc, whose blocks grow with use."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    """Give memory that is free back to the system, where the C library keeps it: glibc, whose blocks grow with use.
+
+    Not where little is free: what is given back is soon asked for again, page by page.
+    """
+    library = ctypes.CDLL(None) if os.name == "posix" else None
+    trim, told = (getattr(library, name, None) for name in ("malloc_trim", "mallinfo2"))
+    if told is not None:
+        told.restype = _Heap
+        if told().fordblks <= KEPT:
+            return
     if trim is not None:
         trim(0)
 

@@ -8,7 +8,7 @@ draws: what is still to come cannot change the outcome, and p = number that coun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,17 +120,22 @@ def rank_test(
     goals = np.asarray(needed)
     seen: list[Array] = []
     count = dismissed = 0
-    for start in told(range(0, BATCH if shown else draws, BATCH), f"{BATCH} draws of the rest"):
-        numbers = np.arange(start, min(start + BATCH, draws))
-        values, left = _on_few(rest, numbers, margin, goals)
+    for ahead in told(list(_blocks(BATCH if shown else draws)), "draws of the rest"):
+        # What few rows say is asked for many draws at once: of each there is little to compute, of a call much.
+        few, doubtful = _on_few(rest, ahead, margin, goals)
         if shown and rest.few is not None:
-            left = np.zeros_like(left)
-        if left.any():
-            values[left] = _finite(rest.values(numbers[left].tolist()), rest.label)
-        good = (left | shown) & (margin(values) >= goals).all(axis=1)
-        dismissed += int((~left).sum())
-        count += int(good.sum())
-        seen.append(values)
+            doubtful = np.zeros_like(doubtful)
+        for start in range(0, len(ahead), BATCH):
+            part = slice(start, start + BATCH)
+            values, left = few[part], doubtful[part]
+            if left.any():
+                values[left] = _finite(rest.values(ahead[part][left].tolist()), rest.label)
+            good = (left | shown) & (margin(values) >= goals).all(axis=1)
+            dismissed += int((~left).sum())
+            count += int(good.sum())
+            seen.append(values)
+            if count > allowed(draws, level):
+                break
         if count > allowed(draws, level):
             break
     every = np.concatenate(seen)
@@ -146,6 +151,15 @@ def rank_test(
         tuple(np.median(every, axis=0).tolist()),
         dismissed,
     )
+
+
+def _blocks(draws: int) -> Iterator[Ints]:
+    """Numbers of draws in their order: a first batch, then twice as many as came before, in whole batches."""
+    start = 0
+    while start < draws:
+        end = min(draws, max(BATCH, 3 * start))
+        yield np.arange(start, end)
+        start = end
 
 
 def jackknife(statistic: Callable[[Ints], Array], rows: int, groups: int) -> tuple[Array, Array]:

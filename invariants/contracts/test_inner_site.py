@@ -14,14 +14,18 @@ from ace.arrays import Array
 from ace.families.core.alignment import coordinates
 from ace.families.core.transplant import transplanted
 from ace.families.hidden_markov import inner
+from ace.families.hidden_markov.belief import permuted_correlations
 from ace.families.hidden_markov.outside import (
     SPLITS,
     Both,
+    Reduced,
     View,
     beyond,
     less_token_means,
     output_features,
+    outputs_beyond_tokens,
     symbol_features,
+    symbols_beyond_tokens,
 )
 from ace.moments import moments
 from ace.study.tokens import TokenStudy
@@ -71,6 +75,31 @@ def test_of_the_outputs_nothing_is_left_and_of_something_else_all(study: TokenSt
     size = float(np.abs(output_features(study, 0, Split.EVALUATION)).max())
     assert np.abs(left["outputs"][Split.EVALUATION]).max() <= 1e-6 * size
     assert (left["noise"][Split.EVALUATION] ** 2).mean() >= 0.8
+
+
+@pytest.mark.parametrize("symbols", [False, True])
+def test_views_reduced_once_leave_what_they_leave_when_given_whole(study: TokenStudy, symbols: bool) -> None:
+    left_of = beyond(study, 0, symbols=symbols)
+    pairs: dict[View, View] = {
+        partial(output_features, study, 1): partial(outputs_beyond_tokens, study, 1),
+        partial(symbol_features, study): partial(symbols_beyond_tokens, study),
+    }
+    for whole, reduced in pairs.items():
+        slow, fast = left_of(whole), left_of(Reduced(reduced))
+        assert all(np.array_equal(slow[split], fast[split]) for split in SPLITS)
+
+
+@pytest.mark.parametrize("count", [7, 230])
+def test_permuted_correlations_are_those_of_sequences_put_in_another_order(count: int) -> None:
+    rng = np.random.default_rng(5)
+    first, second = rng.normal(size=(2, count, 4, 3))
+    second += 0.5 * first + 2
+    found = permuted_correlations(first, second, draws=6, seed=9)
+    orders = np.random.default_rng(9)
+    for value in found:
+        turned = second[orders.permutation(count)]
+        pairs = zip(first.reshape(-1, 3).T, turned.reshape(-1, 3).T, strict=True)
+        assert value == pytest.approx(min(np.corrcoef(*pair)[0, 1] for pair in pairs), abs=1e-12)
 
 
 def test_symbols_are_taken_out_where_that_is_asked(study: TokenStudy) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from ace.families.markov import ablation, as_published, optimum
 from ace.families.trained import share_that_may_fail
 from ace.model.intervene import Intervention
 from ace.study.controls import edited
+from ace.study.subject import LazySubject
 from ace.study.subspaces import rest_subspaces
 from ace.study.token_rest import rest_performance
 from ace.study.tokens import TokenStudy, TokenSubject
@@ -45,6 +48,13 @@ def test_draws_of_the_rest_score_as_models_do_whose_states_are_edited(study: Tok
         hits, losses = study.performance(0, edit)
         assert row[0] == pytest.approx(hits.mean(), abs=2 / hits.size)
         assert row[1] == pytest.approx(losses.mean(), abs=1e-5)
+
+
+def test_models_that_several_subjects_are_held_against_are_studied_once(subjects: Mapping[str, LazySubject]) -> None:
+    low_rank = subjects["low-rank"].subject().trained
+    for name in ("markov-compact", "markov-paper"):
+        assert subjects[name].subject().companion("low-rank chain") is low_rank
+        assert subjects[name].memory is not low_rank.memory  # which is emptied when the subject's own tests are done
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from ace.arrays import Array
 from ace.errors import ClaimError, InputError
 from ace.stats import Estimate, exact
 from ace.study.claim import Bound, Claim
@@ -300,10 +302,13 @@ def test_a_claim_may_let_more_of_the_rest_through() -> None:
     assert judge(replace(BEATS_THE_REST, rest_level=0.05), measured, "subject").status is Status.HOLDS
 
 
-@pytest.mark.parametrize(("control", "draws"), [("outside", 199), ("inside", 25), ("straddles", 25)])
-def test_a_few_draws_are_shown_where_another_control_settled_it(control: str, draws: int) -> None:
+@pytest.mark.parametrize("control", ["outside", "inside", "straddles"])
+@pytest.mark.parametrize(("core", "draws"), [(0.5, 199), (1.5, 25), (1.0, 25)])
+def test_a_few_draws_are_shown_of_claims_that_are_not_inside_their_bound_alone(
+    core: float, draws: int, control: str
+) -> None:
     estimate = {"outside": exact("c", 2.0), "inside": exact("c", 0.5), "straddles": spread("c", 1.0, 0.1)}[control]
-    measured = Measurement((spread("0", 0.5, 0.01),), {"control": (estimate,)}, rest=(drawn("0", 2.0),))
+    measured = Measurement((spread("0", core, 0.01),), {"control": (estimate,)}, rest=(drawn("0", 2.0),))
     both = replace(BEATS_THE_REST, controls=("control", "the rest"), measure=beside_the_rest)
     verdict = judge(both, measured, "subject")
     assert [test.draws for test in verdict.rest] == [draws]
@@ -311,6 +316,18 @@ def test_a_few_draws_are_shown_where_another_control_settled_it(control: str, dr
         "control": control,
         "the rest": "outside",
     }
+
+
+def test_no_verdict_hangs_on_draws_that_few_rows_show() -> None:
+    def on_few(numbers: Sequence[int]) -> tuple[Array, Array]:
+        return np.full((len(numbers), 1), 0.9), np.ones((len(numbers), 1))  # inside on few rows, and outside on all
+
+    rest = replace(drawn("0", 2.0), few=on_few)
+    measured = Measurement((spread("0", 0.5, 0.01),), {"control": (spread("c", 1.0, 0.1),)}, rest=(rest,))
+    both = replace(BEATS_THE_REST, controls=("control", "the rest"), measure=beside_the_rest)
+    verdict = judge(both, measured, "subject")
+    assert verdict.status is Status.UNDECIDED
+    assert verdict.controls["the rest"].place == "outside"
 
 
 @pytest.mark.parametrize(

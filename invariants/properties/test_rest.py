@@ -276,6 +276,34 @@ def test_a_draw_that_misses_by_far_on_few_rows_is_not_tried_on_all() -> None:
     assert (test.as_good, test.draws, test.dismissed) == (1, DRAWS, DRAWS - 1)
 
 
+@given(seed=st.integers(0, 200), goal=st.floats(-1.0, 3.0))
+def test_draws_asked_for_ahead_on_few_rows_are_judged_as_batch_by_batch(seed: int, goal: float) -> None:
+    rng = np.random.default_rng(seed)
+    every = rng.normal(size=(DRAWS, 1))
+    rough, errors = every + 0.1 * rng.normal(size=(DRAWS, 1)), np.full((DRAWS, 1), 0.1)
+    asked: list[int] = []
+
+    def on_few(numbers: Sequence[int]) -> tuple[Array, Array]:
+        asked.append(len(numbers))
+        return rough[numbers], errors[numbers]
+
+    test = rank_test(Rest("0", ("0",), lambda numbers: every[numbers], on_few), lambda value: value, [goal])
+    # Slow twin: each draw by itself, and after every 25 it is asked whether more would change anything.
+    seen: list[float] = []
+    count = dismissed = 0
+    for number in range(DRAWS):
+        tried = rough[number, 0] + 5 * errors[number, 0] >= goal
+        seen.append(float((every if tried else rough)[number, 0]))
+        dismissed += not tried
+        count += bool(tried and every[number, 0] >= goal)
+        if (number + 1) % 25 == 0 and count > 1:
+            break
+    assert (test.as_good, test.draws, test.dismissed) == (count, len(seen), dismissed)
+    assert (test.nearest, test.median) == ((max(seen),), (float(np.median(seen)),))
+    assert asked == [25, 50, 124][: len(asked)]
+    assert sum(asked) <= max(25, 3 * len(seen))  # no more is wasted than was of use
+
+
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_five_standard_errors_count_on_either_side_and_to_the_last(sign: float) -> None:
     # Of a bound on either side: the draw that just reaches the goal is tried, and the one that just does not is not.

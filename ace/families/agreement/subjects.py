@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ace.families.family import Fixtures
+from ace.model.activations import fuse_activations
 from ace.model.language import LanguageModel, wrap_model
 from ace.study.language_subjects import AGREEMENT, several_scales
 from ace.study.prompt_seeds import PromptStudies, PromptSubject
@@ -27,11 +28,11 @@ def _embedded(fixtures: Fixtures, recipe: str) -> LazySubject:
 
     def make() -> PromptSubject:
         wanted, trained = fixtures.language_models(recipe)
-        languages = [wrap_model(one.model, one.tokenizer, recipe) for one in trained]
+        languages = [wrap_model(fuse_activations(one.model), one.tokenizer, recipe) for one in trained]
         task = AgreementTask(fragment=True)
 
         def twin(index: int) -> LanguageModel:
-            return wrap_model(untrained_model(wanted, index), languages[0].tokenizer, recipe)
+            return wrap_model(fuse_activations(untrained_model(wanted, index)), languages[0].tokenizer, recipe)
 
         before, after = (
             PromptStudies(load, len(languages), task, extractor=fixtures.extractor, memory=memory)

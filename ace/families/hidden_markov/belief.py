@@ -21,6 +21,7 @@ from ace.tasks.base import Split
 from ace.tasks.hidden_markov import HiddenMarkov
 
 Directions = tuple[Array, Array]
+ROWS = 100  # sequences whose products with all others are formed at a time
 
 
 @measures("current token", "untrained", "outputs")
@@ -41,9 +42,9 @@ def belief(subject: TokenSubject) -> Measurement:
 
     left_by_state = [left_by(partial(state, k)) for k in trained.members]
 
-    def shortfall(index: int, source: Callable[[Split], Array]) -> tuple[Estimate, float, float]:
-        """R2 from `source` minus R2 from the whole state, and both."""
-        tested = moments(beliefs[Split.EVALUATION], left_by(source), left_by_state[index])
+    def shortfall(index: int, left: Array) -> tuple[Estimate, float, float]:
+        """R2 of what leaves so much (n, t, k) minus R2 from the whole state, and both."""
+        tested = moments(beliefs[Split.EVALUATION], left, left_by_state[index])
         target, part, whole = tested.views
 
         def difference(moment: Array) -> Array:
@@ -54,11 +55,12 @@ def belief(subject: TokenSubject) -> Measurement:
         return estimate, ours, best
 
     members = trained.members
-    cores = [shortfall(k, partial(trained.coordinates, k)) for k in members]
+    left_by_token = left_by(tokens.__getitem__)  # the same for every model
+    cores = [shortfall(k, left_by(partial(trained.coordinates, k))) for k in members]
     controls = {
-        "current token": [shortfall(k, tokens.__getitem__) for k in members],
-        "untrained": [shortfall(k, partial(subject.twins().coordinates, k)) for k in members],
-        "outputs": [shortfall(k, partial(probabilities, trained, k)) for k in members],
+        "current token": [shortfall(k, left_by_token) for k in members],
+        "untrained": [shortfall(k, left_by(partial(subject.twins().coordinates, k))) for k in members],
+        "outputs": [shortfall(k, left_by(partial(probabilities, trained, k))) for k in members],
     }
     return Measurement(
         tuple(fit[0] for fit in cores),
@@ -139,9 +141,11 @@ def permuted_correlations(first: Array, second: Array, *, draws: int, seed: int)
     two = second - second.mean(axis=(0, 1))
     size = np.sqrt((one**2).sum(axis=(0, 1)) * (two**2).sum(axis=(0, 1)))
     orders = np.stack([rng.permutation(count) for _ in range(draws)], axis=1)  # (n, draws)
-    correlations = []
-    for column in range(one.shape[2]):
-        products = one[:, :, column] @ two[:, :, column].T  # (n, n): every sequence against every other
-        # Row by row: a row of products stays in the processor's cache, all of them do not.
-        correlations.append(np.take_along_axis(products, orders, axis=1).sum(axis=0) / size[column])
-    return np.min(correlations, axis=0)
+    sums = np.zeros((one.shape[2], draws))
+    # Some rows at a time, and of those row by row: what is looked up stays in the processor's cache.
+    for start in range(0, count, ROWS):
+        rows = slice(start, start + ROWS)
+        for column, total in enumerate(sums):
+            products = one[rows, :, column] @ two[:, :, column].T  # (rows, n): each sequence against every other
+            total += np.take_along_axis(products, orders[rows], axis=1).sum(axis=0)
+    return np.asarray((sums / size[:, None]).min(axis=0))

@@ -13,7 +13,15 @@ from ace.families.core.ablation import edited, relative
 from ace.families.core.alignment import coordinates, oblique
 from ace.families.core.size import require_cores, require_several
 from ace.families.core.transplant import transplanted
-from ace.families.hidden_markov.outside import Both, View, beyond, output_features, symbol_features
+from ace.families.hidden_markov.outside import (
+    Both,
+    Reduced,
+    View,
+    beyond,
+    output_features,
+    outputs_beyond_tokens,
+    symbols_beyond_tokens,
+)
 from ace.families.trained import share_that_may_fail
 from ace.moments import Moments, pooled, regression
 from ace.stats import Estimate, bootstrap
@@ -40,12 +48,12 @@ def belief(subject: TokenSubject) -> Measurement:
     for k in study.members:
         other = (k + 1) % len(study)
         axes = principal_core(study, k).basis.numpy()
-        known: dict[str, View] = {
+        known: dict[str, View | Reduced] = {
             "belief": lambda split: process.latent(study.batch(split).inputs),
             "core": partial(study.coordinates, k),
             "untrained": partial(twins.coordinates, k),
-            "outputs": partial(output_features, study, other),
-            "symbols": partial(symbol_features, study),
+            "outputs": Reduced(partial(outputs_beyond_tokens, study, other)),
+            "symbols": Reduced(partial(symbols_beyond_tokens, study)),
             "state": partial(states_of, study, k),
         }
         left_of = beyond(study, k, symbols=False)
@@ -128,10 +136,10 @@ def alignment(subject: TokenSubject) -> Measurement:
     them, and would agree by that alone.
     """
     study, twins = require_cores(require_several(subject)), require_cores(subject.twins(), "untrained model")
-    kinds: dict[str, Callable[[int], View]] = {
+    kinds: dict[str, Callable[[int], View | Reduced]] = {
         "core": lambda k: partial(study.coordinates, k),
         "untrained": lambda k: partial(twins.coordinates, k),
-        "outputs": lambda k: partial(output_features, study, k),
+        "outputs": lambda k: Reduced(partial(outputs_beyond_tokens, study, k)),
     }
     shares: dict[str, list[Estimate]] = {}
     left_over = []

@@ -7,6 +7,7 @@ so whatever is measured there is first regressed on what an observer of inputs a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,6 +21,13 @@ View = Callable[[Split], Array]
 Both = Mapping[Split, Array]  # of the selection and the evaluation split
 
 SPLITS = (Split.SELECTION, Split.EVALUATION)
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """A view whose means by token and position are taken out already."""
+
+    rows: View
 
 
 def less_token_means(values: Array, inputs: Ints, vocabulary: int) -> Array:
@@ -63,7 +71,20 @@ def symbol_features(study: TokenStudy, split: Split) -> Array:
     return np.concatenate(lags, axis=-1)
 
 
-def beyond(study: TokenStudy, index: int, *, symbols: bool) -> Callable[[View], Both]:
+@remembered
+def outputs_beyond_tokens(study: TokenStudy, index: int, split: Split) -> Array:
+    """(n, t, k) `output_features` less their means by token and position: hosts and donors take the same ones."""
+    values = output_features(study, index, split)
+    return less_token_means(values, study.batch(split).inputs, study.task.vocabulary)
+
+
+@remembered
+def symbols_beyond_tokens(study: TokenStudy, split: Split) -> Array:
+    """(n, t, k) `symbol_features` less their means by token and position."""
+    return less_token_means(symbol_features(study, split), study.batch(split).inputs, study.task.vocabulary)
+
+
+def beyond(study: TokenStudy, index: int, *, symbols: bool) -> Callable[[View | Reduced], Both]:
     """What a view (n, t, k) has beyond what is known outside one model: its outputs, token and position.
 
     Token and position are taken out as means, the rest by one regression fitted on the selection split.
@@ -72,20 +93,24 @@ def beyond(study: TokenStudy, index: int, *, symbols: bool) -> Callable[[View], 
         symbols: all earlier symbols are known too, as far as regression makes something of them.
     """
 
-    def prepared(values: Array, split: Split) -> Array:
-        left = less_token_means(values, study.batch(split).inputs, study.task.vocabulary)
+    def prepared(view: View | Reduced, split: Split) -> Array:
+        if isinstance(view, Reduced):
+            left = view.rows(split)
+        else:
+            left = less_token_means(view(split), study.batch(split).inputs, study.task.vocabulary)
         return left.reshape(-1, left.shape[-1])
 
     def known(split: Split) -> Array:
-        columns = [output_features(study, index, split), *([symbol_features(study, split)] if symbols else [])]
-        return prepared(np.concatenate(columns, axis=-1), split)
+        outputs = outputs_beyond_tokens(study, index, split)
+        columns = [outputs, *([symbols_beyond_tokens(study, split)] if symbols else [])]
+        return np.concatenate(columns, axis=-1).reshape(-1, sum(part.shape[-1] for part in columns))
 
     outside = {split: known(split) for split in SPLITS}
     frame, triangle = (part.numpy() for part in torch.linalg.qr(torch.from_numpy(outside[Split.SELECTION])))
     rounding = len(frame) * EPS
 
-    def left_of(view: View) -> Both:
-        rows = {split: prepared(view(split), split) for split in SPLITS}
+    def left_of(view: View | Reduced) -> Both:
+        rows = {split: prepared(view, split) for split in SPLITS}
         slope, *_ = np.linalg.lstsq(triangle, frame.T @ rows[Split.SELECTION], rcond=rounding)
         return {
             split: (values - outside[split] @ slope).reshape(*study.batch(split).inputs.shape, -1)
