@@ -16,6 +16,7 @@ SHOWN = (
     "agreement-medium-alternatives.png",
     "agreement-medium-knob.png",
     "gemma3-270m-depth.png",
+    "grokking-compact.png",
     "markov-paper.png",
     "modadd-paper.png",
     "smollm2-135m-depth.png",

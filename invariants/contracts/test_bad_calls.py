@@ -107,7 +107,7 @@ from ace.verify import verify_claim
 from ace.zoo import named
 from ace.zoo.fixtures import StoredFixtures
 from ace.zoo.obtain import Store
-from ace.zoo.recipes import find_recipe
+from ace.zoo.recipes import find_recipe, find_sweep
 from invariants import FIXTURES
 from invariants.contracts import builders, families
 from invariants.contracts.builders import WIDTH, gaussian, holed
@@ -1423,6 +1423,8 @@ bad(
     "targets | 4 | 1",
 )
 ZOO = StoredFixtures(Store(FIXTURES, Path("never used")))
+bad("zoo.recipes.find_sweep: unknown", lambda _: find_sweep(FIXTURES, "a"), "grokking-compact | 'a'", RecipeError)
+bad("zoo.fixtures.StoredFixtures.sweep: unknown", lambda _: ZOO.sweep("a"), "grokking-compact | 'a'", RecipeError)
 bad("zoo.recipes.find_recipe: unknown", lambda _: find_recipe(FIXTURES, "a"), "markov-compact | 'a'", RecipeError)
 bad(
     "zoo.fixtures.StoredFixtures.ensemble: of language models",
@@ -1978,6 +1980,55 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "tasks.english_tags.read_words",
         "tasks.english_words.noun_number",
     ),
+    "test_sweeps has a wrong call for each of its messages": (
+        "engine.Engine",
+        "training.sweep.recipe.Run.task",
+        "training.sweep.recipe.parse_sweep",
+        "training.sweep.recipe.read_sweep",
+        "training.sweep.run.run_sweep",
+        "training.sweep.table.begin_table",
+        "training.sweep.table.read_table",
+    ),
+    "trains what a sweep's recipe, which was verified, asks for": (
+        "engine.Workers.results",
+        "training.score.accuracies",
+        "training.sweep.advance.advance",
+        "training.sweep.recipe.SweepRecipe.architecture",
+        "training.sweep.run.new_stacks",
+        "training.sweep.run.spread",
+        "training.sweep.stack.StackTrainer",
+        "training.sweep.stack.StackTrainer.accuracy",
+        "training.sweep.stack.StackTrainer.onto",
+        "training.sweep.stack.StackTrainer.row",
+        "training.sweep.stack.started",
+        "training.sweep.stack.started_from",
+        "training.sweep.state.StackState.only",
+        "training.sweep.state.StackState.taken",
+        "training.sweep.table.SweepTable.of",
+        "training.sweep.table.add_outcomes",
+        "training.sweep.unfinished.Unfinished",
+        "training.sweep.unfinished.Unfinished.load",
+        "training.sweep.unfinished.Unfinished.replace",
+        "zoo.recipes.sweeps",
+    ),
+    "test_plan has a wrong call for each of its messages": (
+        "zoo.plan.load_of",
+        "zoo.plan.make_plan",
+        "zoo.shape.find_shape",
+        "zoo.shape.shape_of",
+    ),
+    "counts what a shape, which was verified, leads to": (
+        "zoo.plan.amounts",
+        "zoo.plan.features",
+        "zoo.plan.memory_of",
+        "zoo.plan.seconds_of",
+        "zoo.speed.measure_speed",
+    ),
+    "test_example_extractors has a wrong call for each of its messages": (
+        "extract.extracted",
+        "extract.wants_labels",
+        "study.checks.scored_classes",
+    ),
     "test_real_models has a wrong call for each of its messages": (
         "model.gguf.converted_gguf",
         "zoo.download.model_place",
@@ -1986,6 +2037,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "zoo.real_models.real_model",
     ),
     "takes what the library itself made and checked": (
+        "model.activations.fuse_activations",
         "model.gguf.is_gguf",
         "model.quiet.quiet_transformers",
         "model.shared_prefix.piece_ends",

@@ -140,7 +140,7 @@ def test_verdicts_controls_and_words_are_explained(
         ("agreement.miror", "near it: agreement.mirror"),
         ("vacous", "near it: VACUOUS"),
         ("core.*.*", "got 'core.*.*'"),
-        ("0000", "families of claims: agreement, core, hidden_markov, markov, modadd; `ace explain` lists all"),
+        ("0000", "families of claims: agreement, core, hidden_markov, law, markov, modadd; `ace explain` lists all"),
     ],
 )
 def test_an_unknown_name_is_an_error_that_names_what_is_near(

@@ -7,14 +7,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ace.families.grokking_law import as_published, laws
+from ace.families.grokking_law import as_published, laws, measures
 from ace.families.grokking_law.claims import CLAIMS
 from ace.families.grokking_law.delays import Delays
-from ace.families.grokking_law.measures import GIVEN, NO_DECAY, OTHERS, SHUFFLED, estimate
+from ace.families.grokking_law.measures import (
+    GIVEN,
+    NO_DECAY,
+    OTHERS,
+    POWER,
+    SHUFFLED,
+    along_a_power,
+    estimate,
+)
 from ace.families.grokking_law.subjects import SweepSubject, sweep_subject
+from ace.stats import exact
+from ace.study.measurement import Measurement
 from ace.study.subject import Subject
 from ace.training.sweep.recipe import Run
 from ace.training.sweep.table import SweepTable
+from ace.verdict import judge
 from ace.verify import Status, Verdict, verify_claim
 from invariants.controls.planted_sweep import planted, recipe, redundant
 
@@ -80,15 +91,10 @@ def test_shuffled_settings_can_follow_the_law() -> None:
     def steep(run: Run) -> float:
         return float(np.log(600) - np.log(max(run.weight_decay, 1e-9)))
 
-    from ace.families.grokking_law import measures
-    from ace.study.measurement import Measurement
-
     subject = planted(steep)
     delays = subject.trained.delays("decays")
     same = estimate("all seeds", delays, laws.exponent)
     measured = Measurement((same,), {SHUFFLED: (same,), GIVEN: (same,)})
-    from ace.verdict import judge
-
     claim = next(one for one in CLAIMS if one.id == "law.omega")
     assert judge(claim, measured, "x").status is Status.VACUOUS
     assert measures.omega.controls == (SHUFFLED, GIVEN)
@@ -101,6 +107,20 @@ def test_a_power_of_the_modulus_is_no_worse_where_it_is_planted() -> None:
     found = verdict("law.rivals", planted(power))
     assert found.status is not Status.HOLDS
     assert found.estimate < 0.02
+
+
+def test_scatter_can_make_a_power_seem_the_law() -> None:
+    """Two seeds and much scatter: where the law does better by luck, it does so along a power as well."""
+    claim = next(one for one in CLAIMS if one.id == "law.rivals")
+    better = exact("all seeds", 0.1)
+    assert judge(claim, Measurement((better,), {POWER: (better,)}), "x").status is Status.VACUOUS
+    subject = planted(redundant, spread=0.03)
+    delays = subject.trained.delays("moduli")
+    moved = along_a_power(delays)
+    ones = np.ones((1, len(delays.logs)))
+    power = laws.power_law(delays, ones, delays.moduli)[0]
+    law = laws.redundancy_law(delays, ones, delays.moduli)[0]
+    np.testing.assert_allclose(moved.logs - power, delays.logs - law)
 
 
 def test_a_split_that_matters_fails() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy import stats
 
 from ace.families.style import CONTROL, CORE, GREY, INK, Drawing, Result, Results, Words, span, title
 
@@ -25,9 +26,7 @@ def delay_figure(results: Results, heading: str) -> Figure | None:
     _moduli(right, redundancy)
     title(left, "Is the delay inversely proportional to the weight decay?", omega, results["law.consistency"])
     title(right, "Does it follow -Omega log(1 - p_crit / p)?", redundancy, results["law.rivals"], results["law.split"])
-    figure.suptitle(
-        f"{heading}: {omega['details']['trained']}, steps from memorising to generalising", x=0.01, ha="left"
-    )
+    figure.suptitle(f"{heading}: {omega['details']['sweep']}, steps from memorising to generalising", x=0.01, ha="left")
     return figure
 
 
@@ -36,8 +35,9 @@ def _decays(axis: Axes, result: Result) -> None:
     _runs(axis, settings)
     decays = np.array([float(name) for name in settings])
     middles = np.array([np.mean(np.log(one["delays"])) for one in settings.values()])
-    slope = result["estimate"]
-    for rate, line, label in ((slope, "-", f"exponent {slope:.3g}"), (-1.0, "--", "exponent -1")):
+    slope, low, high = result["estimate"], result["low"], result["high"]
+    found = f"exponent {slope:.3g} [{low:.3g}, {high:.3g}]"
+    for rate, line, label in ((slope, "-", found), (-1.0, "--", "exponent -1")):
         level = (middles - rate * np.log(decays)).mean()
         color = CORE if line == "-" else GREY
         axis.plot(decays, np.exp(level + rate * np.log(decays)), color=color, ls=line, lw=1.2, label=label)
@@ -69,6 +69,12 @@ def _runs(axis: Axes, settings: Settings) -> None:
         for delay, ended in zip(one["delays"], one["ended"], strict=True):
             marker, color = ("o", CONTROL) if ended else ("^", INK)
             axis.scatter(place, delay, s=14, c=color, marker=marker, alpha=0.7, linewidths=0)
+        logs = np.log(one["delays"])
+        if all(one["ended"]) and len(logs) > 1:
+            reach = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
+            ends = np.exp(logs.mean() + np.array([-reach, reach]))
+            axis.plot([place, place], ends, color=INK, lw=1, solid_capstyle="butt", zorder=2)
+    axis.plot([], [], color=INK, lw=1, label="95 % interval of the mean, each setting by itself")
     axis.scatter([], [], s=14, c=CONTROL, label="a run")
     if any(not ended for one in settings.values() for ended in one["ended"]):
         axis.scatter([], [], s=14, c=INK, marker="^", label="given up: the delay is longer")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,7 @@ from ace.study.measurement import Measurement, measures
 
 SHUFFLED, GIVEN, NO_DECAY = "settings shuffled", "all but the head given", "without weight decay"
 OTHERS = "mean of the other moduli"
+POWER = "delays along a power of the modulus"
 OPEN = 0.05  # share of resamples that may have too few delays that ended
 
 Statistic = Callable[[Delays, Array], Array]
@@ -68,13 +70,13 @@ def redundancy(subject: SweepSubject) -> Measurement:
     )
 
 
-@measures()
+@measures(POWER)
 def rivals(subject: SweepSubject) -> Measurement:
     """How much more of the variance the law of redundancy foretells than the better of its rivals."""
     delays = subject.trained.delays("moduli")
     return Measurement(
         (estimate("all seeds", delays, _advantage),),
-        {},
+        {POWER: (estimate("all seeds", along_a_power(delays), _advantage),)},
         details=_details(subject, delays),
         beside={
             f"over the {name}": (estimate("all seeds", delays, partial(_over, rival)),)
@@ -193,6 +195,13 @@ def _over(rival: Statistic, delays: Delays, counts: Array) -> Array:
 
 def _advantage(delays: Delays, counts: Array) -> Array:
     return _explained(delays, counts) - np.maximum(_power_explained(delays, counts), _norm_explained(delays, counts))
+
+
+def along_a_power(delays: Delays) -> Delays:
+    """Delays as a power of the modulus would have them, each as far off its curve as it is off the other law's."""
+    ones, each = np.ones((1, len(delays.logs))), delays.moduli
+    moved = laws.power_law(delays, ones, each)[0] - laws.redundancy_law(delays, ones, each)[0]
+    return replace(delays, logs=delays.logs + moved)
 
 
 def _or_nothing(delays: Delays) -> Estimate:
