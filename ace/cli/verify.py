@@ -23,6 +23,7 @@ EXAMPLE = """ace verify --model ./checkpoint
   ace verify --model ./checkpoint --accept expected.toml
   ace verify --subject mypackage.runs:subject -k core.sufficiency -n 2
   ace verify --model ./checkpoint --json - > verdicts.json
+  ace verify --models checkpoints.txt --workers 2 --json verdicts.json
   ace verify --plan ./checkpoint
 
 Further words go to pytest (-k, -n, -x, ...)."""
@@ -56,6 +57,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plan", metavar="MODEL", help="print what verifying this model would take, in memory and time; runs nothing"
     )
+    many = parser.add_argument_group("many models", "each in a process of its own; called again, it goes on")
+    many.add_argument(
+        "--models",
+        dest="model_file",
+        type=Path,
+        metavar="FILE",
+        help="a model a line; asks for --json, the record of all",
+    )
+    many.add_argument("--engine", default="local", choices=("local", "dask"), help="where they are verified")
+    many.add_argument("--scheduler", default="", metavar="ADDRESS", help="of the Dask cluster: tcp://host:8786")
+    many.add_argument("--workers", type=int, help="side by side; by default 1, or as many as the cluster has threads")
     for option in OPTIONS:
         parser.add_argument(
             f"--{option.name}", dest=option.attribute, help=option.text.replace("--ace-", "--"), **option.settings()
@@ -83,6 +95,8 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
         from ace.cli.plan import run_plan
 
         return run_plan(chosen)
+    if chosen.model_file is not None:
+        return _run_many(chosen, rest)
     if chosen.json != STDOUT:
         return _exit_code(subprocess.call([sys.executable, "-m", "pytest", *pytest_words(chosen, rest)]))
     with tempfile.TemporaryDirectory() as folder:
@@ -93,6 +107,24 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
         if written.exists():
             sys.stdout.write(written.read_text(encoding="utf-8"))
     return code
+
+
+def _run_many(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
+    from ace.cli.verify_many import read_models, verify_many
+    from ace.engine import Engine
+    from ace.errors import InputError
+    from ace.plugin.options import OPTIONS
+
+    given = {option.name for option in OPTIONS if getattr(chosen, option.attribute) is not None}
+    alone = sorted(given & {"model", "subject", "name", "report", "save-baseline", "compare", "accept"})
+    if alone:
+        raise InputError(f"models: expected without --{alone[0]}, which speaks of one run, got both")
+    if chosen.json in (None, STDOUT):
+        raise InputError("models: expected with --json FILE, the record of all; beside it lies what is done so far")
+    record, chosen.json = Path(chosen.json), None
+    words = [word for word in pytest_words(chosen, rest) if word not in ("--pyargs", "ace.suite")]
+    workers = chosen.workers or (1 if chosen.engine == "local" else None)  # each model has all cores by itself
+    return verify_many(read_models(chosen.model_file), words, record, Engine(chosen.engine, chosen.scheduler, workers))
 
 
 def _exit_code(code: int) -> int:
