@@ -35,12 +35,12 @@ FAMILIES = ("markov", "hidden_markov", "modadd", "agreement", "core", "law")
 # The README's rows: what holds, what is empty and what fails, on models trained here and on those of others.
 ROWS = (
     ("markov.necessity", "markov-paper"),
-    ("markov.divergence", "markov-paper"),
     ("markov.alignment", "markov-paper"),
     ("hidden_markov.inner_belief", "hidden-markov-deep-2"),
     ("modadd.necessity", "modadd-paper"),
     ("modadd.rotation", "modadd-paper"),
     ("modadd.inflation", "modadd-paper"),
+    ("law.omega", "grokking-compact"),
     ("agreement.mirror", "smollm2-135m"),
     ("agreement.mirror", "gemma3-270m"),
     ("agreement.one_dimension", "gemma3-270m"),

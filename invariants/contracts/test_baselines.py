@@ -237,9 +237,10 @@ ENDS = {
 
 @pytest.mark.parametrize("end", ENDS)
 def test_a_baseline_of_a_run_that_ended_early_says_so_and_replaces_no_complete_one(
-    run: Run, baseline: Path, pytester: pytest.Pytester, end: str
+    run: Run, baseline: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     error, options, reasons = ENDS[end]
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))  # the generated tests import from `invariants`
     pytester.makeconftest(STOPPED.format(error=error))
     before, words = baseline.read_bytes(), (f"--ace-save-baseline={baseline}", "-p", "no:cacheprovider", *options)
     found = pytester.runpytest_subprocess(*words)  # a process of its own: the interruption is meant for that

@@ -21,17 +21,26 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").glob("*/README.md")))
 BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>file|slow|not run)(?:: (?P<about>.+?))? -->\n\n)?"
-    r"^```(?P<kind>bash|python|)\n(?P<text>.*?)^```$",
+    r"^```(?P<kind>bash|python|toml|)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 NOT_RUN = {
     "README.md": ["the gate, .ci/run, runs both as they stand here"],
-    "language-model.md": ["two real models are downloaded and take minutes; the gate does it"],
+    "findings-law.md": ["a quarter of an hour of two cores"],
+    "language-model.md": [
+        "two real models are downloaded and take minutes; the gate does it",
+        "it needs a file of models; a test runs it on two",
+    ],
     "method.md": ["hours of trainings and claims; the parts are run by the gate and by tests of the plugin"],
     "mutation.md": ["takes an hour"],
     "real-models.md": ["two models are downloaded and take minutes"],
     "start.md": ["installs the package from an index"],
+    "sweeps.md": [
+        "it needs a cluster; a test runs it on a local one of two workers",
+        "it needs those parts",
+    ],
     "contrasts/README.md": ["the files are run by invariants/contracts/test_contrasts.py"],
+    "extractors/README.md": ["minutes; invariants/contracts/test_example_extractors.py runs each of the four"],
     "own_runs/README.md": ["trains for half a minute; invariants/contracts/test_own_runs.py runs all of it"],
 }
 CHECKPOINT = ROOT / "fixtures/weights/agreement-small-51ce02cf3b19/0"
@@ -100,7 +109,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def to_run(page: Path) -> list[Block]:
-    return [block for block in blocks(page) if block.kind and block.mark != "not run"]
+    return [b for b in blocks(page) if (b.kind in ("bash", "python") and b.mark != "not run") or b.mark == "file"]
 
 
 def params() -> list[Any]:
