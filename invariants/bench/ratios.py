@@ -1,8 +1,8 @@
 """Each fast path against its naive twins, in turn in one process: medians and their ratio. Wants idle cores.
 
-python -m invariants.bench.ratios [language]
+python -m invariants.bench.ratios [language | sweep]
 
-Language models of real size are timed by processor time of one thread, the others by wall time.
+Language models of real size and sweeps are timed by processor time of one thread, the others by wall time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from ace.study.threads import one_thread
-from invariants.bench import cases, language
+from invariants.bench import cases, language, sweeps
 
 Clock = Callable[[], float]
 
@@ -43,11 +43,15 @@ def _rounds(ways: cases.Ways, rounds: int, clock: Clock) -> list[list[float]]:
 
 
 def main(words: Sequence[str]) -> None:
-    """Print the table; under "language" that of language models of real size alone."""
+    """Print the table; under "language" that of language models of real size alone, under "sweep" that of sweeps."""
     sys.stdout.write(f"{'work':24} {'way':24} {'median':>12} {'ratio':>7}\n")
-    if list(words) != ["language"]:
+    if not words:
         small()
     with one_thread():
+        if list(words) in ([], ["sweep"]):
+            compare("sweep", sweeps.ways(), 3, time.process_time)
+        if list(words) == ["sweep"]:
+            return
         for name in (language.REAL, language.RANDOM):
             if reason := language.missing(name):
                 sys.stdout.write(f"{reason}\n")
