@@ -209,7 +209,7 @@ def test_a_run_that_fails_is_recorded_and_stops_no_other(tmp_path: Path, monkeyp
     def failing(recipe: SweepRecipe, state: StackState, seconds: float, **settings: object) -> Slice:
         if bad in state.runs:
             raise RuntimeError("out of luck")
-        return original(recipe, state, seconds, **settings)  # type: ignore[arg-type]
+        return original(recipe, state, seconds, **settings)
 
     monkeypatch.setattr(running, "advance", failing)
     done = run_sweep(recipe, tmp_path / "table.jsonl", engine=Engine(workers=1))
@@ -376,13 +376,22 @@ def test_a_dask_cluster_gives_the_same_table(tmp_path: Path) -> None:
     assert there.of(recipe.runs) == local.of(recipe.runs)
 
 
-def test_an_engine_that_is_not_there() -> None:
+def test_an_engine_that_is_not_there_and_settings_out_of_range(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="engine: expected one of local, dask, got 'cloud'"):
         Engine("cloud")
     with pytest.raises(InputError, match="scheduler: expected the address"):
         Engine("dask")
     with pytest.raises(InputError, match="scheduler: expected the address"):
         Engine("local", "tcp://there:1")
+    for settings, expected in (
+        ({"seconds": -1}, "seconds: expected a number of at least 0, got -1"),
+        ({"stack": 0}, "stack: expected an integer of at least 1, got 0"),
+        ({"device": "cuda:99"}, "device: expected cpu or"),
+    ):
+        with pytest.raises(InputError, match=expected):
+            run_sweep(sweep(), tmp_path / "table.jsonl", **settings)
+    with pytest.raises(ArtifactError, match="expected a file for the table, got a folder"):
+        run_sweep(sweep(), tmp_path)
     with pytest.raises(InputError, match="workers: expected an integer of at least 1, got 0"):
         Engine(workers=0)
 

@@ -7,6 +7,7 @@ stack that is found again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -16,9 +17,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from ace.check import check_device
+from ace.check import check_count, check_device
 from ace.engine import Engine, Workers
-from ace.errors import ArtifactError
+from ace.errors import ArtifactError, InputError
 from ace.training.sweep.advance import Slice, advance
 from ace.training.sweep.recipe import Run, SweepRecipe
 from ace.training.sweep.stack import started
@@ -67,10 +68,16 @@ def run_sweep(
 
     Raises:
         ArtifactError: a table of other settings, unreadable, in use by another sweep, or there without `resume`.
-        InputError: an engine or device that is not there.
+        InputError: an engine or device that is not there, or settings out of range.
     """
     kind = check_device("device", device).type
     engine = engine or Engine(workers=None if kind == "cpu" else 1)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+        raise InputError(f"seconds: expected a number of at least 0, got {seconds!r}")
+    if stack is not None:
+        check_count("stack", stack)
+    if table.is_dir():
+        raise ArtifactError(f"{table}: expected a file for the table, got a folder")
     if table.exists() and not resume:
         raise ArtifactError(f"{table}: expected no table yet, got one; --resume goes on with it")
     table.parent.mkdir(parents=True, exist_ok=True)
