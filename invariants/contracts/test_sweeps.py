@@ -209,7 +209,7 @@ def test_a_run_that_fails_is_recorded_and_stops_no_other(tmp_path: Path, monkeyp
     def failing(recipe: SweepRecipe, state: StackState, seconds: float, **settings: object) -> Slice:
         if bad in state.runs:
             raise RuntimeError("out of luck")
-        return original(recipe, state, seconds, **settings)
+        return original(recipe, state, seconds, **settings)  # type: ignore[arg-type]
 
     monkeypatch.setattr(running, "advance", failing)
     done = run_sweep(recipe, tmp_path / "table.jsonl", engine=Engine(workers=1))
