@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from ace.cli.engines import add_engine_arguments, asked_engine
+
 SUMMARY = "Train the runs of a sweep, and write down when each memorised and generalised."
 EXAMPLE = """ace sweep fixtures/sweeps/grokking-compact.toml --out delays.jsonl --resume
   ace sweep sweep.toml --engine dask --scheduler tcp://host:8786 --resume"""
@@ -17,11 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path, help="TOML file of the sweep")
     parser.add_argument("--out", type=Path, help="table of outcomes, JSON lines; by default beside the recipe")
     parser.add_argument("--resume", action="store_true", help="go on with a table that is there already")
-    parser.add_argument("--engine", default="local", choices=("local", "dask"), help="where runs train")
-    parser.add_argument(
-        "--scheduler", default="", metavar="ADDRESS", help="of the Dask cluster, such as tcp://host:8786"
-    )
-    parser.add_argument("--workers", type=int, help="side by side; by default one a core, or a thread of the cluster")
+    add_engine_arguments(parser)
     parser.add_argument("--device", default="cpu", help="of every worker: cpu, the default, or cuda")
     parser.add_argument("--stack", type=int, help="runs that train together (default: 6; on a GPU all of equal shapes)")
     parser.add_argument("--seconds", type=float, help="that a worker trains before its work is stored (default: 30)")
@@ -32,7 +30,6 @@ def run(chosen: argparse.Namespace, rest: list[str]) -> int:
     """Do it: 0 when all runs ended, 1 where some failed."""
     from dataclasses import replace
 
-    from ace.engine import Engine
     from ace.errors import InputError
     from ace.training.sweep.recipe import read_sweep
     from ace.training.sweep.run import SECONDS, run_sweep
@@ -44,11 +41,10 @@ def run(chosen: argparse.Namespace, rest: list[str]) -> int:
     if chosen.part:
         sweep = replace(sweep, parts={name: sweep.parts[name] for name in chosen.part})
     table = chosen.out or chosen.recipe.with_suffix(".jsonl")
-    workers = 1 if chosen.workers is None and chosen.device != "cpu" else chosen.workers
     done = run_sweep(
         sweep,
         table,
-        engine=Engine(chosen.engine, chosen.scheduler, workers),
+        engine=asked_engine(chosen),
         device=chosen.device,
         resume=chosen.resume,
         progress=True,

@@ -16,6 +16,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ace.cli.engines import add_engine_arguments, asked_engine
+from ace.cli.words import exit_code
+
 SUMMARY = "Verify the claims on language models or on training runs of your own."
 EXAMPLE = """ace verify --model ./checkpoint
   ace verify --model ./ckpt-100 --name nightly --save-baseline base.json
@@ -65,9 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a model a line; asks for --json, the record of all",
     )
-    many.add_argument("--engine", default="local", choices=("local", "dask"), help="where they are verified")
-    many.add_argument("--scheduler", default="", metavar="ADDRESS", help="of the Dask cluster: tcp://host:8786")
-    many.add_argument("--workers", type=int, help="side by side; by default 1, or as many as the cluster has threads")
+    add_engine_arguments(many, local="one")
     for option in OPTIONS:
         parser.add_argument(
             f"--{option.name}", dest=option.attribute, help=option.text.replace("--ace-", "--"), **option.settings()
@@ -98,12 +99,12 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     if chosen.model_file is not None:
         return _run_many(chosen, rest)
     if chosen.json != STDOUT:
-        return _exit_code(subprocess.call([sys.executable, "-m", "pytest", *pytest_words(chosen, rest)]))
+        return exit_code(subprocess.call([sys.executable, "-m", "pytest", *pytest_words(chosen, rest)]))
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder, "verdicts.json")
         chosen.json = str(written)
         words = [sys.executable, "-m", "pytest", *pytest_words(chosen, rest)]
-        code = _exit_code(subprocess.call(words, stdout=sys.stderr.fileno()))
+        code = exit_code(subprocess.call(words, stdout=sys.stderr.fileno()))
         if written.exists():
             sys.stdout.write(written.read_text(encoding="utf-8"))
     return code
@@ -111,7 +112,6 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def _run_many(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     from ace.cli.verify_many import read_models, verify_many
-    from ace.engine import Engine
     from ace.errors import InputError
     from ace.plugin.options import OPTIONS
 
@@ -122,10 +122,5 @@ def _run_many(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     if chosen.json in (None, STDOUT):
         raise InputError("models: expected with --json FILE, the record of all; beside it lies what is done so far")
     record, chosen.json = Path(chosen.json), None
-    words = [word for word in pytest_words(chosen, rest) if word not in ("--pyargs", "ace.suite")]
-    workers = chosen.workers or (1 if chosen.engine == "local" else None)  # each model has all cores by itself
-    return verify_many(read_models(chosen.model_file), words, record, Engine(chosen.engine, chosen.scheduler, workers))
-
-
-def _exit_code(code: int) -> int:
-    return code if code >= 0 else 128 - code
+    engine = asked_engine(chosen, local=1)  # a model alone uses all cores
+    return verify_many(read_models(chosen.model_file), pytest_words(chosen, rest), record, engine)

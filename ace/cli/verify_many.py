@@ -1,8 +1,8 @@
 """`ace verify --models FILE`: many models, or the checkpoints of a training, each in a process of its own.
 
 What came of a model is stored as soon as it is there, in the folder `<record>.parts`; called again with the same words,
-only what is missing is verified. Models that can be compared are then loaded once more, together, for the claims about
-several models. At the end everything is one record.
+only what is missing is verified, and what changed since: a folder or file with other content. Models that can be
+compared are then loaded once more, together, for the claims about several models. At the end everything is one record.
 """
 
 from __future__ import annotations
@@ -14,17 +14,21 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from ace.cli.words import exit_code
 from ace.engine import Engine
 from ace.errors import ArtifactError, InputError
-from ace.files import write_json
+from ace.files import read_json, write_json
+from ace.report.record import write_document
 
 SCHEMA = 1
 FAMILY = "models together"
+ENDED = (0, 1)  # exit codes of runs that went to their end
 SHOWN = 30  # lines of pytest's that are shown of a run that gave no record
 
 
@@ -38,8 +42,15 @@ class Job:
 
     @property
     def key(self) -> str:
-        """16 hexadecimal digits of what the outcome depends on."""
-        return hashlib.sha256(json.dumps([self.models, self.words]).encode()).hexdigest()[:16]
+        """16 hexadecimal digits of what the outcome depends on, models by size and time of their files."""
+        known = [self.models, self.words, [_files(Path(name)) for name in self.models], version("ace-invariants")]
+        return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
+
+
+def _files(place: Path) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of a file, or of those in a folder; none of a name on the hub."""
+    found = sorted(place.rglob("*")) if place.is_dir() else [place] if place.is_file() else []
+    return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in found if path.is_file()]
 
 
 def read_models(path: Path) -> tuple[str, ...]:
@@ -71,7 +82,7 @@ def verify_many(models: Sequence[str], words: Sequence[str], record: Path, engin
     """Verify models side by side, go on from what is stored, and write one record.
 
     Args:
-        words: for pytest, the same for every model.
+        words: for pytest, the suite's name included, the same for every model.
 
     Returns:
         the largest exit code of all; 0 where every model came out as documented.
@@ -81,16 +92,16 @@ def verify_many(models: Sequence[str], words: Sequence[str], record: Path, engin
         ArtifactError: a part that cannot be read, or a model whose run gave no record.
     """
     folder = record.with_name(f"{record.name}.parts")
-    jobs = [Job(name, (name,), tuple(words)) for name in models]
-    if len(models) > 1:
-        jobs.append(Job(FAMILY, tuple(models), (*words, "-k", family_claims())))
-    parts = {job: found for job in jobs if (found := _stored(folder, job)) is not None}
+    alone = [Job(name, (name,), tuple(words)) for name in models]
+    together = [Job(FAMILY, tuple(models), (*words, "-k", family_claims()))] if len(models) > 1 else []
+    jobs = alone + together
+    places = {job: folder / f"{job.key}.json" for job in jobs}
+    parts = {job: read_json(place, SCHEMA) for job, place in places.items() if place.exists()}
     with engine.open() as workers, tqdm(total=len(jobs), initial=len(parts), unit="model") as bar:
-        alone = [job for job in jobs if job.name != FAMILY]
-        for wave in (alone, [job for job in jobs if job.name == FAMILY]):
+        for wave in (alone, together):
             for job, part in workers.results(_run, [job for job in wave if job not in parts]):
-                if "document" in part:
-                    write_json(_place(folder, job), {"schema": SCHEMA, **part})
+                if "document" in part and part["code"] in ENDED:
+                    write_json(places[job], {"schema": SCHEMA, **part})
                 parts[job] = part
                 bar.update()
     silent = {job.name: part for job, part in parts.items() if "document" not in part}
@@ -98,7 +109,7 @@ def verify_many(models: Sequence[str], words: Sequence[str], record: Path, engin
         sys.stderr.write(f"{name}: no verdicts, exit code {part['code']}\n{part['said']}\n")
     documents = [parts[job]["document"] for job in jobs if "document" in parts[job]]
     if documents:
-        _write(record, documents)
+        write_document(record, _joined(documents))
     if silent:
         raise ArtifactError(f"expected verdicts of {len(jobs)} runs, got none of {', '.join(silent)}")
     return max(part["code"] for part in parts.values())
@@ -116,10 +127,10 @@ def _run(job: Job) -> dict[str, Any]:
     """Exit code, record and last words of one run, here or on a worker elsewhere."""
     with tempfile.TemporaryDirectory(prefix="ace-") as folder:
         written = Path(folder, "verdicts.json")
-        words = ["--pyargs", "ace.suite", *(f"--ace-model={name}" for name in job.models), f"--ace-json={written}"]
-        command = [sys.executable, "-m", "pytest", *words, *job.words]
+        given = [*(f"--ace-model={name}" for name in job.models), f"--ace-json={written}"]
+        command = [sys.executable, "-m", "pytest", *job.words, *given]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        part: dict[str, Any] = {"code": done.returncode if done.returncode >= 0 else 128 - done.returncode}
+        part: dict[str, Any] = {"code": exit_code(done.returncode)}
         if written.exists():
             part["document"] = json.loads(written.read_text(encoding="utf-8"))
         else:
@@ -127,24 +138,9 @@ def _run(job: Job) -> dict[str, Any]:
     return part
 
 
-def _place(folder: Path, job: Job) -> Path:
-    return folder / f"{job.key}.json"
-
-
-def _stored(folder: Path, job: Job) -> dict[str, Any] | None:
-    from ace.files import read_json
-
-    place = _place(folder, job)
-    return read_json(place, SCHEMA) if place.exists() else None
-
-
-def _write(record: Path, documents: Sequence[Mapping[str, Any]]) -> None:
+def _joined(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One record of several: rows in the order of claims and subjects, subjects of all, the first's environment."""
     rows = [row for document in documents for row in document["results"]]
     subjects = {name: found for document in documents for name, found in document.get("subjects", {}).items()}
-    whole = {
-        **documents[0],
-        "subjects": subjects,
-        "results": sorted(rows, key=lambda row: (row["claim"], row["subject"])),
-    }
-    write_json(record, whole, allow_nan=False)
+    ordered = sorted(rows, key=lambda row: (row["claim"], row["subject"]))
+    return {**documents[0], "subjects": subjects, "results": ordered}

@@ -8,6 +8,11 @@ from typing import Any
 EXITS = "0 done; 1 an error, whose message is on stderr; 2 a call that cannot be read"
 
 
+def exit_code(code: int) -> int:
+    """A process's exit code; of one that a signal ended 128 and the signal's number."""
+    return code if code >= 0 else 128 - code
+
+
 def with_example(text: str, exits: str = EXITS) -> dict[str, Any]:
     """Settings of a parser whose help ends with an example and the exit codes, printed line by line as they are."""
     return {

@@ -9,7 +9,7 @@ import pytest
 
 from ace.errors import NotTrained
 from ace.study.subject import LazySubject
-from ace.study.threads import fair_share, threads
+from ace.threads import fair_share, threads
 from ace.verify import Verdict, verify_claim
 
 

@@ -133,6 +133,17 @@ def check_in_range(name: str, value: object, allowed: Range) -> None:
         raise RecipeError(f"{name}: expected {expected}, got {value!r}")
 
 
+def check_scales(name: str, scales: object) -> tuple[str, ...]:
+    """The scales that a recipe serves.
+
+    Raises:
+        RecipeError: none, or others than there are.
+    """
+    if not isinstance(scales, list | tuple) or not scales or any(scale not in SCALES for scale in scales):
+        raise RecipeError(f"{name}.scales: expected some of {', '.join(SCALES)}, got {scales!r}")
+    return tuple(scales)
+
+
 def read_entries(path: Path) -> dict[str, Any]:
     """What a TOML file says.
 
@@ -161,12 +172,10 @@ def parse_recipe(name: str, entries: Mapping[str, Any]) -> Recipe:
         RecipeError: naming the key.
     """
     tables = {"task", "model", "optimiser", "schedule", "ensemble", "scales"}
-    _known(name, entries, tables | {"course", "quick"}, required=tables)
+    check_keys(name, entries, tables | {"course", "quick"}, required=tables)
     ensemble = entries["ensemble"]
-    _known(f"{name}.ensemble", ensemble, {"models", "seed", "dtype"}, required={"models"})
-    scales = entries["scales"]
-    if not isinstance(scales, list | tuple) or not scales or any(scale not in SCALES for scale in scales):
-        raise RecipeError(f"{name}.scales: expected some of {', '.join(SCALES)}, got {scales!r}")
+    check_keys(f"{name}.ensemble", ensemble, {"models", "seed", "dtype"}, required={"models"})
+    scales = check_scales(name, entries["scales"])
     quick = entries.get("quick", True)
     if not isinstance(quick, bool):
         raise RecipeError(f"{name}.quick: expected true or false, got {quick!r}")
@@ -174,11 +183,11 @@ def parse_recipe(name: str, entries: Mapping[str, Any]) -> Recipe:
         task = build_task(entries["task"])
     except RecipeError as error:
         raise RecipeError(f"{name}.{error}") from error
-    _known(f"{name}.model", entries["model"], {field.name for field in fields(Architecture)}, required=set())
+    check_keys(f"{name}.model", entries["model"], {field.name for field in fields(Architecture)}, required=set())
     model = {"vocabulary": task.vocabulary, **entries["model"]}
     recipe = Recipe(
         name=name,
-        scales=tuple(scales),
+        scales=scales,
         task=dict(entries["task"]),
         model=_record(f"{name}.model", Architecture, model),
         optimiser=_record(f"{name}.optimiser", Optimiser, entries["optimiser"]),
@@ -221,14 +230,19 @@ def _validate(recipe: Recipe, task: Task) -> None:
 
 def _record(where: str, kind: type[Any], entries: Mapping[str, Any]) -> Any:
     known = {field.name for field in fields(kind)}
-    _known(where, entries, known, required=set())
+    check_keys(where, entries, known, required=set())
     try:
         return kind(**entries)
     except TypeError as error:
         raise RecipeError(f"{where}: {error}") from error
 
 
-def _known(where: str, entries: object, known: set[str], required: set[str]) -> None:
+def check_keys(where: str, entries: object, known: set[str], required: set[str]) -> None:
+    """Refuse entries that are no table, have keys that are not known, or lack required ones.
+
+    Raises:
+        RecipeError: naming the keys.
+    """
     if not isinstance(entries, Mapping):
         raise RecipeError(f"{where}: expected a table, got {type(entries).__name__}")
     unknown = sorted(set(entries) - known)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from ace.study.threads import one_thread
+from ace.threads import one_thread
 from invariants.bench import cases, language, sweeps
 
 Clock = Callable[[], float]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from ace.study.threads import one_thread
+from ace.threads import one_thread
 from invariants.bench import language as cases
 
 pytestmark = [pytest.mark.bench, pytest.mark.benchmark(timer=time.process_time)]

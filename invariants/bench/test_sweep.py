@@ -13,7 +13,7 @@ pytestmark = pytest.mark.bench
 @pytest.mark.parametrize("way", list(sweeps.ways()))
 @pytest.mark.benchmark(group="sweep of weight decays, published width, one thread")
 def test_sweep(benchmark: BenchmarkFixture, way: str) -> None:
-    from ace.study.threads import one_thread
+    from ace.threads import one_thread
 
     work = sweeps.ways()[way]
     with one_thread():

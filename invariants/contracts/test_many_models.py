@@ -80,6 +80,23 @@ def test_what_is_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.Monk
     assert fake.seen == ["c", FAMILY]  # type: ignore[attr-defined]
 
 
+def test_a_model_that_changed_and_a_run_that_was_interrupted_are_verified_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, model = tmp_path / "all.json", tmp_path / "ckpt"
+    model.mkdir()
+    (model / "weights").write_bytes(b"one")
+    monkeypatch.setattr(verify_many, "_run", fake(2))  # interrupted: pytest writes what it has
+    assert verified([str(model)], record) == 2
+    monkeypatch.setattr(verify_many, "_run", fake())
+    assert verified([str(model)], record) == 0
+    assert verified([str(model)], record) == 0
+    assert fake.seen == [str(model)]  # type: ignore[attr-defined]
+    (model / "weights").write_bytes(b"other")
+    assert verified([str(model)], record) == 0
+    assert fake.seen == [str(model), str(model)]  # type: ignore[attr-defined]
+
+
 def test_one_that_breaks_stops_no_other_and_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from ace.study.threads import fair_share, one_thread, threads
+from ace.threads import fair_share, one_thread, threads
 
 
 @pytest.fixture

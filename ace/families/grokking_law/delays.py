@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from ace.training.sweep.recipe import Part, Run
 from ace.training.sweep.state import Outcome
 from ace.training.sweep.table import SweepTable
 
+ENTRIES = ("moduli", "decays", "seeds", "logs", "ended", "ratios")  # one a run
 SHORTEST = 1.0  # steps: a run may generalise at the step at which it memorises, or before
 
 
@@ -40,8 +41,12 @@ class Delays:
 
     def where(self, chosen: Bools) -> Delays:
         """Some of the runs."""
-        kept = {name: getattr(self, name)[chosen] for name in ("moduli", "decays", "seeds", "logs", "ended", "ratios")}
-        return replace(self, **kept)
+        return replace(self, **{name: getattr(self, name)[chosen] for name in ENTRIES})
+
+    def __add__(self, other: Delays) -> Delays:
+        """The runs of both, those of this first."""
+        both = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in ENTRIES}
+        return Delays(**both, left_out=self.left_out + other.left_out)
 
     def counts(self, resamples: int, seed: int = 0) -> Array:
         """(1 + resamples, n) how often each run counts: once each, then with its seed drawn with replacement.
@@ -57,10 +62,6 @@ class Delays:
         """(k, n) how often each run counts with each seed left out."""
         names = np.unique(self.seeds)
         return np.asarray(self.seeds[None] != names[:, None], dtype=np.float64)
-
-    def settings(self, of: Callable[[Delays], Array]) -> Array:
-        """The different values of one setting, rising."""
-        return np.unique(of(self))
 
 
 def delays_of(table: SweepTable, part: Part) -> Delays:

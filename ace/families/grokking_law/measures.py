@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,14 +28,18 @@ Statistic = Callable[[Delays, Array], Array]
 @measures(SHUFFLED, GIVEN)
 def omega(subject: SweepSubject) -> Measurement:
     """Exponent of the delay in the weight decay."""
-    delays = subject.trained.delays("decays")
+    delays, given = (subject.trained.delays(part) for part in ("decays", "decays-given"))
     return Measurement(
         (estimate("all seeds", delays, laws.exponent),),
         {
             SHUFFLED: (estimate("all seeds", shuffled(delays), laws.exponent),),
-            GIVEN: (estimate("all seeds", subject.trained.delays("decays-given"), laws.exponent),),
+            GIVEN: (estimate("all seeds", given, laws.exponent),),
         },
-        details={**_details(subject, delays), "decays": _typical(delays, delays.decays)},
+        details={
+            **_details(subject, delays),
+            "decays": _typical(delays, delays.decays),
+            GIVEN: _typical(given, given.decays),
+        },
         beside={
             "medians": (estimate("all seeds", delays, laws.median_exponent),),
             "those that ended": (estimate("all seeds", delays.where(delays.ended), laws.exponent),),
@@ -47,7 +50,7 @@ def omega(subject: SweepSubject) -> Measurement:
 @measures(SHUFFLED, GIVEN, NO_DECAY)
 def redundancy(subject: SweepSubject) -> Measurement:
     """Share of the variance of mean log delays over moduli that the law foretells, each modulus from the others."""
-    delays = subject.trained.delays("moduli")
+    delays, given, free = (subject.trained.delays(part) for part in ("moduli", "moduli-given", "moduli-no-decay"))
     ones = np.ones((1, len(delays.logs)))
     constant, critical = laws.redundancy(delays, ones)
     seen, told = laws.foretold(delays, ones, laws.redundancy_law)
@@ -55,14 +58,16 @@ def redundancy(subject: SweepSubject) -> Measurement:
         (estimate("all seeds", delays, _explained, most=1.0),),
         {
             SHUFFLED: (estimate("all seeds", shuffled(delays), _explained, most=1.0),),
-            GIVEN: (_or_nothing(subject.trained.delays("moduli-given")),),
-            NO_DECAY: (_or_nothing(subject.trained.delays("moduli-no-decay")),),
+            GIVEN: (_or_nothing(given),),
+            NO_DECAY: (_or_nothing(free),),
         },
         details={
             **_details(subject, delays),
             "omega": float(np.exp(constant[0])),
             "critical": float(critical[0]),
             "moduli": _typical(delays, delays.moduli),
+            GIVEN: _typical(given, given.moduli),
+            NO_DECAY: _typical(free, free.moduli),
             "foretold": dict(zip(_names(np.unique(delays.moduli)), np.exp(told[0]).tolist(), strict=True)),
             "seen": dict(zip(_names(np.unique(delays.moduli)), np.exp(seen[0]).tolist(), strict=True)),
         },
@@ -74,14 +79,17 @@ def redundancy(subject: SweepSubject) -> Measurement:
 def rivals(subject: SweepSubject) -> Measurement:
     """How much more of the variance the law of redundancy foretells than the better of its rivals."""
     delays = subject.trained.delays("moduli")
+    law, *others = (sampled(delays, way) for way in (_explained, *RIVALS.values()))
+
+    def over(*rivals: Sampled) -> Estimate:
+        better = Sampled(*(np.max(parts, axis=0) for parts in zip(*rivals, strict=True)))
+        return estimated("all seeds", delays, Sampled(law.values - better.values, law.left_out - better.left_out))
+
     return Measurement(
-        (estimate("all seeds", delays, _advantage),),
+        (over(*others),),
         {POWER: (estimate("all seeds", along_a_power(delays), _advantage),)},
         details=_details(subject, delays),
-        beside={
-            f"over the {name}": (estimate("all seeds", delays, partial(_over, rival)),)
-            for name, rival in RIVALS.items()
-        },
+        beside={f"over the {name}": (over(rival),) for name, rival in zip(RIVALS, others, strict=True)},
     )
 
 
@@ -96,7 +104,7 @@ def consistency(subject: SweepSubject) -> Measurement:
     others = moduli.where(moduli.moduli != modulus)
     if len(of_decays.logs) == 0 or len(np.unique(others.moduli)) < 3:
         raise Inapplicable("expected weight decays other than 1, and three moduli other than theirs")
-    both = _joined(of_decays, others)
+    both = of_decays + others
     first = np.arange(len(both.logs)) < len(of_decays.logs)
 
     def apart(law: laws.Law) -> Statistic:
@@ -122,7 +130,7 @@ def split(subject: SweepSubject) -> Measurement:
     own_decays, own_moduli = (study.delays(f"{part}-own-split") for part in ("decays", "moduli"))
 
     def difference(label: str, own: Delays, shared: Delays, statistic: Statistic) -> Estimate:
-        both = _joined(own, shared)
+        both = own + shared
         first = np.arange(len(both.logs)) < len(own.logs)
         return estimate(
             label,
@@ -141,8 +149,28 @@ def split(subject: SweepSubject) -> Measurement:
     )
 
 
-def estimate(label: str, delays: Delays, statistic: Statistic, most: float = np.inf) -> Estimate:
-    """A statistic of delays with its interval over seeds, drawn anew with all of their runs.
+class Sampled(NamedTuple):
+    """A statistic of delays: (1 + b) of all and of each resample of seeds, and (k) with each seed left out."""
+
+    values: Array
+    left_out: Array
+
+
+def sampled(delays: Delays, statistic: Statistic) -> Sampled:
+    """A statistic of all delays, of resamples of their seeds, each with all of its runs, and without each seed.
+
+    Raises:
+        Inapplicable: fewer than two seeds.
+    """
+    seeds = len(np.unique(delays.seeds))
+    if seeds < 2:
+        raise Inapplicable(f"expected two seeds at least, got {seeds}")
+    with np.errstate(all="ignore"):
+        return Sampled(statistic(delays, delays.counts(RESAMPLES)), statistic(delays, delays.left_out_counts()))
+
+
+def estimated(label: str, delays: Delays, found: Sampled, most: float = np.inf) -> Estimate:
+    """A statistic with its interval over seeds.
 
     Args:
         most: that the statistic can be.
@@ -150,28 +178,26 @@ def estimate(label: str, delays: Delays, statistic: Statistic, most: float = np.
     Raises:
         Inapplicable: too few delays ended to tell, in the sample or in more than one resample of twenty.
     """
-    seeds = len(np.unique(delays.seeds))
-    if seeds < 2:
-        raise Inapplicable(f"expected two seeds at least, got {seeds}")
-    with np.errstate(all="ignore"):
-        values = statistic(delays, delays.counts(RESAMPLES))
-        apart = statistic(delays, delays.left_out_counts())
-    value, replicates = float(values[0]), values[1:]
-    told = np.isfinite(replicates)
+    value, replicates = float(found.values[0]), found.values[1:]
+    told, known = np.isfinite(replicates), found.left_out[np.isfinite(found.left_out)]
     if not np.isfinite(value) or told.mean() < 1 - OPEN:
         ended = int(delays.ended.sum())
         raise Inapplicable(f"expected delays that ended at enough settings, got {ended} of {len(delays.ended)}")
-    known = apart[np.isfinite(apart)]
     return Estimate(
         label,
         value,
         replicates[told],
         count=len(delays.logs),
-        clusters=seeds,
+        clusters=len(found.left_out),
         acceleration=acceleration(known),
         freedom=freedom(known),
         possible=(-np.inf, most),
     )
+
+
+def estimate(label: str, delays: Delays, statistic: Statistic, most: float = np.inf) -> Estimate:
+    """A statistic of delays with its interval over seeds; see `sampled` and `estimated`."""
+    return estimated(label, delays, sampled(delays, statistic), most)
 
 
 def _explained(delays: Delays, counts: Array) -> Array:
@@ -187,10 +213,6 @@ def _norm_explained(delays: Delays, counts: Array) -> Array:
 
 
 RIVALS: dict[str, Statistic] = {"power law": _power_explained, "norm-ratio law": _norm_explained}
-
-
-def _over(rival: Statistic, delays: Delays, counts: Array) -> Array:
-    return _explained(delays, counts) - rival(delays, counts)
 
 
 def _advantage(delays: Delays, counts: Array) -> Array:
@@ -219,12 +241,6 @@ def _mean_law(delays: Delays, counts: Array, moduli: Array) -> Array:
 
 def _mean_delay(delays: Delays, counts: Array) -> Array:
     return laws.known_mean(laws.means(delays, counts, np.unique(delays.moduli)))
-
-
-def _joined(first: Delays, second: Delays) -> Delays:
-    names = ("moduli", "decays", "seeds", "logs", "ended", "ratios")
-    arrays = {name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in names}
-    return Delays(**arrays, left_out=first.left_out + second.left_out)
 
 
 def _details(subject: SweepSubject, delays: Delays) -> dict[str, Any]:

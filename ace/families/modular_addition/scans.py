@@ -21,10 +21,10 @@ from ace.model.sites import find_sites, hooked
 from ace.rank import Full, RankChoice, necessary_rank, sufficient_rank
 from ace.study.memory import remembered
 from ace.study.run_history import RunHistory
-from ace.study.threads import one_thread
 from ace.study.tokens import TokenStudy
 from ace.tasks import ModularAddition
 from ace.tasks.base import HELD_OUT, Batch, require_disjoint
+from ace.threads import one_thread
 from ace.training.transformer import SmallTransformer
 
 TOLERANCE = 1e-3  # published, of r_suf

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ace.tasks.base import Split
+from ace.threads import threads as torch_threads
 from ace.training.sweep.recipe import SweepRecipe
 from ace.training.sweep.stack import StackTrainer, started_from
 from ace.training.sweep.state import Crossing, Outcome, StackState
@@ -40,14 +42,12 @@ def advance(
     Args:
         threads: of this process while it trains; None leaves them as they are.
     """
-    before, end = torch.get_num_threads(), time.perf_counter() + seconds
-    if threads is not None:
-        torch.set_num_threads(threads)
+    end = time.perf_counter() + seconds
     outcomes: list[Outcome] = []
     left: StackState | None = state
     if not state.runs and state.waiting is not None:  # all others of its stack are done
         left = state = started_from(sweep, *state.waiting, device)
-    try:
+    with nullcontext() if threads is None else torch_threads(threads):
         trainer = StackTrainer(sweep, state, device)
         while left is not None:
             state = left
@@ -58,8 +58,6 @@ def advance(
                 break
             if left is not None and left is not seen:
                 trainer = StackTrainer(sweep, left, device)
-    finally:
-        torch.set_num_threads(before)
     return Slice(left, tuple(outcomes))
 
 

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ace.check import check_choice, check_count, check_fraction
 from ace.errors import InputError, RecipeError
 from ace.tasks.modular_addition import ModularAddition
-from ace.training.recipe import NOT_NEGATIVE, SCALES, Optimiser, check_in_range, digest_of, read_entries
+from ace.training.recipe import (
+    NOT_NEGATIVE,
+    RANGES,
+    Optimiser,
+    check_in_range,
+    check_keys,
+    check_scales,
+    digest_of,
+    read_entries,
+)
 from ace.training.transformer import Architecture
 
 SPLITS = ("shared", "own")
 STARTS = ("random", "given")
 PAIR = 2  # positions of a pair of numbers
+TABLES = (  # with the keys that each must have, and may have
+    ("task", {"share"}, set[str]()),
+    ("model", {"blocks", "width", "heads", "hidden"}, {"dropout"}),
+    ("optimiser", {"learning_rate"}, {"beta1", "beta2", "epsilon"}),
+    ("search", {"threshold", "every", "limit"}, set[str]()),
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -144,15 +159,10 @@ def parse_sweep(name: str, entries: Mapping[str, Any]) -> SweepRecipe:
         RecipeError: naming the key.
     """
     tables = {"scales", "task", "model", "optimiser", "search", "parts"}
-    _keys(name, entries, required=tables, optional={"seed"})
-    _keys(f"{name}.task", entries["task"], required={"share"})
-    _keys(f"{name}.model", entries["model"], required={"blocks", "width", "heads", "hidden"}, optional={"dropout"})
-    adamw = {field.name for field in fields(Optimiser)} - {"learning_rate", "weight_decay", "decay"}
-    _keys(f"{name}.optimiser", entries["optimiser"], required={"learning_rate"}, optional=adamw)
-    _keys(f"{name}.search", entries["search"], required={"threshold", "every", "limit"})
-    scales, parts = entries["scales"], entries["parts"]
-    if not isinstance(scales, list | tuple) or not scales or any(scale not in SCALES for scale in scales):
-        raise RecipeError(f"{name}.scales: expected some of {', '.join(SCALES)}, got {scales!r}")
+    check_keys(name, entries, tables | {"seed"}, required=tables)
+    for table, required, optional in TABLES:
+        check_keys(f"{name}.{table}", entries[table], required | optional, required)
+    parts = entries["parts"]
     if not isinstance(parts, Mapping) or not parts:
         raise RecipeError(f"{name}.parts: expected a table of parts, got {parts!r}")
     search = entries["search"]
@@ -165,7 +175,7 @@ def parse_sweep(name: str, entries: Mapping[str, Any]) -> SweepRecipe:
         made = {key: _part(f"{name}.parts.{key}", part) for key, part in parts.items()}
         sweep = SweepRecipe(
             name=name,
-            scales=tuple(scales),
+            scales=check_scales(name, entries["scales"]),
             share=share,
             model=Architecture(vocabulary=PAIR, context=PAIR, **entries["model"]),
             optimiser=Optimiser(**entries["optimiser"]),
@@ -180,7 +190,7 @@ def parse_sweep(name: str, entries: Mapping[str, Any]) -> SweepRecipe:
     except (InputError, RecipeError, TypeError) as error:
         raise RecipeError(str(error) if str(error).startswith(name) else f"{name}: {error}") from error
     for key, value in entries["optimiser"].items():
-        check_in_range(f"{name}.optimiser.{key}", value, NOT_NEGATIVE)
+        check_in_range(f"{name}.optimiser.{key}", value, RANGES[key])
     return sweep
 
 
@@ -192,8 +202,8 @@ def _check_deal(where: str, run: Run, share: float) -> None:
 
 
 def _part(where: str, entries: object) -> Part:
-    optional = {"batch", "split", "start"}
-    _keys(where, entries, required={"moduli", "weight_decays", "seeds"}, optional=optional)
+    required = {"moduli", "weight_decays", "seeds"}
+    check_keys(where, entries, required | {"batch", "split", "start"}, required)
     assert isinstance(entries, Mapping)
     for key in ("moduli", "weight_decays"):
         if not isinstance(entries[key], list | tuple) or not entries[key]:
@@ -208,14 +218,3 @@ def _part(where: str, entries: object) -> Part:
         split=check_choice(f"{where}.split", entries.get("split", "shared"), SPLITS),
         start=check_choice(f"{where}.start", entries.get("start", "random"), STARTS),
     )
-
-
-def _keys(where: str, entries: object, required: set[str], optional: set[str] | None = None) -> None:
-    if not isinstance(entries, Mapping):
-        raise RecipeError(f"{where}: expected a table, got {type(entries).__name__}")
-    known = required | (optional or set())
-    unknown, missing = sorted(set(entries) - known), sorted(required - set(entries))
-    if unknown:
-        raise RecipeError(f"{where}: unknown key(s) {', '.join(unknown)}; expected some of {', '.join(sorted(known))}")
-    if missing:
-        raise RecipeError(f"{where}: missing key(s) {', '.join(missing)}")

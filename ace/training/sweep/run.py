@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -71,7 +71,9 @@ def run_sweep(
         InputError: an engine or device that is not there, or settings out of range.
     """
     kind = check_device("device", device).type
-    engine = engine or Engine(workers=None if kind == "cpu" else 1)
+    engine = engine or Engine()
+    if kind != "cpu" and engine.kind == "local" and engine.workers is None:
+        engine = replace(engine, workers=1)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
         raise InputError(f"seconds: expected a number of at least 0, got {seconds!r}")
     if stack is not None:

@@ -18,6 +18,7 @@ from ace.training.score import accuracies, mean_losses
 from ace.training.seeds import model_seeds
 from ace.training.sweep.recipe import PAIR, Run, SweepRecipe
 from ace.training.sweep.state import StackState
+from ace.training.transformer import without_weights
 
 HEAD = "head."
 Data = tuple[Tensor, Tensor]  # inputs (n, 2) and targets (n, 1), or with a first axis for the runs
@@ -84,8 +85,10 @@ class StackTrainer:
         for generator, stored in zip(self._generators, state.generators, strict=True):
             generator.set_state(stored.clone())  # a view of a row is read from its storage
         dtype = state.rows.dtype
-        shapes = initial_weights(self._sizes, [torch.Generator().manual_seed(0)], dtype)
-        self._buffer = WeightBuffer({n: v.expand(models, *v.shape[1:]).to(device) for n, v in shapes.items()})
+        shapes = {name: value.shape for name, value in without_weights(self._sizes).state_dict().items()}
+        self._buffer = WeightBuffer(
+            {name: torch.zeros(models, *shape, dtype=dtype, device=device) for name, shape in shapes.items()}
+        )
         with torch.no_grad():
             self._buffer.rows.copy_(state.rows)
         groups = [(len(list(runs)), decay) for decay, runs in groupby(run.weight_decay for run in state.runs)]
