@@ -99,7 +99,15 @@ from ace.training.language import store as language_store
 from ace.training.language import tokenizer as word_tokenizer
 from ace.training.language import trainer as language_training
 from ace.training.language.recipe import LanguageRecipe, read_language_recipe
-from ace.training.recipe import POSITIVE, check_in_range, check_keys, check_scales, parse_recipe, read_entries, read_recipe
+from ace.training.recipe import (
+    POSITIVE,
+    check_in_range,
+    check_keys,
+    check_scales,
+    parse_recipe,
+    read_entries,
+    read_recipe,
+)
 from ace.training.train import train
 from ace.training.transformer import Architecture, SmallTransformer
 from ace.verdict import judge
@@ -836,7 +844,9 @@ for table in ("scales", "task", "model", "optimiser", "schedule", "ensemble"):
     bad(f"training.recipe.parse_recipe: {table} 5", with_entry(table, 5), f"tiny | {table}", RecipeError)
 bad("training.recipe.check_keys: unknown", lambda _: check_keys("a", {"b": 1}, {"c"}, set()), "a | b | c", RecipeError)
 bad("training.recipe.check_keys: missing", lambda _: check_keys("a", {}, {"c"}, {"c"}), "a | missing | c", RecipeError)
-bad("training.recipe.check_scales: none", lambda _: check_scales("a", []), "a.scales | compact, paper | []", RecipeError)
+bad(
+    "training.recipe.check_scales: none", lambda _: check_scales("a", []), "a.scales | compact, paper | []", RecipeError
+)
 bad("training.recipe.parse_recipe: no table at all", lambda _: parse_recipe("tiny", []), "tiny | list", RecipeError)  # type: ignore[arg-type]
 bad("training.recipe.parse_recipe: unknown table", with_entry("data", {}), "unknown | data | schedule", RecipeError)
 bad("training.recipe.parse_recipe: unknown key", parsed(model={"depth": 2}), "tiny.model | depth | blocks", RecipeError)
