@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ace.extract import Extractor, extract_core, extract_stream, head_sensitivities
     from ace.families.core.subjects import runs_subject
     from ace.families.family import Family, Fixtures, find_claim, registry
+    from ace.families.grokking_law.subjects import sweep_subject
     from ace.model.intervene import Intervention, intervening, rank_scan
     from ace.model.language import LanguageModel, load_language_model, wrap_model
     from ace.model.observe import sensitivities_at, states_at
@@ -93,6 +94,7 @@ __all__ = [
     "runs_subject",
     "sensitivities_at",
     "states_at",
+    "sweep_subject",
     "verify_claim",
     "wrap_model",
 ]
@@ -106,6 +108,7 @@ _HOMES = {
     "study.language_subjects": ("language_subject",),
     "families.core.subjects": ("runs_subject",),
     "families.family": ("Family", "Fixtures", "find_claim", "registry"),
+    "families.grokking_law.subjects": ("sweep_subject",),
     "model.intervene": ("Intervention", "intervening", "rank_scan"),
     "model.language": ("LanguageModel", "load_language_model", "wrap_model"),
     "model.observe": ("sensitivities_at", "states_at"),

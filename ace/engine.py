@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ace.check import check_choice, check_count
 from ace.errors import InputError
 
 Item = TypeVar("Item")
@@ -35,6 +34,8 @@ class Engine:
     workers: int | None = None
 
     def __post_init__(self) -> None:
+        from ace.check import check_choice, check_count  # with torch, which a text of help needs not
+
         check_choice("engine", self.kind, ENGINES)
         if bool(self.address) != (self.kind == "dask"):
             raise InputError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ace.errors import ArtifactError, NotTrained, RecipeError
+from ace.errors import NotTrained, RecipeError
 from ace.extract import Extractor, extract_core
 from ace.families.family import families
 from ace.study.memory import Memory
@@ -14,7 +14,7 @@ from ace.training.language.recipe import LanguageRecipe
 from ace.training.language.trainer import TrainedLanguageModel
 from ace.training.result import TrainedEnsemble
 from ace.training.sweep.recipe import SweepRecipe
-from ace.training.sweep.table import SweepTable, read_table
+from ace.training.sweep.table import SweepTable, table_of
 from ace.zoo.obtain import Store
 from ace.zoo.recipes import SWEEPS, find_recipe, find_sweep
 
@@ -78,10 +78,7 @@ class StoredFixtures:
                 f"{name}: its runs are not trained, and take minutes to hours;"
                 f" ace sweep {self.store.folder / SWEEPS / name}.toml trains them"
             )
-        found = read_table(table)
-        if found.settings != recipe.settings:
-            raise ArtifactError(f"{table}: expected outcomes of the settings of {name}.toml, got others")
-        return recipe, found
+        return recipe, table_of(table, recipe)
 
     def memory(self, group: str) -> Memory:
         """What subjects of a group share."""

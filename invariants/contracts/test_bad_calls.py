@@ -38,6 +38,7 @@ from ace.errors import (
 from ace.extract import checked, extract_core, extract_factors, extract_stream, head_sensitivities
 from ace.families.core.subjects import runs_subject
 from ace.families.family import find_claim
+from ace.families.grokking_law.subjects import sweep_subject
 from ace.imports import load_attribute
 from ace.model import (
     continuation,
@@ -1436,6 +1437,25 @@ bad(
     "targets | 4 | 1",
 )
 ZOO = StoredFixtures(Store(FIXTURES, Path("never used")))
+SWEEP = FIXTURES / "sweeps" / "grokking-compact.toml"
+bad(
+    "families.grokking_law.subjects.sweep_subject: no recipe",
+    lambda _: sweep_subject("a.toml", SWEEP.with_suffix(".jsonl")),
+    "a.toml",
+    RecipeError,
+)
+bad(
+    "families.grokking_law.subjects.sweep_subject: no table",
+    lambda _: sweep_subject(SWEEP, SWEEP),
+    "line 1: expected JSON",
+    ArtifactError,
+)
+bad(
+    "families.grokking_law.subjects.sweep_subject: another sweep's table",
+    lambda _: sweep_subject(SWEEP.with_stem("grokking-paper"), SWEEP.with_suffix(".jsonl")),
+    "expected outcomes of the settings of grokking-paper, got others",
+    ArtifactError,
+)
 bad("zoo.recipes.find_sweep: unknown", lambda _: find_sweep(FIXTURES, "a"), "grokking-compact | 'a'", RecipeError)
 bad("zoo.fixtures.StoredFixtures.sweep: unknown", lambda _: ZOO.sweep("a"), "grokking-compact | 'a'", RecipeError)
 bad("zoo.recipes.find_recipe: unknown", lambda _: find_recipe(FIXTURES, "a"), "markov-compact | 'a'", RecipeError)
@@ -2001,6 +2021,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "training.sweep.run.run_sweep",
         "training.sweep.table.begin_table",
         "training.sweep.table.read_table",
+        "training.sweep.table.table_of",
     ),
     "trains what a sweep's recipe, which was verified, asks for": (
         "engine.Workers.results",

@@ -35,10 +35,7 @@ NOT_RUN = {
     "mutation.md": ["takes an hour"],
     "real-models.md": ["two models are downloaded and take minutes"],
     "start.md": ["installs the package from an index"],
-    "sweeps.md": [
-        "it needs a cluster; a test runs it on a local one of two workers",
-        "it needs those parts",
-    ],
+    "sweeps.md": ["it needs a cluster; a test runs it on a local one of two workers"],
     "contrasts/README.md": ["the files are run by invariants/contracts/test_contrasts.py"],
     "extractors/README.md": ["minutes; invariants/contracts/test_example_extractors.py runs each of the four"],
     "own_runs/README.md": ["trains for half a minute; invariants/contracts/test_own_runs.py runs all of it"],

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ace.families.grokking_law.subjects import SweepSubject, sweep_subject
+from ace.families.grokking_law.subjects import SweepSubject, subject_of
 from ace.training.sweep.recipe import Run, SweepRecipe, parse_sweep
 from ace.training.sweep.state import Crossing, Outcome
 from ace.training.sweep.table import SweepTable
@@ -68,4 +68,4 @@ def planted(
         last = Crossing(MEMORISED + delay, 20.0 + rng.standard_normal()) if ended else None
         steps = MEMORISED + delay if ended else LIMIT
         outcomes.append(Outcome(run, Crossing(MEMORISED, 40.0), last, steps))
-    return sweep_subject(sweep, SweepTable(sweep.settings, tuple(outcomes)))
+    return subject_of(sweep, SweepTable(sweep.settings, tuple(outcomes)))

@@ -19,7 +19,7 @@ from ace.families.grokking_law.measures import (
     along_a_power,
     estimate,
 )
-from ace.families.grokking_law.subjects import SweepSubject, sweep_subject
+from ace.families.grokking_law.subjects import SweepSubject, subject_of
 from ace.stats import exact
 from ace.study.measurement import Measurement
 from ace.study.subject import Subject
@@ -170,14 +170,14 @@ def test_medians_are_those_of_numpy_and_do_not_move_with_one_odd_run() -> None:
 
 def test_what_a_sweep_lacks_makes_a_claim_inapplicable() -> None:
     sweep = recipe(2)
-    empty = sweep_subject(sweep, SweepTable(sweep.settings, ()))
+    empty = subject_of(sweep, SweepTable(sweep.settings, ()))
     assert verdict("law.omega", empty).status is Status.INAPPLICABLE
     whole = planted()
     without = replace(whole.trained.sweep, parts={"moduli": whole.trained.sweep.parts["moduli"]})
-    found = verdict("law.omega", sweep_subject(without, whole.trained.table))
+    found = verdict("law.omega", subject_of(without, whole.trained.table))
     assert found.status is Status.INAPPLICABLE
     assert "has no part 'decays'" in found.reason
-    none = sweep_subject(whole.trained.sweep, SweepTable(sweep.settings, whole.trained.table.outcomes[:3]))
+    none = subject_of(whole.trained.sweep, SweepTable(sweep.settings, whole.trained.table.outcomes[:3]))
     assert isinstance(none, Subject)
     assert verdict("law.redundancy", none).status is Status.INAPPLICABLE
 

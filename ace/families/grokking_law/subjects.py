@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from ace.errors import Inapplicable
 from ace.families.family import Fixtures
 from ace.families.grokking_law.delays import Delays, delays_of, missing
 from ace.study.memory import Memory
 from ace.study.subject import LazySubject, Subject
-from ace.training.sweep.recipe import SweepRecipe
-from ace.training.sweep.table import SweepTable
+from ace.training.sweep.recipe import SweepRecipe, read_sweep
+from ace.training.sweep.table import SweepTable, table_of
 
 SCALES = {"grokking-compact": "compact", "grokking-paper": "paper"}
 FEWEST = 0.5  # share of a sweep's runs that must generalise for its delays to be spoken of
@@ -73,13 +74,32 @@ def _lazy(fixtures: Fixtures, name: str, scale: str) -> LazySubject:
     memory, rerun = fixtures.memory(name), fixtures.rerun(name)
 
     def make() -> SweepSubject:
-        return sweep_subject(*fixtures.sweep(name), rerun=rerun, memory=memory)
+        return subject_of(*fixtures.sweep(name), rerun=rerun, memory=memory)
 
     return LazySubject(name, "law", make, scale, name, rerun, memory=memory)
 
 
-def sweep_subject(
-    sweep: SweepRecipe, table: SweepTable, *, rerun: str = "", memory: Memory | None = None
-) -> SweepSubject:
-    """A sweep of one's own as a subject: a recipe with the parts that a claim asks for, and its table."""
+def subject_of(sweep: SweepRecipe, table: SweepTable, *, rerun: str = "", memory: Memory | None = None) -> SweepSubject:
+    """A sweep and what came of its runs as a subject."""
     return SweepSubject(sweep.name, "law", SweepStudy(sweep, table), rerun=rerun, memory=memory or Memory())
+
+
+def sweep_subject(recipe: str | Path, table: str | Path, *, rerun: str = "") -> SweepSubject:
+    """A sweep of one's own as a subject of the claims `law.*`.
+
+    Claims look for parts by name: "decays" and "moduli", "decays-own" and "moduli-own" with a deal of the pairs a seed,
+    and the controls' parts; a claim whose parts are not there is inapplicable.
+
+    Args:
+        recipe: TOML file of the sweep.
+        table: what came of its runs, JSON lines, as `ace sweep` writes them; delays are in optimiser steps.
+        rerun: the command that verifies again, with `{claim}` in the claim's place, for reports.
+
+    Returns:
+        The subject, named after the recipe's file.
+
+    Raises:
+        AceError: a file that cannot be read, or is no recipe, or no table of its outcomes.
+    """
+    sweep = read_sweep(Path(recipe))
+    return subject_of(sweep, table_of(Path(table), sweep), rerun=rerun)

@@ -65,22 +65,32 @@ def read_table(path: Path) -> SweepTable:
     return SweepTable(header["settings"], tuple(outcomes.values()))
 
 
+def table_of(path: Path, sweep: SweepRecipe) -> SweepTable:
+    """The stored table of a sweep.
+
+    Raises:
+        ArtifactError: as `read_table`, or a table of other settings.
+    """
+    table = read_table(path)
+    if table.settings != sweep.settings:
+        changed = sorted(k for k in sweep.settings if table.settings.get(k) != sweep.settings[k])
+        raise ArtifactError(
+            f"{path}: expected outcomes of the settings of {sweep.name}, got others of {', '.join(changed)};"
+            " give the sweep another file"
+        )
+    return table
+
+
 def begin_table(path: Path, sweep: SweepRecipe) -> SweepTable:
     """The table of a sweep to add to: what is stored, or a new one with a header alone.
 
     A last line that a crash cut off is taken away, so that the next one begins a line.
 
     Raises:
-        ArtifactError: as `read_table`, or a table of other settings.
+        ArtifactError: as `table_of`.
     """
     if path.exists():
-        table = read_table(path)
-        if table.settings != sweep.settings:
-            changed = sorted(k for k in sweep.settings if table.settings.get(k) != sweep.settings[k])
-            raise ArtifactError(
-                f"{path}: expected outcomes of the settings of {sweep.name}, got others of {', '.join(changed)};"
-                " give the sweep another file"
-            )
+        table = table_of(path, sweep)
         content = path.read_bytes()
         if not content.endswith(b"\n"):
             write_atomic(path, content[: content.rindex(b"\n") + 1])
