@@ -48,6 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     store.add_argument("names", nargs="+", metavar="NAME", help="of a recipe")
     store.add_argument("--until", type=int, help="last epoch trained; the recipe's by default")
+    store.add_argument(
+        "--arm",
+        help="train this arm of the recipe apart, others in processes beside it; stored once all arms are there",
+    )
     store.add_argument("--device", help="cpu (default) or a CUDA device")
     obtain = actions.add_parser(
         "obtain",
@@ -153,9 +157,14 @@ def _store(chosen: argparse.Namespace, fixtures: Path) -> int:
 
     wanted = [find_recipe(fixtures, name) for name in chosen.names]
     for recipe in wanted:
-        if isinstance(recipe, LanguageRecipe) and (chosen.until, chosen.device) != (None, None):
-            raise InputError(f"{recipe.name}: --until and --device are not for language models, which train on the CPU")
+        if isinstance(recipe, LanguageRecipe) and (chosen.until, chosen.device, chosen.arm) != (None, None, None):
+            raise InputError(
+                f"{recipe.name}: --until, --arm and --device are not for language models, which train on the CPU"
+            )
+    if chosen.arm is not None and chosen.until is not None:
+        raise InputError("--arm: expected without --until, since an arm is trained to its end, got both")
     store = Store(fixtures, default_cache(), device=chosen.device or "cpu")
     for recipe in wanted:
-        sys.stdout.write(f"{store.keep(recipe, until=chosen.until)}\n")
+        kept = store.keep(recipe, until=chosen.until) if chosen.arm is None else store.keep_arm(recipe, chosen.arm)
+        sys.stdout.write(f"{kept}\n")
     return 0

@@ -82,10 +82,27 @@ class RunHistory:
         """Epochs of the checkpoints, rising."""
         return sorted(self.ensemble.checkpoints)
 
+    def epochs_of(self, arm: str) -> list[int]:
+        """Epochs of the checkpoints of one arm, with those of its trunk.
+
+        Raises:
+            Inapplicable: no such arm.
+        """
+        self._require_arm(arm)
+        return [epoch for epoch in self.epochs if self.course.has_arm(arm, epoch)]
+
     @property
     def last(self) -> int:
         """The last epoch trained."""
         return self.epochs[-1]
+
+    def last_of(self, arm: str) -> int:
+        """The last epoch trained of one arm.
+
+        Raises:
+            Inapplicable: no such arm.
+        """
+        return self.epochs_of(arm)[-1]
 
     @property
     def branch(self) -> int:
@@ -104,7 +121,7 @@ class RunHistory:
 
         Raises:
             InputError: another kind.
-            Inapplicable: no such arm.
+            Inapplicable: no such arm, or one that ends before the curve does.
         """
         check_choice("kind", kind, ("train", "test"))
         curve = []
@@ -169,10 +186,17 @@ class RunHistory:
         """The arm of that name, the first by default; before the branch the trunk of all arms, "".
 
         Raises:
-            Inapplicable: the training has no such arm, before the branch or after it.
+            Inapplicable: the training has no such arm, before the branch or after it, or it has ended before.
         """
-        if arm and arm not in self.course.arms:
+        arms = list(self.course.arms_at(epoch))
+        if not arm:
+            return arms[0]
+        self._require_arm(arm)
+        if not self.course.has_arm(arm, epoch):
+            raise Inapplicable(f"arm {arm!r} of {self.ensemble.recipe.name} ends before epoch {epoch}")
+        return arm if arm in arms else arms[0]
+
+    def _require_arm(self, arm: str) -> None:
+        if arm not in self.course.arms:
             had = ", ".join(self.course.arms) or "none"
             raise Inapplicable(f"the training of {self.ensemble.recipe.name} has no arm {arm!r}; it has {had}")
-        arms = list(self.course.arms_at(epoch))
-        return arm if arm in arms else arms[0]

@@ -17,10 +17,16 @@ class Arm:
     Attributes:
         weight_decay: None for the recipe's.
         fresh: whether the optimiser starts anew, without its moments and step count.
+        until: its last epoch, where it ends before the others; the first arm never does.
     """
 
     weight_decay: float | None = None
     fresh: bool = False
+    until: int | None = None
+
+    def has(self, epoch: int) -> bool:
+        """Whether it is trained for so many epochs."""
+        return self.until is None or epoch <= self.until
 
 
 TRUNK = Arm()
@@ -33,6 +39,7 @@ class Course:
     Attributes:
         evaluate: epochs between points of the curve.
         checkpoints: epochs whose weights are kept, beside the first and the last.
+        halved: those of them whose weights are kept rounded to half precision, which takes half the space.
         branch: epoch at which all models go on in every arm; None for no branch.
         arms: by name, the first being the one that others are compared with. All arms of a model see the same batches
             and the same dropout.
@@ -40,12 +47,20 @@ class Course:
 
     evaluate: int = 1
     checkpoints: tuple[int, ...] = ()
+    halved: tuple[int, ...] = ()
     branch: int | None = None
     arms: Mapping[str, Arm] = field(default_factory=dict)
 
     def arms_at(self, epoch: int) -> Mapping[str, Arm]:
-        """The arms whose weights exist after `epoch` epochs: one trunk, named "", up to the branch, then all arms."""
-        return self.arms if self.branch is not None and epoch > self.branch else {"": TRUNK}
+        """The arms whose weights exist after `epoch` epochs: one trunk, named "", up to the branch, then those that
+        have not ended."""
+        if self.branch is None or epoch <= self.branch:
+            return {"": TRUNK}
+        return {name: arm for name, arm in self.arms.items() if arm.has(epoch)}
+
+    def has_arm(self, name: str, epoch: int) -> bool:
+        """Whether there are weights of an arm after `epoch` epochs, its own or the trunk's."""
+        return self.arms[name].has(epoch)
 
     def has_point(self, epoch: int, last: int) -> bool:
         """Whether the curve has a point after `epoch` epochs of a training of `last`."""
@@ -64,10 +79,11 @@ def parse_course(where: str, entries: Mapping[str, Any]) -> Course:
         raise RecipeError(f"{where}: unknown key(s) {', '.join(unknown)}; expected some of {', '.join(sorted(known))}")
     given = dict(entries)
     arms = given.pop("arms", {})
-    checkpoints = given.pop("checkpoints", ())
+    checkpoints, halved = (given.pop(name, ()) for name in ("checkpoints", "halved"))
     try:
         course = Course(
             checkpoints=tuple(check_count(f"{where}.checkpoints", epoch) for epoch in checkpoints),
+            halved=tuple(check_count(f"{where}.halved", epoch) for epoch in halved),
             arms={name: Arm(**arm) for name, arm in arms.items()},
             **given,
         )
@@ -78,6 +94,8 @@ def parse_course(where: str, entries: Mapping[str, Any]) -> Course:
         raise RecipeError(f"{where}: {error}") from error
     if list(course.checkpoints) != sorted(set(course.checkpoints)):
         raise RecipeError(f"{where}.checkpoints: expected rising epochs, got {list(course.checkpoints)}")
+    if not set(course.halved) <= set(course.checkpoints):
+        raise RecipeError(f"{where}.halved: expected some of the checkpoints, got {list(course.halved)}")
     if (course.branch is None) != (not course.arms):
         raise RecipeError(f"{where}.arms: expected with a branch and only there, got {sorted(course.arms)}")
     for name, arm in course.arms.items():
@@ -88,4 +106,17 @@ def parse_course(where: str, entries: Mapping[str, Any]) -> Course:
             raise RecipeError(f"{where}.arms.{name}.weight_decay: expected a number of at least 0, got {decay!r}")
         if not isinstance(arm.fresh, bool):
             raise RecipeError(f"{where}.arms.{name}.fresh: expected true or false, got {arm.fresh!r}")
+        if arm.until is not None:
+            _check_end(f"{where}.arms.{name}.until", name, course)
     return course
+
+
+def _check_end(where: str, name: str, course: Course) -> None:
+    """Refuse an arm that ends where it has no weights, or that others cannot be compared with to their ends."""
+    end = course.arms[name].until
+    if name == next(iter(course.arms)):
+        raise RecipeError(
+            f"{where}: expected with another arm than the first, which others are compared with, got {end!r}"
+        )
+    if type(end) is not int or end not in course.checkpoints or end <= (course.branch or 0):
+        raise RecipeError(f"{where}: expected one of the checkpoints past the branch, got {end!r}")

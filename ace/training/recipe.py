@@ -109,7 +109,8 @@ class Recipe:
         del entries["name"], entries["scales"], entries["quick"]
         course = entries.pop("course")
         if course is not None and course["branch"] is not None:
-            entries["branch"] = {"epoch": course["branch"], "arms": course["arms"]}
+            arms = {name: {k: v for k, v in arm.items() if k != "until"} for name, arm in course["arms"].items()}
+            entries["branch"] = {"epoch": course["branch"], "arms": arms}
         return entries
 
     def build_task(self) -> Task:

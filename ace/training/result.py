@@ -15,6 +15,8 @@ from ace.training.ensemble import Weights, member
 from ace.training.recipe import Recipe
 from ace.training.transformer import SmallTransformer, without_weights
 
+HALF = torch.float16
+
 
 @dataclass(frozen=True)
 class TrainedEnsemble:
@@ -46,6 +48,8 @@ class TrainedEnsemble:
         course = self.recipe.course or Course()
         if arm is not None and arm not in course.arms:
             raise ArtifactError(f"arm: expected one of {list(course.arms)}, got {arm!r}")
+        if arm is not None and not course.has_arm(arm, chosen):
+            raise ArtifactError(f"arm: expected one that lasts to epoch {chosen}, got {arm!r}, which ends before")
         arms = list(course.arms_at(chosen))
         first = self.recipe.models * (arms.index(arm) if arm in arms else 0)
         weights = self.checkpoints[chosen]
@@ -54,7 +58,8 @@ class TrainedEnsemble:
 
 def save_ensemble(record: Path, ensemble: TrainedEnsemble) -> None:
     """Store an ensemble at `record` (JSON) with its weights beside it, atomically."""
-    save_artifact(record, tensors_of(ensemble.checkpoints), ensemble.provenance)
+    course = ensemble.recipe.course or Course()
+    save_artifact(record, tensors_of(ensemble.checkpoints, course), ensemble.provenance)
 
 
 def load_ensemble(record: Path, recipe: Recipe) -> TrainedEnsemble:
@@ -76,13 +81,22 @@ def load_ensemble(record: Path, recipe: Recipe) -> TrainedEnsemble:
     return TrainedEnsemble(recipe, checkpoints, provenance)
 
 
-def tensors_of(checkpoints: dict[int, Weights]) -> Weights:
-    """Weights at several epochs as one mapping, named epoch/parameter."""
-    return {f"{epoch}/{name}": value for epoch, weights in checkpoints.items() for name, value in weights.items()}
+def rounded(weights: Weights) -> Weights:
+    """Weights as half precision holds them, in their own dtype."""
+    return {name: value.to(HALF).to(value.dtype) for name, value in weights.items()}
+
+
+def tensors_of(checkpoints: dict[int, Weights], course: Course) -> Weights:
+    """Weights at several epochs as one mapping, named epoch/parameter; in half precision where the course has it so."""
+    return {
+        f"{epoch}/{name}": value.to(HALF) if epoch in course.halved else value
+        for epoch, weights in checkpoints.items()
+        for name, value in weights.items()
+    }
 
 
 def checkpoints_of(record: Path, recipe: Recipe, tensors: Weights) -> dict[int, Weights]:
-    """The inverse of `tensors_of`, with shapes and dtype verified.
+    """The inverse of `tensors_of`, in the recipe's dtype, with shapes and dtype verified.
 
     Raises:
         ArtifactError: names, shapes or a dtype that are not the recipe's; `record` says where they came from.
@@ -97,11 +111,11 @@ def checkpoints_of(record: Path, recipe: Recipe, tensors: Weights) -> dict[int, 
     course = recipe.course or Course()
     single = {name: tuple(value.shape) for name, value in without_weights(recipe.model).state_dict().items()}
     for epoch, weights in checkpoints.items():
-        count = recipe.models * len(course.arms_at(epoch))
+        count, held = recipe.models * len(course.arms_at(epoch)), HALF if epoch in course.halved else dtype
         shapes = {name: (count, *shape) for name, shape in single.items()}
-        fitting = {name: tuple(value.shape) for name, value in weights.items() if value.dtype == dtype}
+        fitting = {name: tuple(value.shape) for name, value in weights.items() if value.dtype == held}
         if fitting != shapes or len(weights) != len(shapes):
             raise ArtifactError(
                 f"{record}: the weights at epoch {epoch} do not have the shapes and dtype of recipe {recipe.name}"
             )
-    return dict(sorted(checkpoints.items()))
+    return {epoch: {n: v.to(dtype) for n, v in checkpoints[epoch].items()} for epoch in sorted(checkpoints)}

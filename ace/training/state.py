@@ -39,7 +39,7 @@ class EnsembleState:
     losses: Sequence[Tensor]
     checkpoints: dict[int, Weights]
 
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self, course: Course) -> dict[str, Tensor]:
         """By name, for a file."""
         named = {"weights": self.rows}
         for arm, values in enumerate(self.moments):
@@ -47,7 +47,7 @@ class EnsembleState:
         named |= {f"generator/{index}": value for index, value in enumerate(self.generators)}
         if self.losses:
             named["losses"] = torch.stack(list(self.losses))
-        return named | {f"checkpoint/{name}": value for name, value in tensors_of(self.checkpoints).items()}
+        return named | {f"checkpoint/{name}": value for name, value in tensors_of(self.checkpoints, course).items()}
 
 
 def ensemble_state(

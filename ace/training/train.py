@@ -10,6 +10,7 @@ import torch
 
 from ace.check import check_count
 from ace.errors import InputError
+from ace.training.apart import alone
 from ace.training.recipe import Recipe
 from ace.training.result import TrainedEnsemble
 from ace.training.resumable import advance_to, take_up
@@ -43,6 +44,39 @@ def train(
     trainer = EnsembleTrainer(recipe, device)
     resumed = take_up(trainer, partial)
     advance_to(trainer, last, partial=partial, title=recipe.name, unit=UNIT, progress=progress)
+    return result_of(trainer, resumed)
+
+
+def train_apart(
+    recipe: Recipe, arm: str, *, device: str = "cpu", partial: Path, progress: bool = False
+) -> TrainedEnsemble:
+    """Train one arm of a recipe to its end, without the others.
+
+    Args:
+        partial: as in `train`, of this arm.
+
+    Raises:
+        InputError: no such arm, or as `train`.
+    """
+    single, last = alone(recipe, arm)
+    return train(single, device=device, partial=partial, progress=progress, until=last)
+
+
+def trained_apart(recipe: Recipe, arm: str, partial: Path, *, device: str = "cpu") -> TrainedEnsemble | None:
+    """One arm of a recipe where it is trained to its end already, else None."""
+    single, last = alone(recipe, arm)
+    trainer = EnsembleTrainer(single, device)
+    resumed = take_up(trainer, partial)
+    return result_of(trainer, resumed) if resumed >= last else None
+
+
+def result_of(trainer: EnsembleTrainer, resumed: int) -> TrainedEnsemble:
+    """What a training has come to, with how it came to be.
+
+    Args:
+        resumed: epoch from which it was gone on with.
+    """
+    recipe = trainer.recipe
     provenance = {
         "name": recipe.name,
         "recipe": recipe.digest,
@@ -56,4 +90,4 @@ def train(
         "resumed_from_epoch": resumed,
         "curve": trainer.curve,
     }
-    return TrainedEnsemble(recipe, {**trainer.checkpoints, trainer.epoch: trainer.copies()}, provenance)
+    return TrainedEnsemble(recipe, trainer.kept(), provenance)

@@ -19,6 +19,7 @@ from ace.training.course import Arm, Course
 from ace.training.ensemble import DropoutMasks, Weights, initial_weights, mask_values, stacked_logits
 from ace.training.groups import GroupOptimiser
 from ace.training.recipe import Recipe
+from ace.training.result import rounded
 from ace.training.score import loss_and_accuracy, mean_losses
 from ace.training.seeds import copied, model_seeds
 from ace.training.state import EnsembleState, ensemble_state
@@ -88,6 +89,19 @@ class EnsembleTrainer:
         copies = [{} if arm.fresh else {name: value.clone() for name, value in trunk.items()} for arm in arms.values()]
         self._optimiser.take_up(copies)
 
+    def _leave(self) -> None:
+        """Go on without the arms that have ended; the others keep weights, generators and moments.
+
+        An arm ends at a checkpoint, which is a point of the curve, so that no losses wait for one.
+        """
+        before, arms = self.course.arms_at(self.epoch), self.course.arms_at(self.epoch + 1)
+        models = self.recipe.models
+        rows = [place * models + k for place, name in enumerate(before) if name in arms for k in range(models)]
+        moments = [values for name, values in zip(before, self._optimiser.moments, strict=True) if name in arms]
+        weights = {name: value.detach()[rows].clone() for name, value in self.weights.items()}
+        self._settle(weights, [self._generators[row] for row in rows], arms)
+        self._optimiser.take_up(moments)
+
     def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
         return torch.from_numpy(batch.inputs).to(self.device), torch.from_numpy(batch.targets).to(self.device)
 
@@ -99,6 +113,15 @@ class EnsembleTrainer:
     def copies(self) -> Weights:
         """Copies on the CPU of the weights (e, ...) as they are now."""
         return self._buffer.copies("cpu")
+
+    def kept(self) -> dict[int, Weights]:
+        """The checkpoints so far, with the weights (e, ...) as they are now."""
+        return {**self.checkpoints, self.epoch: self._checkpoint()}
+
+    def _checkpoint(self) -> Weights:
+        """Copies of the weights as they are now, rounded to half precision where the course says so."""
+        copies = self.copies()
+        return rounded(copies) if self.epoch in self.course.halved else copies
 
     @property
     def training_data(self) -> tuple[Tensor, Tensor]:
@@ -122,6 +145,8 @@ class EnsembleTrainer:
         started = time.perf_counter()
         if self.epoch == self.course.branch:
             self._branch()
+        elif len(self.course.arms_at(self.epoch + 1)) < len(self.course.arms_at(self.epoch)):
+            self._leave()
         schedule = self.recipe.schedule
         orders = torch.stack(
             [torch.randperm(schedule.sequences, generator=g, device=self.device) for g in self._generators]
@@ -135,7 +160,7 @@ class EnsembleTrainer:
         if self.course.has_point(self.epoch, schedule.epochs):
             self._add_point()
         if self.epoch in self.course.checkpoints:
-            self.checkpoints[self.epoch] = self.copies()
+            self.checkpoints[self.epoch] = self._checkpoint()
         self.seconds += time.perf_counter() - started
 
     def _rate_share(self, epochs_done: float) -> float:
@@ -162,7 +187,9 @@ class EnsembleTrainer:
         """Store everything that `restore` needs, atomically."""
         generators = [generator.get_state() for generator in self._generators]
         state = EnsembleState(self._buffer.rows, self._optimiser.moments, generators, self._losses, self.checkpoints)
-        save_unfinished(record, state.tensors(), self._identity(), UNIT, Progress(self.epoch, self.seconds, self.curve))
+        save_unfinished(
+            record, state.tensors(self.course), self._identity(), UNIT, Progress(self.epoch, self.seconds, self.curve)
+        )
 
     def restore(self, record: Path) -> None:
         """Go on from a training that `save` stored; what cannot be continued leaves this trainer as it was.

@@ -15,12 +15,13 @@ from filelock import FileLock
 
 from ace.errors import ArtifactError, InputError, NotTrained
 from ace.files import read_provenance, remove_artifact
+from ace.training.apart import alone, arms_of, joined
 from ace.training.language.recipe import LanguageRecipe
 from ace.training.language.store import load_language_folder, read_folder_provenance, train_side_by_side
 from ace.training.language.trainer import TrainedLanguageModel
 from ace.training.recipe import Recipe
 from ace.training.result import TrainedEnsemble, load_ensemble, save_ensemble
-from ace.training.train import train
+from ace.training.train import train, train_apart, trained_apart
 
 AnyRecipe = TypeVar("AnyRecipe", Recipe, LanguageRecipe)
 
@@ -138,6 +139,38 @@ class Store:
         self._remove_other_settings(recipe)
         return kept
 
+    def keep_arm(self, recipe: Recipe | LanguageRecipe, arm: str) -> Path:
+        """Train one arm of a recipe apart from the others, to its end; once all are there, keep them with the fixtures.
+
+        Several arms can be trained at once, each by a process of its own. An interrupted call is gone on with.
+
+        Returns:
+            The record of the ensemble, or of the arm's training in the cache as long as other arms are not there.
+
+        Raises:
+            InputError: no such arm, or a recipe of language models.
+            ArtifactError: weights of the arms differ before the branch, or the cache is no folder that can be written.
+        """
+        if isinstance(recipe, LanguageRecipe):
+            raise InputError(f"arm: expected with a recipe of an ensemble, got {arm!r} for {recipe.name}")
+        alone(recipe, arm)  # refused before anything is written
+        records = {name: self.cache / f"{recipe.address}-{name}-stored-partial.json" for name in arms_of(recipe)}
+        with self._locked(recipe, arm), self.showing():
+            train_apart(recipe, arm, device=self.device, partial=records[arm], progress=self.progress)
+        kept = _place(self.weights, recipe)
+        with self._locked(recipe):
+            if not all(record.exists() for record in records.values()):
+                return records[arm]
+            parts = {name: trained_apart(recipe, name, record, device=self.device) for name, record in records.items()}
+            finished = {name: part for name, part in parts.items() if part is not None}
+            if len(finished) < len(parts):
+                return records[arm]
+            save_ensemble(kept, joined(recipe, finished))
+            for record in records.values():
+                remove_artifact(record)
+        self._remove_other_settings(recipe)
+        return kept
+
     def _keep_ensemble(self, recipe: Recipe, record: Path, until: int | None) -> None:
         partial = self.cache / f"{recipe.address}-stored-partial.json"
         with self.showing():
@@ -175,11 +208,15 @@ class Store:
                 train_side_by_side(recipe, folder, indices, self.cache, progress=self.progress)
 
     @contextmanager
-    def _locked(self, recipe: Recipe | LanguageRecipe) -> Iterator[None]:
-        """Wait until no other process trains the recipe, and keep others waiting. The lock dies with its process."""
+    def _locked(self, recipe: Recipe | LanguageRecipe, arm: str = "") -> Iterator[None]:
+        """Wait until no other process trains the recipe, or the arm of it, and keep others waiting.
+
+        The lock dies with its process.
+        """
+        name = f"{recipe.address}-{arm}" if arm else recipe.address
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.cache / f"{recipe.address}.lock").acquire()
+            lock = FileLock(self.cache / f"{name}.lock").acquire()
         except OSError as error:
             raise ArtifactError(f"cache: expected a folder that can be written, got {self.cache}: {error}") from error
         with lock:

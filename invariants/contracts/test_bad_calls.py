@@ -95,6 +95,7 @@ from ace.tasks.english_tags import check_continues
 from ace.tasks.fragment.judge import judge as judge_agreement
 from ace.tasks.fragment.story import story
 from ace.training import checkpoint, ensemble, result, state, trainer
+from ace.training.apart import alone, joined
 from ace.training.course import parse_course
 from ace.training.language import store as language_store
 from ace.training.language import tokenizer as word_tokenizer
@@ -109,7 +110,7 @@ from ace.training.recipe import (
     read_entries,
     read_recipe,
 )
-from ace.training.train import train
+from ace.training.train import train, train_apart, trained_apart
 from ace.training.transformer import Architecture, SmallTransformer
 from ace.verdict import judge
 from ace.verify import verify_claim
@@ -951,6 +952,46 @@ bad(
     "arms.a.fresh | true | 1",
     RecipeError,
 )
+bad(
+    "training.course.parse_course: halved",
+    course_of(checkpoints=[2], halved=[3]),
+    "halved | some of the checkpoints | [3]",
+    RecipeError,
+)
+bad(
+    "training.course.parse_course: the first arm ends",
+    course_of(checkpoints=[4], branch=3, arms={"a": {"until": 4}, "b": {}}),
+    "arms.a.until | another arm than the first | 4",
+    RecipeError,
+)
+for end in (5, 2, "4", True):
+    bad(
+        f"training.course.parse_course: an arm that ends at {end!r}",
+        course_of(checkpoints=[2, 4], branch=3, arms={"a": {}, "b": {"until": end}}),
+        f"arms.b.until | one of the checkpoints past the branch | {end!r}",
+        RecipeError,
+    )
+bad("training.apart.alone: no such arm", lambda _: alone(addition(), "warm"), "arm | decay, reset, free | 'warm'")
+bad(
+    "training.apart.joined: arms missing",
+    lambda _: joined(addition(), {}),
+    "parts | decay, reset, free | none",
+)
+bad(
+    "training.train.train_apart: no such arm",
+    lambda f: train_apart(addition(), "warm", partial=f / "a.json"),
+    "arm | decay, reset, free | 'warm'",
+)
+bad(
+    "training.train.trained_apart: no such arm",
+    lambda f: trained_apart(addition(), "warm", f / "a.json"),
+    "arm | decay, reset, free | 'warm'",
+)
+bad(
+    "zoo.obtain.Store.keep_arm: language models",
+    lambda f: Store(FIXTURES, f).keep_arm(find_recipe(FIXTURES, "agreement-small"), "decay"),
+    "arm | a recipe of an ensemble | 'decay' | agreement-small",
+)
 
 SIZES = builders.recipe().model
 STACKED = ensemble.initial_weights(SIZES, [torch.Generator(), torch.Generator()], torch.float32)
@@ -1277,6 +1318,18 @@ bad(
 bad(
     "study.run_history.RunHistory.study: arm",
     lambda _: history().study(1, "warm"),
+    "tiny | 'warm' | decay, reset, free",
+    Inapplicable,
+)
+bad(
+    "study.run_history.RunHistory.epochs_of: arm",
+    lambda _: history().epochs_of("warm"),
+    "tiny | 'warm' | decay, reset, free",
+    Inapplicable,
+)
+bad(
+    "study.run_history.RunHistory.last_of: arm",
+    lambda _: history().last_of("warm"),
     "tiny | 'warm' | decay, reset, free",
     Inapplicable,
 )
@@ -2137,6 +2190,12 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "training.groups.GroupOptimiser.take_up",
         "training.groups.moment_shapes",
         "training.recipe.digest_of",
+        "training.apart.arms_of",
+        "training.course.Arm.has",
+        "training.course.Course.has_arm",
+        "training.result.rounded",
+        "training.state.EnsembleState.tensors",
+        "training.train.result_of",
         "training.resumable.advance_to",
         "training.resumable.take_up",
         "training.score.loss_and_accuracy",

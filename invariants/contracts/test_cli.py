@@ -491,6 +491,8 @@ def test_zoo_lists_as_json_what_it_lists_in_words(fixtures: Path, capsys: pytest
         (["store", "huge"], "recipe: expected one of tiny in "),
         (["store", "tiny", "--until", "9"], "until: expected at most the recipe's 4 epochs, got 9"),
         (["store", "tiny", "--device", "tpu"], "device: expected "),
+        (["store", "tiny", "--arm", "decay"], "arm: expected a recipe with arms, got 'decay' of tiny, which has none"),
+        (["store", "tiny", "--arm", "decay", "--until", "3"], "--arm: expected without --until"),
         (["store", "tiny", "huge"], "got 'huge'"),
     ],
 )
@@ -502,9 +504,9 @@ def test_zoo_names_what_it_cannot_use_and_stores_nothing(
 
 
 def test_settings_that_language_models_do_not_have_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    for word in (["--until", "3"], ["--device", "cpu"]):
+    for word in (["--until", "3"], ["--device", "cpu"], ["--arm", "decay"]):
         said = failed(capsys, "zoo", "store", "agreement-small", *word, "--fixtures", ROOT / "fixtures")
-        assert "agreement-small: --until and --device are not for language models" in said
+        assert "agreement-small: --until, --arm and --device are not for language models" in said
 
 
 def test_a_folder_without_recipes_is_refused(

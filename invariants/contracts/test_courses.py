@@ -13,17 +13,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ace.errors import ArtifactError, RecipeError
+from ace.errors import ArtifactError, Inapplicable, InputError, RecipeError
 from ace.families.modular_addition.scans import last_states
 from ace.model.observe import states_at
 from ace.model.sites import find_sites
 from ace.study.run_history import RunHistory
 from ace.tasks import Split
+from ace.training.apart import alone, joined
 from ace.training.buffer import WeightBuffer
 from ace.training.ensemble import DropoutMasks, Weights, initial_weights, mask_values, member, stacked_logits
 from ace.training.recipe import Recipe, parse_recipe
 from ace.training.result import load_ensemble, save_ensemble
-from ace.training.train import train
+from ace.training.train import train, train_apart, trained_apart
 from ace.training.trainer import EnsembleTrainer
 from ace.training.transformer import Architecture, SmallTransformer
 from ace.zoo.obtain import Store
@@ -165,6 +166,115 @@ def test_arms_differ_in_what_they_name_alone() -> None:
     weights = course_of(addition(course={"arms": twins})).weights
     assert distance(of_arm(weights, 0), of_arm(weights, 1)) == 0.0  # same batches, same dropout
     assert distance(of_arm(weights, 0), of_arm(weights, 2)) > 1e-4
+
+
+SHORT = {**ARMS, "reset": {"fresh": True, "until": 4}}
+
+
+def test_an_arm_that_ends_before_the_others_is_as_long_as_it_lasts_and_leaves_no_trace() -> None:
+    whole, short = course_of(addition(course={"checkpoints": [1, 4, 5]})), course_of(addition(course={"arms": SHORT}))
+    assert addition(course={"arms": SHORT}).address == addition().address
+    assert distance(short.checkpoints[4], whole.checkpoints[4]) == 0.0
+    for place, arm in enumerate((0, 2)):
+        assert distance(of_arm(short.weights, place), of_arm(whole.weights, arm)) == 0.0
+    sizes = {point["epoch"]: [len(v) for k, v in point.items() if k != "epoch"] for point in short.curve}
+    assert sizes == {1: [2] * 4, 2: [2] * 4, 3: [2] * 4, 4: [6] * 4, 6: [4] * 4}
+    by_epoch = {point["epoch"]: point for point in whole.curve}
+    ended = short.curve[-1]
+    assert ended["test_loss"] == [by_epoch[LAST]["test_loss"][k] for k in (0, 1, 4, 5)]
+
+
+@pytest.mark.parametrize("stop", range(BRANCH, LAST + 1))
+def test_an_interruption_around_an_arms_end_leaves_no_trace(stop: int, tmp_path: Path) -> None:
+    recipe = addition(course={"arms": SHORT})
+    whole, record = train(recipe), tmp_path / "partial.json"
+    train(recipe, until=stop, partial=record)
+    again = train(recipe, partial=record)
+    assert again.provenance["resumed_from_epoch"] == stop
+    assert builders.same_weights(again.checkpoints, whole.checkpoints)
+    assert again.provenance["curve"] == whole.provenance["curve"]
+
+
+def test_a_history_knows_where_each_arm_ends(tmp_path: Path) -> None:
+    recipe = addition(course={"arms": SHORT})
+    save_ensemble(tmp_path / "a.json", train(recipe))
+    found = load_ensemble(tmp_path / "a.json", recipe)
+    history = RunHistory(found)
+    assert [history.last_of(arm) for arm in ARMS] == [LAST, 4, LAST]
+    assert history.epochs_of("reset") == [0, 1, 4]
+    assert torch.equal(head(history.study(LAST, "free").models[0]), found.checkpoints[LAST]["head.weight"][2])
+    assert torch.equal(head(history.study(4, "free").models[0]), found.checkpoints[4]["head.weight"][4])
+    with pytest.raises(Inapplicable, match=r"arm 'reset' of tiny ends before epoch 6"):
+        history.study(LAST, "reset")
+    with pytest.raises(ArtifactError, match=r"arm: expected one that lasts to epoch 6, got 'reset'"):
+        found.models(LAST, "reset")
+    with pytest.raises(Inapplicable, match=r"no arm 'none'; it has decay, reset, free"):
+        history.last_of("none")
+
+
+# --- half precision ---------------------------------------------------------------------------------------------------
+def test_what_is_kept_in_half_precision_is_the_same_before_and_after_it_is_stored(tmp_path: Path) -> None:
+    recipe = addition(course={"halved": [4]})
+    plain, found = train(addition()), train(recipe)
+    assert recipe.address == addition().address
+    assert distance(found.checkpoints[LAST], plain.checkpoints[LAST]) == 0.0  # what is kept changes no training
+    for name, value in plain.checkpoints[4].items():
+        assert torch.equal(found.checkpoints[4][name], value.half().float())
+    assert distance(found.checkpoints[4], plain.checkpoints[4]) > 0.0
+    save_ensemble(tmp_path / "a.json", found)
+    assert builders.same_weights(load_ensemble(tmp_path / "a.json", recipe).checkpoints, found.checkpoints)
+    with pytest.raises(ArtifactError, match=r"the weights at epoch 4 do not have the shapes and dtype"):
+        load_ensemble(tmp_path / "a.json", addition())
+    whole, record = train(recipe), tmp_path / "partial.json"
+    train(recipe, until=5, partial=record)
+    assert builders.same_weights(train(recipe, partial=record).checkpoints, whole.checkpoints)
+
+
+# --- arms apart -------------------------------------------------------------------------------------------------------
+def test_arms_that_are_trained_apart_make_the_same_training(tmp_path: Path) -> None:
+    recipe = addition(course={"arms": SHORT, "halved": [1]})
+    together = train(recipe)
+    parts = {arm: train_apart(recipe, arm, partial=tmp_path / f"{arm}.json") for arm in reversed(SHORT)}
+    for arm in SHORT:
+        stored = trained_apart(recipe, arm, tmp_path / f"{arm}.json")
+        assert stored is not None
+        assert builders.same_weights(stored.checkpoints, parts[arm].checkpoints)
+    found = joined(recipe, parts)
+    assert builders.same_weights(found.checkpoints, together.checkpoints)
+    for ours, theirs in zip(found.provenance["curve"], together.provenance["curve"], strict=True):
+        for name, values in theirs.items():  # means over steps round differently with more models beside
+            assert ours[name] == (pytest.approx(values, rel=1e-6) if name == "train_loss" else values), name
+    assert found.provenance["recipe"] == together.provenance["recipe"]
+    assert [found.provenance["trained_apart"][arm]["epochs"] for arm in SHORT] == [LAST, 4, LAST]
+    save_ensemble(tmp_path / "a.json", found)
+    assert builders.same_weights(load_ensemble(tmp_path / "a.json", recipe).checkpoints, together.checkpoints)
+    with pytest.raises(InputError, match=r"parts: expected the arms decay, reset, free, got decay"):
+        joined(recipe, {"decay": parts["decay"]})
+    other = train_apart(replace(recipe, seed=99), "free", partial=tmp_path / "other.json")
+    with pytest.raises(ArtifactError, match=r"got weights that differ at epoch 0, before the branch"):
+        joined(recipe, {**parts, "free": other})
+    for wrong, expected in ((recipe, "arm: expected one of"), (addition(course=None), "expected a recipe with arms")):
+        with pytest.raises(InputError, match=expected):
+            train_apart(wrong, "none", partial=tmp_path / "none.json")
+
+
+def test_a_store_keeps_arms_that_were_trained_apart_once_all_are_there(tmp_path: Path) -> None:
+    recipe = addition()
+    store = Store(tmp_path / "fixtures", tmp_path / "cache", progress=False)
+    store.weights.mkdir(parents=True)
+    first = store.keep_arm(recipe, "decay")
+    assert first.parent == store.cache
+    unfinished, _ = alone(recipe, "free")
+    train(unfinished, until=5, partial=store.cache / f"{recipe.address}-free-stored-partial.json")
+    assert store.keep_arm(recipe, "reset").parent == store.cache  # free is there and not at its end
+    kept = store.keep_arm(recipe, "free")
+    assert kept.parent == store.weights
+    found, together = load_ensemble(kept, recipe), train(recipe)
+    assert builders.same_weights(found.checkpoints, together.checkpoints)
+    assert found.provenance["trained_apart"]["free"]["resumed_from_epoch"] == LAST
+    assert not list(store.cache.glob("*partial*"))
+    with pytest.raises(InputError, match="arm: expected one of decay, reset, free, got 'none'"):
+        store.keep_arm(recipe, "none")
 
 
 # --- interruptions ----------------------------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ def _after(history: RunHistory, index: int) -> Published:
 
 
 def _end(history: RunHistory, index: int, arm: str = "decay") -> Published:
-    return published_at(history, history.last, index, arm)
+    return published_at(history, history.last_of(arm), index, arm)
 
 
 def grok(subject: TokenSubject) -> tuple[float, ...]:

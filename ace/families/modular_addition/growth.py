@@ -117,7 +117,9 @@ def _compared(
 ) -> tuple[Estimate, ...]:
     """A size of each model at the end of an arm, compared with that at its early checkpoint."""
     return tuple(
-        compare(k, size, scan_at(history, history.last, k, arm, chain), scan_at(history, early[k], k, chain=chain))
+        compare(
+            k, size, scan_at(history, history.last_of(arm), k, arm, chain), scan_at(history, early[k], k, chain=chain)
+        )
         for k in history.members
     )
 
@@ -137,7 +139,8 @@ def _sizes(history: RunHistory, early: list[int]) -> dict[str, Any]:
         removed = scan_at(history, epoch, index, arm).remove
         return [necessary_rank(removed, bound).value for bound in BOUNDS]
 
-    sizes: dict[str, Any] = {"epochs": [*early, history.last], "bounds": list(BOUNDS)}
+    ends = {arm: history.last_of(arm) for arm in history.course.arms}
+    sizes: dict[str, Any] = {"epochs": [*early, history.last], "ends": ends, "bounds": list(BOUNDS)}
     for name, measured in (
         ("areas of removal, keeping", areas),
         ("r_nec, r_suf", ranks),
@@ -145,8 +148,8 @@ def _sizes(history: RunHistory, early: list[int]) -> dict[str, Any]:
         ("r_nec, r_suf as published", partial(published_sizes, history)),
     ):
         sizes[f"{name}, early"] = [measured(early[k], k) for k in history.members]
-        for arm in history.course.arms:
-            sizes[f"{name}, late, {arm}"] = [measured(history.last, k, arm) for k in history.members]
+        for arm, end in ends.items():
+            sizes[f"{name}, late, {arm}"] = [measured(end, k, arm) for k in history.members]
     return sizes
 
 
@@ -167,7 +170,7 @@ def _growth(history: RunHistory) -> dict[str, Any]:
     """The same of every model at every checkpoint of every arm."""
     by_arm: dict[str, Any] = {}
     for arm in history.course.arms:
-        epochs = history.epochs
+        epochs = history.epochs_of(arm)
         curves = [[_curves(history, epoch, k, history.arm_at(epoch, arm)) for epoch in epochs] for k in history.members]
         names = ("removal", "keeping", "r_nec", "r_suf")
         by_arm[arm] = {"epochs": epochs, **{name: [[at[name] for at in each] for each in curves] for name in names}}

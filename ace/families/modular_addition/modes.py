@@ -119,7 +119,7 @@ def mode_growth(subject: TokenSubject) -> Measurement:
     history = subject.training()
     after = history.study(tuple(history.stages(k).after for k in history.members))
     branch = history.study(history.branch)
-    ends = {arm: history.study(history.last, arm) for arm in ("decay", "free", "reset")}
+    ends = {arm: history.study(history.last_of(arm), arm) for arm in ("decay", "free", "reset")}
 
     def needed(study: TokenStudy, index: int) -> float:
         return float(rotation.modes_needed(rotation.mode_energy(class_means(study, index))))
