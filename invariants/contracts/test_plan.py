@@ -24,6 +24,7 @@ from ace.tasks.by_name import ENGLISH, TASKS
 from ace.zoo.plan import REFERENCES, constants, load_of, make_plan
 from ace.zoo.shape import Shape, find_shape, shape_of
 from ace.zoo.speed import Speed, measure_speed
+from invariants.bench import scale
 from invariants.bench.random_models import Counting, random_model
 from invariants.bench.scale import RECORD, SCHEMA
 from invariants.bench.scale_fit import fitted, shape_in
@@ -100,6 +101,23 @@ def test_the_constants_are_those_that_the_record_gives() -> None:
     assert found["base"] == constants()["base"]
     assert found["cost"] == pytest.approx(constants()["cost"], rel=1e-6)
     assert found["error"] == constants()["error"]
+
+
+def test_real_models_in_the_record_were_measured_claim_by_claim() -> None:
+    for one in read_json(RECORD, SCHEMA)["real"].values():
+        assert set(one) == {"shape", "claims", "peak", "speed"}
+        assert set(one["claims"]) == set(constants()["claims"])
+
+
+def test_measuring_random_models_anew_keeps_the_real_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = {"claims": {"agreement.mirror": {"seconds": 1.0}}}
+    monkeypatch.setattr(scale, "RECORD", tmp_path / "scale.json")
+    monkeypatch.setattr(scale, "process", lambda *words: measured)
+    for words in (["measure"], ["real", "one"], ["measure"]):
+        assert scale.main(words) == 0
+    record = read_json(tmp_path / "scale.json", SCHEMA)
+    assert record["real"] == {"one": measured}
+    assert record["models"] == [measured] * len(scale.SIZES)
 
 
 def test_every_claim_about_a_language_model_is_in_the_estimate() -> None:
