@@ -97,10 +97,19 @@ def test_the_large_models_that_are_compared_with_have_llama_3s_sizes(shape: Shap
 # --- what is fitted ---------------------------------------------------------------------------------------------------
 def test_the_constants_are_those_that_the_record_gives() -> None:
     found = fitted(read_json(RECORD, SCHEMA))
-    assert json.loads(json.dumps(found)).keys() == constants().keys()
-    assert found["base"] == constants()["base"]
+    assert found.keys() == constants().keys()
+    for name in ("schema", "command", "base", "error"):
+        assert found[name] == constants()[name], name
     assert found["cost"] == pytest.approx(constants()["cost"], rel=1e-6)
-    assert found["error"] == constants()["error"]
+    assert found["claims"].keys() == constants()["claims"].keys()
+    for name, one in constants()["claims"].items():
+        mine = found["claims"][name]
+        assert mine.keys() == one.keys() == {"least", "most", "constant"}
+        assert mine["constant"] == pytest.approx(one["constant"], rel=1e-6), name
+        for extent in ("least", "most"):
+            assert mine[extent].keys() == one[extent].keys()
+            for kind, factors in one[extent].items():
+                assert mine[extent][kind] == pytest.approx(factors, rel=1e-6), (name, extent, kind)
 
 
 def test_real_models_in_the_record_were_measured_claim_by_claim() -> None:
