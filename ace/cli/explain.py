@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ace.report.documented import Expectation
     from ace.study.claim import Claim
 
 SUMMARY = "Explain a claim, a verdict or a word: what it says, what it is held against, how to verify it again."
@@ -88,9 +89,7 @@ def _write(chosen: argparse.Namespace, entries: Sequence[Mapping[str, Any]], tex
         sys.stdout.write("\n".join(text(entry) for entry in entries) if text is _told else "".join(map(text, entries)))
 
 
-def explained(
-    claim: Claim, documented: Sequence[Mapping[str, Any]], recorded: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
+def explained(claim: Claim, documented: Sequence[Expectation], recorded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """All that is known of a claim before it is verified, as plain values.
 
     Args:
@@ -101,7 +100,7 @@ def explained(
     from ace.study.claim import KINDS
     from ace.verdict import MEANINGS
 
-    known = [entry for entry in documented if entry["claim"] == claim.id]
+    known = [vars(entry) for entry in documented if entry.claim == claim.id]
     subjects = _stored_subjects(claim)
     selected = _selects_alone(claim.id)
     return {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ace.plugin.expected import Expectation
+from ace.report.documented import Expectation
 
 if TYPE_CHECKING:
     from ace.report.comparison import Row

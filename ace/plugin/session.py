@@ -15,11 +15,12 @@ import pytest
 
 from ace.errors import InputError
 from ace.imports import load_attribute
-from ace.plugin.expected import Expectation, read_expectations
+from ace.plugin.expected import read_expectations
 from ace.plugin.extent import Extent
 from ace.plugin.options import Options, read_options
 from ace.plugin.outcome import Gatherer
 from ace.plugin.problems import find_problems
+from ace.report.documented import Expectation, real_model_expectations
 
 if TYPE_CHECKING:
     from ace.study.subject import LazySubject
@@ -115,13 +116,8 @@ def documented_of_models(chosen: Options) -> tuple[Expectation, ...]:
     """What is documented of real models by their short names, as long as nothing is asked for otherwise."""
     if not chosen.models or {"task", "dtype", "tokenizer", "revision", "extractor", "names"} & set(chosen.given):
         return ()
-    from ace.zoo.real_models import documented_folder
-
     subjects = {*chosen.models, " and ".join(chosen.models)}
-    with documented_folder() as folder:
-        files = sorted(folder.glob("*.toml"))
-        every = [each for file in files for each in read_expectations(file, "documented verdicts")]
-    return tuple(each for each in every if each.subject in subjects)
+    return tuple(each for each in real_model_expectations() if each.subject in subjects)
 
 
 def _read_baseline(session: Session) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ace.plugin.expected import Expectation
 from ace.plugin.options import read_options
 from ace.plugin.session import REFUSED, SESSION, Session
+from ace.report.documented import Expectation
 
 INPUT = "ace"  # entry of a worker's input
 

@@ -149,10 +149,34 @@ def test_an_unknown_name_is_an_error_that_names_what_is_near(
     assert near in failed(capsys, asked)
 
 
-@pytest.mark.parametrize("text", ["expected = 3", "[[expected]]\nclaim = 3", "not toml ["])
+ENTRY = '[[expected]]\nclaim = "core.rank"\nsubject = "x"\nreason = "why"\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "expected = 3",
+        "[[expected]]\nclaim = 3",
+        "not toml [",
+        f"{ENTRY}verdicts = [3]",
+        f'{ENTRY}verdicts = ["NONSENSE"]',
+        f'{ENTRY}verdicts = ["FAILS"]\nfigures = 3',
+        f'{ENTRY}verdicts = ["FAILS"]\n{ENTRY}verdicts = ["FAILS"]',
+    ],
+)
 def test_a_file_of_documented_verdicts_that_cannot_be_used_is_named(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "own.toml").write_text(text)
     said = failed(capsys, "core.rank", "--expected", str(tmp_path / "own.toml"))
     assert f"expected: {tmp_path}/own.toml: " in said
+
+
+def test_an_own_file_of_documented_verdicts_is_told_with_its_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own.toml").write_text(f'{ENTRY}verdicts = ["FAILS", "UNDECIDED"]\nfigures = "3 of 4"')
+    (entry,) = explained(capsys, "core.rank", "--expected", str(tmp_path / "own.toml"))
+    assert entry["documented"] == [
+        {"subject": "x", "verdicts": ["FAILS", "UNDECIDED"], "reason": "why", "figures": "3 of 4"}
+    ]

@@ -185,6 +185,7 @@ UNUSABLE = {
     "a reason of no words": (documented(reason=" "), "reason"),
     "a misspelt table": (documented().replace("[[expected]]", "[[expcted]]"), "expcted"),
     "a value in the tables' place": ("expected = 3", "[[expected]]"),
+    "figures that are no text": (f"{documented()}figures = 3\n", "expected figures as a text, got 3"),
     "no TOML": ("[[expected", "expected.toml"),
 }
 
