@@ -6,17 +6,17 @@ import argparse
 
 from ace.engine import ENGINES, Engine
 
+ARGUMENTS = ("engine", "scheduler", "workers")
+
 
 def add_engine_arguments(parser: argparse._ActionsContainer, local: str = "one a core") -> None:
-    """Where work runs, and how much of it side by side.
+    """Where work runs, and how much of it side by side; None where nothing is said.
 
     Args:
         local: how many by default on this machine, in words.
     """
-    parser.add_argument("--engine", default=ENGINES[0], choices=ENGINES, help="where it runs")
-    parser.add_argument(
-        "--scheduler", default="", metavar="ADDRESS", help="of the Dask cluster, such as tcp://host:8786"
-    )
+    parser.add_argument("--engine", choices=ENGINES, help=f"where it runs (default {ENGINES[0]})")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster, such as tcp://host:8786")
     parser.add_argument("--workers", type=int, help=f"side by side; by default {local}, or one a thread of the cluster")
 
 
@@ -29,5 +29,6 @@ def asked_engine(chosen: argparse.Namespace, local: int | None = None) -> Engine
     Raises:
         InputError: an address without a cluster or a cluster without one, or no workers.
     """
-    workers = local if chosen.workers is None and chosen.engine == ENGINES[0] else chosen.workers
-    return Engine(chosen.engine, chosen.scheduler, workers)
+    kind = chosen.engine or ENGINES[0]
+    workers = local if chosen.workers is None and kind == ENGINES[0] else chosen.workers
+    return Engine(kind, chosen.scheduler or "", workers)

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ace.cli.engines import add_engine_arguments, asked_engine
+from ace.cli.engines import ARGUMENTS, add_engine_arguments, asked_engine
 from ace.cli.words import exit_code
 
 SUMMARY = "Verify the claims on language models or on training runs of your own."
@@ -32,8 +32,9 @@ EXAMPLE = """ace verify --model ./checkpoint
 Further words go to pytest (-k, -n, -x, ...)."""
 EXITS = """the same under pytest itself
   0  all came out as documented; with --compare: no claim regressed
-  1  something came out otherwise; with --compare: a claim regressed; or a file could not be written
-  2  interrupted
+  1  something came out otherwise; with --compare: a claim regressed; or a file could not be written; with --plan or
+     --models also a model, file or setting that cannot be used
+  2  interrupted, or a call that cannot be read
   3  an error within pytest
   4  a call that cannot be used: a wrong option, a model or baseline that cannot be read, a baseline of other prompts
   5  -k selected nothing
@@ -42,6 +43,8 @@ EXITS = """the same under pytest itself
      claim was measured in one of both only
 128 + N: signal N ended the process"""
 STDOUT = "-"  # in place of a file of verdicts
+PLANNED = ("revision", "dtype", "device", "task", "json")  # options of the plugin that a plan takes
+ONE_RUN = ("model", "subject", "name", "report", "save-baseline", "compare", "accept")
 TAKES_MORE = True
 
 
@@ -91,13 +94,25 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     """Run pytest and give its exit code; that of a process that a signal ended is 128 and the signal's number.
 
     Verdicts that are asked for on stdout come there alone, at the end, and what pytest prints goes to stderr.
+
+    Raises:
+        InputError: words that do not go together.
     """
+    from ace.errors import InputError
+
+    sharing = [name for name in ARGUMENTS if getattr(chosen, name) is not None]
     if chosen.plan is not None:
         from ace.cli.plan import run_plan
 
+        many = ["models"] if chosen.model_file is not None else []
+        others = [f"--{name}" for name in (*many, *sharing, *_given(chosen)) if name not in PLANNED]
+        if others or rest:
+            raise InputError(f"plan: expected without {(*others, *rest)[0]}, which no plan takes, got both")
         return run_plan(chosen)
     if chosen.model_file is not None:
         return _run_many(chosen, rest)
+    if sharing:
+        raise InputError(f"{sharing[0]}: expected with --models FILE, whose models are shared out, got it alone")
     if chosen.json != STDOUT:
         return exit_code(subprocess.call([sys.executable, "-m", "pytest", *pytest_words(chosen, rest)]))
     with tempfile.TemporaryDirectory() as folder:
@@ -110,13 +125,18 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     return code
 
 
+def _given(chosen: argparse.Namespace) -> list[str]:
+    """Names of the plugin's options that were given."""
+    from ace.plugin.options import OPTIONS
+
+    return [option.name for option in OPTIONS if getattr(chosen, option.attribute) is not None]
+
+
 def _run_many(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     from ace.cli.verify_many import read_models, verify_many
     from ace.errors import InputError
-    from ace.plugin.options import OPTIONS
 
-    given = {option.name for option in OPTIONS if getattr(chosen, option.attribute) is not None}
-    alone = sorted(given & {"model", "subject", "name", "report", "save-baseline", "compare", "accept"})
+    alone = sorted(set(_given(chosen)) & set(ONE_RUN))
     if alone:
         raise InputError(f"models: expected without --{alone[0]}, which speaks of one run, got both")
     if chosen.json in (None, STDOUT):

@@ -48,6 +48,12 @@ def test_calls_that_make_no_sense(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert expected in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["--engine", "local"], ["--scheduler", "tcp://x:1"], ["--workers", "2"]])
+def test_what_shares_out_models_is_refused_without_them(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "--model", "gpt2", *words]) == 1
+    assert f"{words[0][2:]}: expected with --models FILE" in capsys.readouterr().err
+
+
 def fake(code: int = 0) -> Any:
     """A run of pytest that gives a record at once, and notes its job."""
 

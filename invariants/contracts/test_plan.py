@@ -237,3 +237,27 @@ def test_what_a_plan_cannot_use_is_named(
 ) -> None:
     assert main(["verify", "--plan", str(folder), *words]) == 1
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "which"),
+    [
+        (["--models", "list.txt"], "--models"),
+        (["--engine", "local"], "--engine"),
+        (["--scheduler", "tcp://x:1"], "--scheduler"),
+        (["--workers", "7"], "--workers"),
+        (["--model", "x"], "--model"),
+        (["--tokenizer", "x"], "--tokenizer"),
+        (["--retrain"], "--retrain"),
+        (["--compare", "base.json"], "--compare"),
+        (["-k", "zzz"], "-k"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_what_a_plan_does_not_take_is_refused(
+    words: list[str], which: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", "--plan", str(folder), *words]) == 1
+    told = capsys.readouterr()
+    assert f"plan: expected without {which}, which no plan takes, got both" in told.err
+    assert told.out == ""
