@@ -24,22 +24,20 @@ def run_plan(chosen: argparse.Namespace) -> int:
     """
     import torch
 
-    from ace.errors import InputError
+    from ace.check import check_choice, check_device
     from ace.files import write_json
+    from ace.model.language import DTYPES
     from ace.zoo.named import ModelSource
     from ace.zoo.plan import REFERENCES, load_of, make_plan
     from ace.zoo.shape import find_shape
     from ace.zoo.speed import measure_speed
 
-    device, dtype = chosen.device or "cpu", chosen.dtype or "auto"
-    if dtype not in ("auto", "float32", "bfloat16", "float16"):
-        raise InputError(f"dtype: expected auto, float32, bfloat16 or float16, got {dtype!r}")
-    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
-        raise InputError(f"device: expected cpu, or cuda where there is one, got {device!r}")
+    device = check_device("device", chosen.device or "cpu")
+    dtype = check_choice("dtype", chosen.dtype or "auto", DTYPES)
     asked = ModelSource(chosen.plan, chosen.revision, dtype, task=chosen.task or "")
     load = load_of(asked.prompts())
     shape = find_shape(chosen.plan, revision=chosen.revision, dtype=dtype)
-    speed = measure_speed(device, {2: torch.bfloat16}.get(shape.bytes_each, torch.float32))
+    speed = measure_speed(device, getattr(torch, shape.dtype))
     plan = make_plan(shape, load, speed)
     others = [make_plan(other, load, speed) for other in REFERENCES]
     if chosen.json is None:
@@ -56,7 +54,7 @@ def run_plan(chosen: argparse.Namespace) -> int:
 def as_entries(plan: Plan) -> dict[str, Any]:
     """The plan as plain values: bytes and seconds."""
     return {
-        "shape": vars(plan.shape),
+        "shape": {**vars(plan.shape), "bytes_each": plan.shape.bytes_each},
         "prompts": vars(plan.load),
         "speed": vars(plan.speed),
         "memory": {**plan.memory, "peak": plan.peak},
@@ -70,8 +68,8 @@ def told(plan: Plan, others: list[Plan]) -> Iterator[str]:
     """The plan in words, line by line."""
     shape, load, speed = plan.shape, plan.load, plan.speed
     yield f"{shape.name}, by its configuration alone, nothing was loaded:"
-    yield f"  {shape.weights / 1e6:,.0f} million weights of {shape.bytes_each} bytes in {shape.blocks} blocks,"
-    yield f"  width {shape.width}, vocabulary {shape.vocabulary:,}"
+    yield f"  {shape.weights / 1e6:,.0f} million weights of {shape.bytes_each} bytes ({shape.dtype}),"
+    yield f"  {shape.blocks} blocks, width {shape.width}, vocabulary {shape.vocabulary:,}"
     yield (
         f"prompts: {load.extraction} to extract from, {load.selection} to select, {load.evaluation} to evaluate, of"
         f" {load.tokens:.0f} tokens or so"

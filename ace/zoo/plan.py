@@ -29,8 +29,8 @@ LOGITS, COPIES = 2**26, 2  # entries of logits at a time, and how many copies of
 MANY_SITES = 12  # of more sites than these most are dismissed on few prompts
 QR_ROWS = 240  # rows of a factorisation that do not grow with the width
 REFERENCES = (
-    Shape("8B (Llama 3's sizes, bfloat16)", 32, 4096, 128256, 218112000.0, 8030261248, 2048, 2),
-    Shape("70B (Llama 3's sizes, bfloat16)", 80, 8192, 128256, 855654400.0, 70553706496, 2048, 2),
+    Shape("8B (Llama 3's sizes, bfloat16)", 32, 4096, 128256, 218112000.0, 8030261248, 2048, "bfloat16"),
+    Shape("70B (Llama 3's sizes, bfloat16)", 80, 8192, 128256, 855654400.0, 70553706496, 2048, "bfloat16"),
 )
 
 

@@ -25,7 +25,7 @@ class Shape:
         blocks, width, vocabulary: L, d and V.
         block_weights: of one block, on average. weights: of the whole model, tied ones once.
         stored: numbers that one block keeps of a token, keys and values together.
-        bytes_each: of one weight, as it is loaded.
+        dtype: of its weights, as they are loaded.
     """
 
     name: str
@@ -35,7 +35,13 @@ class Shape:
     block_weights: float
     weights: int
     stored: int
-    bytes_each: int
+    dtype: str
+
+    @property
+    def bytes_each(self) -> int:
+        """Of one weight."""
+        size: int = getattr(torch, self.dtype).itemsize
+        return size
 
 
 def find_shape(name: str, *, revision: str | None = None, dtype: str = "auto") -> Shape:
@@ -80,7 +86,7 @@ def shape_of(name: str, config: Any, dtype: str = "auto") -> Shape:
         inside / len(anatomy.blocks),
         sum(part.numel() for part in model.parameters()),
         2 * each * (getattr(text, "num_key_value_heads", None) or heads),
-        stored_as.itemsize,
+        str(stored_as).removeprefix("torch."),
     )
 
 

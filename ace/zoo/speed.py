@@ -24,7 +24,7 @@ class Speed:
     threads: int
 
 
-def measure_speed(device: str = "cpu", dtype: torch.dtype = torch.float32) -> Speed:
+def measure_speed(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Speed:
     """Time products of (256, 1024) by (1024, 1024), and sums of (64, 64), for .3 s each; the fastest part counts.
 
     On a CPU it is processor time over the number of threads: what it would be if nothing else ran.
@@ -32,6 +32,8 @@ def measure_speed(device: str = "cpu", dtype: torch.dtype = torch.float32) -> Sp
     Raises:
         RuntimeError: torch has no such device.
     """
+    device = torch.device(device)
+    on_cpu = device.type == "cpu"
     weight = torch.ones(SIDE, SIDE, dtype=dtype, device=device)
     rows = torch.ones(ROWS, SIDE, dtype=dtype, device=device)
     small = torch.ones(SMALL, SMALL, dtype=dtype, device=device)
@@ -39,7 +41,7 @@ def measure_speed(device: str = "cpu", dtype: torch.dtype = torch.float32) -> Sp
     threads = torch.get_num_threads()
 
     def clock() -> float:
-        return time.process_time() / threads if device == "cpu" else time.perf_counter()
+        return time.process_time() / threads if on_cpu else time.perf_counter()
 
     def best(call: Callable[[], object]) -> float:
         """Seconds of one call, in the fastest of many parts."""
@@ -48,7 +50,7 @@ def measure_speed(device: str = "cpu", dtype: torch.dtype = torch.float32) -> Sp
             started = clock()
             for _ in range(TIMES):
                 call()
-            if device != "cpu":
+            if not on_cpu:
                 torch.cuda.synchronize(device)
             fastest = min(fastest, (clock() - started) / TIMES)
         return fastest
@@ -57,7 +59,7 @@ def measure_speed(device: str = "cpu", dtype: torch.dtype = torch.float32) -> Sp
     return Speed(
         2.0 * ROWS * SIDE * SIDE / product,
         best(lambda: small + small),
-        device,
+        "cpu" if on_cpu else str(device),
         str(dtype).removeprefix("torch."),
         threads,
     )

@@ -69,7 +69,8 @@ def test_a_configuration_is_enough_and_no_weight_is_read(folder: Path) -> None:
 
 @pytest.mark.parametrize(("dtype", "each"), [("auto", 4), ("float32", 4), ("bfloat16", 2), ("float16", 2)])
 def test_a_dtype_says_how_many_bytes_a_weight_has(dtype: str, each: int, folder: Path) -> None:
-    assert find_shape(str(folder), dtype=dtype).bytes_each == each
+    shape = find_shape(str(folder), dtype=dtype)
+    assert (shape.dtype, shape.bytes_each) == ("float32" if dtype == "auto" else dtype, each)
 
 
 def test_what_has_no_configuration_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +145,7 @@ def test_estimates_are_near_what_was_measured_of_the_models_they_are_fitted_to()
 
 def test_time_and_memory_grow_with_blocks_width_vocabulary_and_prompts() -> None:
     load = load_of(TASKS[ENGLISH])
-    small = Shape("small", 12, 768, 50_000, 12 * 768**2, 12 * 12 * 768**2, 1536, 4)
+    small = Shape("small", 12, 768, 50_000, 12 * 768**2, 12 * 12 * 768**2, 1536, "float32")
     least, peak = make_plan(small, load, SPEED).seconds[0], make_plan(small, load, SPEED).peak
     for name, factor in (("blocks", 2), ("block_weights", 2), ("vocabulary", 4)):
         larger = make_plan(replace(small, **{name: factor * getattr(small, name)}), load, SPEED)
@@ -214,6 +215,26 @@ def test_a_plan_as_json_is_clean(folder: Path, tmp_path: Path, capsys: pytest.Ca
     assert json.loads((tmp_path / "plan.json").read_text())["shape"] == plan["shape"]
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_products_are_timed_in_the_dtype_of_the_weights(
+    dtype: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", "--plan", str(folder), "--dtype", dtype, "--json", "-"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["shape"]["dtype"] == plan["speed"]["dtype"] == dtype
+    assert plan["shape"]["bytes_each"] == 2
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+def test_a_cpu_is_one_device_however_it_is_called(
+    device: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", "--plan", str(folder), "--device", device, "--json", "-"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["speed"]["device"] == "cpu"
+    assert plan["memory"]["python and its libraries"] > 0
+
+
 def test_a_task_of_fewer_prompts_takes_less(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pairs = Path(__file__).parents[2] / "examples" / "contrasts" / "pronoun_gender.csv"
     least = []
@@ -227,8 +248,9 @@ def test_a_task_of_fewer_prompts_takes_less(folder: Path, tmp_path: Path, capsys
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--dtype", "float12"], "dtype: expected auto, float32, bfloat16 or float16, got 'float12'"),
-        (["--device", "tpu"], "device: expected cpu, or cuda where there is one, got 'tpu'"),
+        (["--dtype", "float12"], "dtype: expected one of auto, float32, bfloat16, float16, got 'float12'"),
+        (["--device", "tpu"], "device: expected cpu or a CUDA device, got 'tpu'"),
+        (["--device", "cuda:99"], "CUDA devices, got 'cuda:99'"),
         (["--task", "none.csv"], "task: expected one of agreement-english"),
     ],
 )
