@@ -5,6 +5,11 @@ class AceError(Exception):
     """Base of every error raised on purpose; its text says what was expected and what came."""
 
 
+def first_line(error: Exception) -> str:
+    """What an error of another library is, and the first line of what it says."""
+    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')}"
+
+
 class InputError(AceError, ValueError):
     """An argument has the wrong shape, type, width or content."""
 

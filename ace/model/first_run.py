@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ace.errors import AceError, ArtifactError, InputError, SiteError
+from ace.errors import AceError, ArtifactError, InputError, SiteError, first_line
 from ace.model.continuation import Encoded
 from ace.model.language import LanguageModel
 from ace.model.outputs import advice
@@ -55,8 +55,9 @@ def _named(language: LanguageModel, what: str) -> Iterator[None]:
     except (AceError, torch.OutOfMemoryError, Warning):
         raise
     except Exception as error:
-        told = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-        raise SiteError(f"{language.name}: expected a model that can be run by parts; {what}: {told}") from error
+        raise SiteError(
+            f"{language.name}: expected a model that can be run by parts; {what}: {first_line(error)}"
+        ) from error
 
 
 def _ids(language: LanguageModel, count: int) -> Tensor:

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from ace.errors import ArtifactError, InputError
+from ace.errors import ArtifactError, InputError, first_line
 from ace.files import sha256_of, write_json
 
 SUFFIX = ".gguf"
@@ -27,6 +27,21 @@ SCHEMA = 1
 def is_gguf(name: str | Path) -> bool:
     """Whether a name is that of a GGUF file."""
     return str(name).lower().endswith(SUFFIX)
+
+
+def check_gguf(path: Path) -> None:
+    """Refuse a GGUF file that is not there, or that nothing here can read.
+
+    Raises:
+        ArtifactError: no such file.
+        InputError: the package gguf is not installed.
+    """
+    if not path.is_file():
+        raise ArtifactError(f"model: expected a GGUF file at {str(path)!r}, found none")
+    if find_spec("gguf") is None:
+        raise InputError(
+            f"model: expected the package gguf to read {path.name}: pip install 'ace-invariants[language]'"
+        )
 
 
 def converted_gguf(path: Path, cache: Path, *, progress: bool = True) -> Path:
@@ -42,12 +57,7 @@ def converted_gguf(path: Path, cache: Path, *, progress: bool = True) -> Path:
             cannot be written.
         InputError: the package gguf is not installed.
     """
-    if not path.is_file():
-        raise ArtifactError(f"model: expected a GGUF file at {str(path)!r}, found none")
-    if find_spec("gguf") is None:
-        raise InputError(
-            f"model: expected the package gguf to read {path.name}: pip install 'ace-invariants[language]'"
-        )
+    check_gguf(path)
     digest = sha256_of(path)
     folder = cache / f"{path.stem}-{digest[:12]}"
     if (folder / RECORD).exists():
@@ -92,9 +102,9 @@ def _convert(path: Path, folder: Path, progress: bool) -> None:
             model = AutoModelForCausalLM.from_pretrained(str(path.parent), dtype=torch.float32, **given)
             tokenizer = AutoTokenizer.from_pretrained(str(path.parent), **given)
     except Exception as error:  # the reader's errors share no base
-        text = str(error).strip().splitlines()
-        reason = f"{type(error).__name__}: {text[0] if text else ''}"
-        raise ArtifactError(f"model: expected a GGUF file of a causal language model, got {path}: {reason}") from error
+        raise ArtifactError(
+            f"model: expected a GGUF file of a causal language model, got {path}: {first_line(error)}"
+        ) from error
     # The weights are ordinary ones now; as long as the model is marked as quantised, it refuses to be saved.
     setattr(model, "hf_quantizer", None)  # noqa: B010 - a module's attributes are typed as tensors
     if hasattr(model.config, "quantization_config"):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from ace.errors import SiteError
+from ace.errors import SiteError, first_line
 
 
 @contextmanager
@@ -70,8 +70,7 @@ def check_head(model: nn.Module, path: str) -> None:
     except (SiteError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        told = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise SiteError(f"{expected}, got {type(head).__name__} in {head.weight.dtype}: {told}") from error
+        raise SiteError(f"{expected}, got {type(head).__name__} in {head.weight.dtype}: {first_line(error)}") from error
     wanted, rows = wanted.float(), rows.to(wanted.device)
     if not torch.isfinite(wanted).all():  # no matter of structure; contrasts name it
         return

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ace.check import check_choice
-from ace.errors import ArtifactError, InputError, SiteError, TokenizerError
+from ace.errors import ArtifactError, InputError, SiteError, TokenizerError, first_line
 from ace.files import default_cache
 from ace.model.gguf import converted_gguf, is_gguf
 from ace.model.head import check_head, running_device
@@ -232,14 +232,12 @@ def load_language_model(
 def _load_model(name: str | Path, chosen: dict[str, Any]) -> Any:
     from transformers import AutoModelForCausalLM
 
-    _check_folder("model", name)
+    check_folder("model", name)
     loaded: Any
     try:
         loaded = AutoModelForCausalLM.from_pretrained(str(name), output_loading_info=True, **chosen)
     except Exception as error:  # the hub's, the parser's and the reader's errors share no base
-        raise ArtifactError(
-            f"model: expected a causal language model at {str(name)!r}: {_first_line(error)}"
-        ) from error
+        raise ArtifactError(f"model: expected a causal language model at {str(name)!r}: {first_line(error)}") from error
     model, report = loaded
     # Such weights would be random: transformers says so in a warning and goes on.
     absent = sorted({*report["missing_keys"], *(str(key[0]) for key in report["mismatched_keys"])})
@@ -252,20 +250,27 @@ def _load_model(name: str | Path, chosen: dict[str, Any]) -> Any:
 def _load_tokenizer(name: str | Path, *, revision: str | None) -> Any:
     from transformers import AutoTokenizer
 
-    _check_folder("tokenizer", name)
+    check_folder("tokenizer", name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(name), revision=revision)
         words = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
         tokenizer("a")
     except Exception as error:
-        raise TokenizerError(f"tokenizer: expected one at {str(name)!r}: {_first_line(error)}") from error
+        raise TokenizerError(f"tokenizer: expected one at {str(name)!r}: {first_line(error)}") from error
     if not words:  # what some classes are made as where their files are absent
         raise TokenizerError(f"tokenizer: expected one at {str(name)!r}, found no vocabulary")
     return tokenizer
 
 
-def _check_folder(kind: str, name: str | Path) -> None:
-    """Refuse a name that can only be a path and is no folder; the hub's answer would not say so."""
+def check_folder(kind: str, name: str | Path) -> None:
+    """Refuse a name that can only be a path and is no folder; the hub's answer would not say so.
+
+    Args:
+        kind: what it is of, for the message.
+
+    Raises:
+        ArtifactError: such a name.
+    """
     text = str(name)
     if (isinstance(name, Path) or text.startswith(("/", ".", "~")) or text.count("/") > 1) and not Path(name).is_dir():
         raise ArtifactError(f"{kind}: expected a folder at {text!r}, found none")
@@ -279,7 +284,3 @@ def _check_run(language: LanguageModel) -> None:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"

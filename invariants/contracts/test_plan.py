@@ -76,6 +76,11 @@ def test_a_dtype_says_how_many_bytes_a_weight_has(dtype: str, each: int, folder:
 def test_what_has_no_configuration_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ArtifactError, match="model: expected a configuration at"):
         find_shape(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ArtifactError, match=r"model: expected a folder at './nosuch', found none"):
+        find_shape("./nosuch")
+    with pytest.raises(ArtifactError, match=r"model: expected a GGUF file at 'nope.gguf', found none"):
+        find_shape("nope.gguf")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(ArtifactError, match="found none: ace zoo obtain smollm2-135m"):
         find_shape("smollm2-135m")

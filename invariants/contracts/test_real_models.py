@@ -26,6 +26,7 @@ from ace.tasks.base import Split
 from ace.zoo.download import model_place, obtain, obtained_folder
 from ace.zoo.named import ModelSource
 from ace.zoo.real_models import GgufSource, HubSource, Package, RealModel, real_model, real_models
+from ace.zoo.shape import find_shape
 
 WORDS = ["<unk>", "<s>", "</s>", *"abcdefgh", "▁", "▁a", "▁ab", "▁cd", "bc"]
 CONFIG = {
@@ -217,6 +218,24 @@ def test_a_short_name_stands_for_the_model_unless_a_folder_has_it(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny").mkdir()
     assert model_place("tiny") == ("tiny", None)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert model_place("~/tiny") == (str(tmp_path / "tiny"), None)  # --model=~/tiny, which a shell leaves as it is
+
+
+def test_where_no_download_is_allowed_a_missing_model_is_told_with_what_to_do(
+    tiny: RealModel, gguf_file: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ace.zoo.download.real_models", lambda: {"tiny": tiny})
+    with pytest.raises(ArtifactError, match="expected tiny on this machine, found none: ace zoo obtain tiny"):
+        model_place("tiny", download=False)
+    obtain(tiny, file=gguf_file, progress=False)
+    assert model_place("tiny", download=False) == (str(obtained_folder(tiny)), None)
+
+
+def test_sizes_are_told_of_a_gguf_file_as_of_the_model_made_of_it(gguf_file: Path, own_cache: Path) -> None:
+    folder = converted_gguf(gguf_file, own_cache / "models", progress=False)
+    found, converted = find_shape(str(gguf_file)), find_shape(str(folder))
+    assert replace(found, name="") == replace(converted, name="")
 
 
 def test_the_command_lists_and_obtains(
