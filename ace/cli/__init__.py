@@ -9,6 +9,7 @@ is imported when it runs.
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     action = import_module(f"ace.cli.{chosen.action}")
     if rest and not getattr(action, "TAKES_MORE", False):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what the terminal cannot show must not cost the text
     try:
         code: int = action.run(chosen, rest)
     except (AceError, OSError) as error:  # OSError: a disk that is full, a folder that cannot be written to

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import json
 import shutil
 import sys
 import textwrap
@@ -15,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ace.cli.words import write_json
 
 if TYPE_CHECKING:
     from ace.report.documented import Expectation
@@ -84,7 +85,7 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def _write(chosen: argparse.Namespace, entries: Sequence[Mapping[str, Any]], text: Any) -> None:
     if chosen.json:
-        sys.stdout.write(f"{json.dumps(entries, indent=2, ensure_ascii=False)}\n")
+        write_json(entries)
     else:
         sys.stdout.write("\n".join(text(entry) for entry in entries) if text is _told else "".join(map(text, entries)))
 

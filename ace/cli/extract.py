@@ -7,13 +7,13 @@ nothing else. `ace.Core.load` reads both.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ace.cli.models import MODEL_NAMES, TASK_NAMES, add_model_arguments, asked_model, in_lower_case
+from ace.cli.words import write_json
 from ace.progress import shown
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _of_model(chosen: argparse.Namespace) -> int:
             "auc": found.auc,
             "separation": dict(found.separation),
         }
-        return _write_json(chosen.out, found.core, of_model)
+        return _write_found(chosen.out, found.core, of_model)
     core, apart = found.core, ", ".join(f"{mode} {value:.3g}" for mode, value in found.separation.items())
     sys.stdout.write(
         f"{chosen.out}: {found.model}, {core.site}\n"
@@ -155,7 +155,7 @@ def _of_arrays(chosen: argparse.Namespace) -> int:
     core = extract_core(states, sensitivities, rank=rule, site=chosen.site or "", task=chosen.task or "")
     core.save(paths[2])
     if chosen.json:
-        return _write_json(paths[2], core, {"site": core.site})
+        return _write_found(paths[2], core, {"site": core.site})
     shown = ", ".join(f"{value:.3g}" for value in core.sigma[: core.dimension + 1].tolist())
     sys.stdout.write(
         f"{paths[2]}: {core.dimension} of {core.width} dimensions by {core.rank.rule}; sigma and the next: {shown}\n"
@@ -163,8 +163,8 @@ def _of_arrays(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _write_json(path: Path, core: Core, more: Mapping[str, Any]) -> int:
-    entries = {
+def _write_found(path: Path, core: Core, more: Mapping[str, Any]) -> int:
+    found = {
         "core": str(path),
         "rank": core.dimension,
         "width": core.width,
@@ -173,7 +173,7 @@ def _write_json(path: Path, core: Core, more: Mapping[str, Any]) -> int:
         "task": core.task,
         **more,
     }
-    sys.stdout.write(f"{json.dumps(entries, indent=2, ensure_ascii=False)}\n")
+    write_json(found)
     return 0
 
 

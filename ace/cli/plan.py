@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ace.cli import words
+
 if TYPE_CHECKING:
     from ace.zoo.plan import Plan
 
@@ -43,9 +45,7 @@ def run_plan(chosen: argparse.Namespace) -> int:
     if chosen.json is None:
         sys.stdout.write("".join(f"{line}\n" for line in told(plan, others)))
     elif chosen.json == "-":
-        import json
-
-        sys.stdout.write(f"{json.dumps(as_entries(plan), indent=2)}\n")
+        words.write_json(as_entries(plan))
     else:
         write_json(Path(chosen.json), as_entries(plan))
     return 0

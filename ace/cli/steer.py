@@ -7,17 +7,16 @@ their selection split chooses. Either way the texts are the same.
 from __future__ import annotations
 
 import argparse
-import io
-import json
 import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ace.cli.models import MODEL_NAMES, TASK_NAMES, add_model_arguments, asked_model, in_lower_case
+from ace.cli.words import write_json
 from ace.progress import shown
 
 if TYPE_CHECKING:
@@ -72,8 +71,6 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
 
     if not -(2**63) <= chosen.seed < 2**64:
         raise InputError(f"seed: expected a number of 64 bits, got {chosen.seed}")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # what the terminal cannot show must not cost the text
     edit = _edit(chosen)
     found = None if chosen.core is None else FoundCore.load(chosen.core)
     for name in ("site", "task"):
@@ -89,23 +86,20 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     if edit is None or found is None:
         (text,) = _texts(language, chosen, {"clean": None}).values()
         if chosen.json:
-            return _write_json({"model": language.name, "texts": {"clean": text}})
+            write_json({"model": language.name, "texts": {"clean": text}})
+            return 0
         sys.stdout.write(f"{textwrap.fill(text, _width())}\n")
         return 0
     steering = found.steering(language, chosen.prompt, edit, chosen.scale)
     texts = _texts(language, chosen, {"clean": None, EDITED[edit]: steering})
     if chosen.json:
         axis = {"site": found.index, "path": found.path, "rank": found.core.dimension, "auc": found.auc}
-        return _write_json({"model": language.name, "edit": edit, **axis, "texts": texts})
+        write_json({"model": language.name, "edit": edit, **axis, "texts": texts})
+        return 0
     sys.stdout.write(
         f"{language.name}, {found.core.site}, rank {found.core.dimension}, AUC {found.auc:.3f}\n\n"
         + side_by_side(*texts.items(), width=_width())
     )
-    return 0
-
-
-def _write_json(entries: Mapping[str, Any]) -> int:
-    sys.stdout.write(f"{json.dumps(entries, indent=2)}\n")  # in ASCII, whatever stdout can show
     return 0
 
 

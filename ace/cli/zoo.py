@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ace.cli.words import with_example
+from ace.cli.words import with_example, write_json
 
 if TYPE_CHECKING:
     from ace.training.language.recipe import LanguageRecipe
@@ -81,7 +80,7 @@ def _list(fixtures: Path | None, as_json: bool) -> int:
     recipes = [] if fixtures is None else _recipes(fixtures)
     models = [_model(model) for model in real_models().values()]
     if as_json:
-        sys.stdout.write(f"{json.dumps([*recipes, *models], indent=2)}\n")
+        write_json([*recipes, *models])
         return 0
     for row in recipes:
         stored = "stored" if row["stored"] else "not stored"

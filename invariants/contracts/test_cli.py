@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shlex
@@ -271,6 +272,26 @@ def test_extract_says_as_json_what_it_found_in_a_model(tmp_path: Path, capsys: p
         dict(stored.separation),
     )
     assert set(found["wanted"]).isdisjoint(found["other"])
+
+
+@pytest.mark.parametrize("as_json", [True, False], ids=["json", "words"])
+def test_what_stdout_cannot_show_costs_nothing_else(
+    as_json: bool, arrays: Mapping[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    own = tmp_path / "own.toml"
+    entry = '[[expected]]\nclaim = "core.rank"\nsubject = "Größe"\nverdicts = ["FAILS"]\nreason = "why"\n'
+    own.write_text(entry, encoding="utf-8")
+    core = tmp_path / "Kern-für-Größe.safetensors"
+    flags = ["--json"] if as_json else []
+    for words in (
+        ["explain", "core.rank", "--expected", own],
+        ["extract", *(tmp_path / f"{name}.npy" for name in arrays), core],
+    ):
+        assert main([*map(str, words), *flags]) == 0
+    sys.stdout.seek(0)
+    text = sys.stdout.read()
+    assert ("Gr\\u00f6\\u00dfe" in text and "f\\u00fcr" in text) if as_json else ("Gr??e" in text and "f?r" in text)
 
 
 @pytest.mark.parametrize("states", ["both.safetensors", "states.safetensors"])
