@@ -11,7 +11,6 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -134,11 +133,11 @@ def _texts(
 
     prompt = torch.tensor([language.encode(chosen.prompt)])
     texts = {}
-    with shown(steps=max(1, chosen.tokens) * len(steerings), opened=lambda: sys.stderr) as line:
+    with shown(steps=len(steerings), opened=lambda: sys.stderr) as line:
         for heading, steering in steerings.items():
             generator = torch.Generator().manual_seed(chosen.seed)
-            after = partial(line.step, f"{heading} text")
-            tokens = continue_text(language, prompt, chosen.tokens, generator, steering, after_each=after)
+            line.step(f"{heading} text")
+            tokens = continue_text(language, prompt, chosen.tokens, generator, steering)
             texts[heading] = language.decode(tokens[0])
     return texts
 

@@ -84,7 +84,6 @@ def continue_text(
     steering: Steering | None = None,
     *,
     top_k: int = TOP_K,
-    after_each: Callable[[], object] | None = None,
 ) -> Tensor:
     """(n, t + steps) token ids: prompts (n, t) and `steps` tokens sampled at temperature 1 from the likeliest `top_k`.
 
@@ -93,7 +92,6 @@ def continue_text(
 
     Args:
         steering: what is done to the state at every token, or None.
-        after_each: called after every token, to show how far it is.
 
     Raises:
         InputError: prompts that are not token ids of the model, no steps, or more than it has positions for, no tokens
@@ -101,8 +99,7 @@ def continue_text(
         SiteError: a model that stores anything else than keys and values, or whose run behind stored positions differs
             from a whole run at such lengths.
     """
-    rows = continue_until(language, prompts, steps, generator, steering, top_k=top_k, after_each=after_each)
-    return torch.stack(rows)
+    return torch.stack(continue_until(language, prompts, steps, generator, steering, top_k=top_k))
 
 
 @torch.no_grad()
@@ -115,13 +112,11 @@ def continue_until(
     *,
     ended: Callable[[Tensor], bool] = lambda row: False,
     top_k: int = TOP_K,
-    after_each: Callable[[], object] | None = None,
 ) -> list[Tensor]:
     """`continue_text` in which a row that has come to its end is not continued: n rows of token ids, each of t or more.
 
     Args:
         ended: of a row's token ids, whether it is at its end; asked every few tokens.
-        after_each: called after every token.
 
     Raises:
         InputError: as `continue_text`.
@@ -157,8 +152,6 @@ def continue_until(
             logits, cache = steered_logits(language, current, cache, steering, runs)
         current = sample_likeliest(logits, top_k, generator).to(tokens.device)
         tokens = torch.cat([tokens, current], dim=1)
-        if after_each is not None:
-            after_each()
         if step % ASKED and step < steps:
             continue
         for place, row in enumerate(tokens.cpu()):

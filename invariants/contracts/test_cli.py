@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from ace import Core, Energy, Fixed, Gap, extract_core
 from ace.cli import ACTIONS, main, make_parser, verify
 from ace.plugin.options import OPTIONS
+from ace.progress import Line
 from ace.report.readme import BEGIN, END
 from ace.report.record import document, result, write_document
 from ace.study.found_core import FoundCore
@@ -172,6 +173,20 @@ def test_steer_prints_text_that_agrees_beside_text_that_does_not(
     assert len(told[0]) >= 2, rows
     assert all(told[0]), rows
     assert False in told[1], rows
+
+
+def test_steer_tells_which_text_it_writes_and_how_many_of_its_tokens_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, int, tuple[str, int, int] | None]] = []
+
+    class Noting(Line):
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value)
+            if name == "within" and value is not None and value[0] == "tokens":
+                told.append((self._title, self._steps, value))
+
+    monkeypatch.setattr("ace.progress.Line", Noting)
+    assert main(["steer", str(STORED), "the keys near the old cabinet", "--flip", "--tokens", "2"]) == 0
+    assert told == [(f"{text} text", 2, ("tokens", done, 2)) for text in ("clean", "flipped") for done in (0, 1)]
 
 
 def test_without_flip_steer_prints_the_clean_text_alone(capsys: pytest.CaptureFixture[str]) -> None:
