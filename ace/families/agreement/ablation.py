@@ -12,8 +12,8 @@ from ace.core import OBLIQUE, ORTHOGONAL, PROJECTORS
 from ace.families.agreement.controls import (
     BASE,
     FLIP,
-    KEEP,
     REMOVE,
+    ROWS,
     chosen_ablation,
     edited_details,
     separation,
@@ -26,8 +26,6 @@ from ace.study.prompt_seeds import PromptStudies, PromptSubject
 from ace.study.prompts import PromptStudy
 from ace.study.rest import Rest
 from ace.tasks.base import Split
-
-ROWS = {"keep": KEEP, "remove": REMOVE, "flip": FLIP}  # of what is scored under each edit
 
 
 def rest_separation(mode: str, edited: Mapping[str, Array], base: Array, labels: Ints) -> Array:
@@ -52,13 +50,14 @@ def _separated(
 ) -> Measurement:
     """Separation under one edit by one projector; at the same site that of the other projector, and of the rest."""
     (other,) = set(PROJECTORS) - {projector}
+    row = ROWS.index(mode)
     return Measurement(
-        separation(models, ROWS[mode], projector),
+        separation(models, row, projector),
         controls,
         details=edited_details(models, projector),
         site=models.sites(projector),
         rest=_rest(models, mode, projector),
-        beside={other: separation(models, ROWS[mode], projector, other)},
+        beside={other: separation(models, row, projector, other)},
     )
 
 
