@@ -1,15 +1,16 @@
 """Each fast path against its naive twins, in turn in one process: medians and their ratio. Wants idle cores.
 
-python -m invariants.bench.ratios [language | sweep]
+python -m invariants.bench.ratios [small | sweep | language]
 
 Language models of real size and sweeps are timed by processor time of one thread, the others by wall time.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 from ace.threads import one_thread
@@ -42,27 +43,8 @@ def _rounds(ways: cases.Ways, rounds: int, clock: Clock) -> list[list[float]]:
     return [[seconds(work, clock) for work in ways.values()] for _ in range(rounds)]
 
 
-def main(words: Sequence[str]) -> None:
-    """Print the table; under "language" that of language models of real size alone, under "sweep" that of sweeps."""
-    sys.stdout.write(f"{'work':24} {'way':24} {'median':>12} {'ratio':>7}\n")
-    if not words:
-        small()
-    with one_thread():
-        if list(words) in ([], ["sweep"]):
-            compare("sweep", sweeps.ways(), 3, time.process_time)
-        if list(words) == ["sweep"]:
-            return
-        for name in (language.REAL, language.RANDOM):
-            if reason := language.missing(name):
-                sys.stdout.write(f"{reason}\n")
-                continue
-            model = language.language(name)
-            compare(f"edits, {name}", language.sweep(model), 1, time.process_time)
-            compare(f"50 tokens, {name}", language.writing(model), 1, time.process_time)
-
-
 def small() -> None:
-    """All but language models of real size."""
+    """All but sweeps and language models of real size."""
     for size in cases.SIZES:
         compare(f"extraction {size}", cases.extraction(size), 5)
     compare("rank scan d128", cases.scan(), 3)
@@ -75,5 +57,37 @@ def small() -> None:
     compare("bootstrap interval", cases.interval(), 3)
 
 
+def sweep() -> None:
+    """A sweep in stacks."""
+    with one_thread():
+        compare("sweep", sweeps.ways(), 3, time.process_time)
+
+
+def language_models() -> None:
+    """Language models of real size; of one that is not there, what it would take."""
+    with one_thread():
+        for name in (language.REAL, language.RANDOM):
+            if reason := language.missing(name):
+                sys.stdout.write(f"{reason}\n")
+                continue
+            model = language.language(name)
+            compare(f"edits, {name}", language.sweep(model), 1, time.process_time)
+            compare(f"50 tokens, {name}", language.writing(model), 1, time.process_time)
+
+
+WORKS: Mapping[str, Callable[[], None]] = {"small": small, "sweep": sweep, "language": language_models}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table, of one kind of work or of all."""
+    parser = argparse.ArgumentParser(prog="python -m invariants.bench.ratios")
+    parser.add_argument("work", nargs="?", choices=WORKS, help="what is timed; all by default")
+    chosen = parser.parse_args(arguments).work
+    sys.stdout.write(f"{'work':24} {'way':24} {'median':>12} {'ratio':>7}\n")
+    for name, time_all in WORKS.items():
+        if chosen in (None, name):
+            time_all()
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

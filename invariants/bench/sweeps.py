@@ -17,6 +17,7 @@ from invariants.bench.cases import Ways
 
 RECIPE = Path(__file__).parents[2] / "fixtures" / "sweeps" / "grokking-paper.toml"
 STACK = 6
+WAYS = (f"stack of {STACK}", "asked at every step")
 EPOCHS = 10  # of a stack; one run takes as many steps as all of its runs together
 
 
@@ -24,10 +25,11 @@ def ways() -> Ways:
     """As many steps of single runs each way, with the evaluations that either needs."""
     sweep = read_sweep(RECIPE)
     runs = [run for run in sweep.parts["decays"].runs() if run.seed == 0]
-    return {
-        f"stack of {STACK}": lambda: stacked(sweep, runs[:STACK], EPOCHS),
-        "asked at every step": lambda: one_by_one(sweep, runs[0], EPOCHS * STACK),
-    }
+    works = (
+        lambda: stacked(sweep, runs[:STACK], EPOCHS),
+        lambda: one_by_one(sweep, runs[0], EPOCHS * STACK),
+    )
+    return dict(zip(WAYS, works, strict=True))
 
 
 def stacked(sweep: SweepRecipe, runs: list[Run], epochs: int) -> None:
