@@ -15,8 +15,6 @@ from ace.cli import words
 if TYPE_CHECKING:
     from ace.zoo.plan import Plan
 
-GPUS = (80e9, 141e9)  # bytes of memory of one
-
 
 def run_plan(chosen: argparse.Namespace) -> int:
     """Write the estimate to stdout, in words, or as JSON where `--json -` or a file is asked for.
@@ -103,14 +101,12 @@ def error_of() -> str:
 
 def _fits(plan: Plan) -> Iterator[str]:
     """Where it fits: this machine's memory, one GPU."""
-    from ace.zoo.plan import memory_of
+    from ace.zoo.plan import on_gpu
 
     here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     yield f"CPU, {gibibytes(plan.peak)} of {gibibytes(here)} GiB here: {'yes' if plan.peak < here else 'no'}"
-    on_gpu = sum(memory_of(plan.shape, plan.load, plan.speed, 0).values())
-    fitting = next((size for size in GPUS if on_gpu < size), None)
-    where = "no single GPU" if fitting is None else f"one GPU of {fitting / 1e9:.0f} GB"
-    yield f"CUDA, {gibibytes(on_gpu)} GiB: {where}"
+    size, where = on_gpu(plan)
+    yield f"CUDA, {gibibytes(size)} GiB: {where}"
 
 
 def gibibytes(size: float) -> str:

@@ -27,6 +27,7 @@ KEPT_RUNS = 3  # beside the largest, as far as the memory's limit lets them
 ACTIVATIONS = 16  # numbers a prompt, block and unit of width that the backward pass keeps
 LOGITS, COPIES = 2**26, 2  # entries of logits at a time, and how many copies of them there are at once
 MANY_SITES = 12  # of more sites than these most are dismissed on few prompts
+GPUS = (80e9, 141e9)  # bytes of memory of one
 QR_ROWS = 240  # rows of a factorisation that do not grow with the width
 REFERENCES = (
     Shape("8B (Llama 3's sizes, bfloat16)", 32, 4096, 128256, 218112000.0, 8030261248, 2048, "bfloat16"),
@@ -162,6 +163,13 @@ def memory_of(shape: Shape, load: Load, speed: Speed, base: int) -> dict[str, in
         "logits": COPIES * 4 * min(LOGITS, load.evaluation * shape.vocabulary),
     }
     return {name: int(size) for name, size in parts.items() if size}
+
+
+def on_gpu(plan: Plan) -> tuple[int, str]:
+    """Bytes that lie on the GPU where it runs on one, and the smallest that has room for them, in words."""
+    size = sum(memory_of(plan.shape, plan.load, plan.speed, 0).values())
+    fitting = next((f"one GPU of {room / 1e9:.0f} GB" for room in GPUS if size < room), "no single GPU")
+    return size, fitting
 
 
 def _dot(factors: list[float], terms: list[float]) -> float:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from ace.cli.plan import GPUS, gibibytes
-from ace.zoo.plan import REFERENCES, make_plan, memory_of
+from ace.cli.plan import gibibytes
+from ace.zoo.plan import REFERENCES, make_plan, on_gpu
 from ace.zoo.shape import Shape
 from ace.zoo.speed import Speed
 from invariants.bench.scale_fit import default_load, shape_in
+from invariants.calibration.table import table
 
 HEAD = """# Scale: what verifying a model takes
 
@@ -55,11 +56,6 @@ def page(record: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table."""
-    return [f"| {' | '.join(row)} |" for row in (columns, ["---"] * len(columns), *rows)]
-
-
 def _row(name: str, model: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     shape = shape_in(model)
     plan = make_plan(shape, default_load(), Speed(**model["speed"]), found)
@@ -72,7 +68,6 @@ def _row(name: str, model: Mapping[str, Any], found: Mapping[str, Any]) -> list[
 
 def _large(shape: Shape, speed: Speed, found: Mapping[str, Any]) -> list[str]:
     plan = make_plan(shape, default_load(), speed, found)
-    gpu = sum(memory_of(shape, plan.load, speed, 0).values())
-    fits = next((f"one GPU of {size / 1e9:.0f} GB" for size in GPUS if gpu < size), "no single GPU")
+    gpu, fits = on_gpu(plan)
     hours = " to ".join(f"{seconds / 3600:,.0f}" for seconds in plan.seconds)
     return [shape.name, f"{plan.flops / 1e15:.2g}", gibibytes(plan.peak), gibibytes(gpu), fits, hours]

@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ace.errors import AceError
@@ -24,6 +24,7 @@ from ace.verify import Verdict, verify_claim
 from ace.zoo.fixtures import StoredFixtures
 from ace.zoo.named import ModelSource, lazy_model
 from ace.zoo.obtain import Store
+from invariants.calibration.table import table
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "extractors"
@@ -48,17 +49,9 @@ A property or claim that is met by another extractor as well does not speak for 
 def properties(module: str) -> dict[str, str]:
     """Property -> passed, fails or not asked, of an example extractor; parameters of one property taken together."""
     names = [f"invariants/properties/{name}.py" for name in MODULES]
-    options = [
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--tb=no",
-        "-vv",
-        "--hypothesis-seed=0",
-        f"--ace-extractor={module}:extract",
-    ]
+    options = ["-v", "-p", "no:cacheprovider", "--tb=no", "--hypothesis-seed=0", f"--ace-extractor={module}:extract"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(FOLDER), os.environ.get("PYTHONPATH", "")))}
-    command = [sys.executable, "-m", "pytest", *names, *options, f"--ace-extractor={module}:extract"]
+    command = [sys.executable, "-m", "pytest", *names, *options]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     found: dict[str, set[str]] = {}
     for name, outcome in re.findall(r"::test_(\w+)\S* (PASSED|FAILED|SKIPPED|ERROR)", done.stdout):
@@ -105,21 +98,15 @@ def page(met: Mapping[str, Mapping[str, str]], found: Mapping[str, Mapping[tuple
     """The page, of properties and verdicts by extractor."""
     lines = [HEAD, "## Properties of extraction\n"]
     names = list(dict.fromkeys(name for each in met.values() for name in each))
-    lines += _table(
-        "property", [(name.replace("_", " "), [met[e].get(name, "-") for e in EXTRACTORS]) for name in names]
-    )
+    properties_met = [(name.replace("_", " "), *(met[e].get(name, "-") for e in EXTRACTORS)) for name in names]
+    lines += table(("property", *EXTRACTORS), properties_met)
     lines.append("\n*Not asked*: of an extractor that asks for labels, which these do not have.\n")
     keys = next(iter(found.values())).keys()
     for subject in dict.fromkeys(subject for subject, _ in keys):
         lines.append(f"\n## Claims on {subject}\n")
-        rows = [(claim, [found[e][subject, claim] for e in EXTRACTORS]) for name, claim in keys if name == subject]
-        lines += _table("claim", rows)
+        rows = [(claim, *(found[e][subject, claim] for e in EXTRACTORS)) for name, claim in keys if name == subject]
+        lines += table(("claim", *EXTRACTORS), rows)
     return "\n".join([*lines, ""])
-
-
-def _table(first: str, rows: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
-    head = [f"| {' | '.join((first, *EXTRACTORS))} |", f"|{' --- |' * (1 + len(EXTRACTORS))}"]
-    return [*head, *(f"| {' | '.join((name, *cells))} |" for name, cells in rows)]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The table of all calibrations as a page of Markdown."""
+"""The table of all calibrations as a page of Markdown, and tables in Markdown for other pages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def page(command: str, results: Sequence[tuple[Section, Sequence[Row]]]) -> str:
     """Sections with their rows."""
     parts = [HEAD.format(command=command, least=LEAST, most=MOST, side=SIDE, errors=ERRORS)]
     for section, rows in results:
-        lines = [_line(section.columns), _line(["---"] * len(section.columns)), *(_line(row.cells) for row in rows)]
+        lines = table(section.columns, [row.cells for row in rows])
         parts.append(f"## {section.title}\n\n{section.text}\n\n" + "\n".join(lines) + "\n")
     amiss = sum(bool(row.amiss) for _, rows in results for row in rows)
     total = sum(len(rows) for _, rows in results)
@@ -30,5 +30,6 @@ def page(command: str, results: Sequence[tuple[Section, Sequence[Row]]]) -> str:
     return "\n".join(parts)
 
 
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table in Markdown."""
+    return [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]

@@ -2109,6 +2109,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "zoo.plan.amounts",
         "zoo.plan.features",
         "zoo.plan.memory_of",
+        "zoo.plan.on_gpu",
         "zoo.plan.seconds_of",
         "zoo.speed.measure_speed",
     ),
