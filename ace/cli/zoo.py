@@ -90,7 +90,7 @@ def _list(fixtures: Path | None, as_json: bool) -> int:
         if place is None:
             place = "obtained" if row["folder"] else f"not obtained ({row['download_bytes'] / 1e6:.0f} MB)"
         elif not row["tried"]:
-            place += "; not run where this was made"
+            place += "; claims not verified on it yet"
         sys.stdout.write(
             f"{row['name']:20} {row['parameters'] / 1e6:.0f} million parameters, {row['licence']}, {place}\n"
         )

@@ -64,7 +64,7 @@ class RealModel:
     Attributes:
         name: short name, by which it can be asked for.
         title, licence: of the weights. parameters: how many the model has.
-        tried: whether its claims were verified where this was made; if not, only its entry was written.
+        tried: whether claims were verified on it; if not, only its entry was written.
         source: where it comes from.
     """
 

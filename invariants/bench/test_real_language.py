@@ -1,6 +1,7 @@
 """A language model of real size: edits at every site and steered text, beside plain forward passes and nnsight.
 
-By processor time of one thread: machines are shared. `python -m invariants.bench.ratios language` prints the ratios.
+By processor time of one thread, so that nothing else that runs counts. `python -m invariants.bench.ratios language`
+prints the ratios.
 """
 
 from __future__ import annotations

@@ -505,10 +505,12 @@ def test_zoo_looks_for_fixtures_in_the_current_folder(
 def test_zoo_lists_as_json_what_it_lists_in_words(fixtures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = read_recipe(fixtures / "recipes" / "tiny.toml")
     assert main(["zoo", "list", "--fixtures", str(fixtures)]) == 0
-    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert main(["zoo", "list", "--json", "--fixtures", str(fixtures)]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["name"] for row in rows] == names
+    assert [row["name"] for row in rows] == list(lines)
+    untried = {row["name"] for row in rows if row.get("hub") and not row["tried"]}
+    assert {name for name, line in lines.items() if line.endswith("; claims not verified on it yet")} == untried
     assert rows[0] == {
         "name": "tiny",
         "kind": "recipe",
