@@ -10,7 +10,7 @@ import fnmatch
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from ace.cli.words import write_json
 if TYPE_CHECKING:
     from ace.report.documented import Expectation
     from ace.study.claim import Claim
+    from ace.study.subject import LazySubject
 
 SUMMARY = "Explain a claim, a verdict or a word: what it says, what it is held against, how to verify it again."
 EXAMPLE = """ace explain
@@ -59,10 +60,14 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     """Write the explanation to stdout.
 
     Raises:
-        InputError: nothing of that name; the message names what is near.
+        InputError: nothing of that name; the message names what is near. Or no records in the folder that was given.
     """
+    from ace.errors import InputError
     from ace.families.family import registry
 
+    fixtures = chosen.fixtures or Path("fixtures")
+    if chosen.fixtures is not None and not (fixtures / "models").is_dir():
+        raise InputError(f"fixtures: expected a folder with models/, records of real models, got {fixtures.absolute()}")
     claims, asked = registry(), " ".join(chosen.what)
     if not asked:
         rows = [
@@ -76,25 +81,33 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
         from ace.cli.documented import EXPECTED, documented_verdicts, recorded_results
 
         documented = documented_verdicts(chosen.expected or (EXPECTED if EXPECTED.is_file() else None))
-        recorded = recorded_results(chosen.fixtures or Path("fixtures"))
-        _write(chosen, [explained(claim, documented, recorded) for claim in named], _told)
+        recorded, stored = recorded_results(fixtures), _stored_subjects(fixtures)
+        _write(chosen, [explained(claim, documented, recorded, stored) for claim in named], _told, "\n")
     else:
         _write(chosen, [_word(asked, list(claims))], lambda entry: f"{entry['word']}: {entry['meaning']}\n")
     return 0
 
 
-def _write(chosen: argparse.Namespace, entries: Sequence[Mapping[str, Any]], text: Any) -> None:
+def _write(
+    chosen: argparse.Namespace, entries: Sequence[Mapping[str, Any]], text: Callable[[Any], str], between: str = ""
+) -> None:
     if chosen.json:
         write_json(entries)
     else:
-        sys.stdout.write("\n".join(text(entry) for entry in entries) if text is _told else "".join(map(text, entries)))
+        sys.stdout.write(between.join(map(text, entries)))
 
 
-def explained(claim: Claim, documented: Sequence[Expectation], recorded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def explained(
+    claim: Claim,
+    documented: Sequence[Expectation],
+    recorded: Sequence[Mapping[str, Any]],
+    stored: Sequence[LazySubject],
+) -> dict[str, Any]:
     """All that is known of a claim before it is verified, as plain values.
 
     Args:
         documented, recorded: as `ace.cli.documented` reads them.
+        stored: the project's own subjects.
     """
     from ace.cli.glossary import SOURCES
     from ace.families.family import control_meanings
@@ -102,7 +115,7 @@ def explained(claim: Claim, documented: Sequence[Expectation], recorded: Sequenc
     from ace.verdict import MEANINGS
 
     known = [vars(entry) for entry in documented if entry.claim == claim.id]
-    subjects = _stored_subjects(claim)
+    subjects = [subject.name for subject in stored if subject.about == claim.about]
     selected = _selects_alone(claim.id)
     return {
         "id": claim.id,
@@ -129,14 +142,13 @@ def explained(claim: Claim, documented: Sequence[Expectation], recorded: Sequenc
     }
 
 
-def _stored_subjects(claim: Claim) -> list[str]:
-    """Names of the project's own subjects that the claim speaks of; none of them is loaded."""
+def _stored_subjects(fixtures: Path) -> tuple[LazySubject, ...]:
+    """The project's own subjects; none of them is loaded."""
     from ace.files import default_cache
     from ace.zoo.fixtures import StoredFixtures
     from ace.zoo.obtain import Store
 
-    every = StoredFixtures(Store(Path("fixtures"), default_cache())).subjects()
-    return [subject.name for subject in every if subject.about == claim.about]
+    return StoredFixtures(Store(fixtures, default_cache())).subjects()
 
 
 def _selects_alone(identifier: str) -> str:

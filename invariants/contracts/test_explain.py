@@ -18,6 +18,7 @@ from ace.families.family import control_meanings
 from ace.study.claim import KINDS
 from ace.study.claim import SOURCES as SOURCES_OF_BOUNDS
 from ace.verdict import MEANINGS, Status
+from ace.zoo.fixtures import StoredFixtures
 
 ROOT = Path(__file__).parents[2]
 
@@ -110,7 +111,39 @@ def test_a_pattern_explains_several(capsys: pytest.CaptureFixture[str]) -> None:
     found = [entry["id"] for entry in explained(capsys, "core.*")]
     assert found == [name for name in registry() if name.startswith("core.")]
     assert main(["explain", "core.*"]) == 0
-    assert all(f"\n{name}\n" in f"\n{capsys_text}" for capsys_text in [capsys.readouterr().out] for name in found)
+    text = f"\n{capsys.readouterr().out}"
+    assert all(f"\n{name}\n" in text for name in found)
+
+
+def test_explanations_of_several_claims_stand_a_line_apart_and_lists_do_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "core.*"]) == 0
+    assert "\n\ncore." in capsys.readouterr().out
+    assert main(["explain"]) == 0
+    assert "\n\n" not in capsys.readouterr().out
+
+
+def test_stored_subjects_are_made_once_however_many_claims_are_explained(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[None] = []
+    subjects = StoredFixtures.subjects
+
+    def counted(self: StoredFixtures) -> Any:
+        made.append(None)
+        return subjects(self)
+
+    monkeypatch.setattr(StoredFixtures, "subjects", counted)
+    assert len(explained(capsys, "core.*")) > 1
+    assert len(made) == 1
+
+
+def test_a_folder_without_records_is_refused_where_it_was_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in (tmp_path, tmp_path / "nosuchdir"):
+        for words in ([], ["core.rank"], ["VACUOUS"]):
+            said = failed(capsys, *words, "--fixtures", str(folder))
+            assert f"fixtures: expected a folder with models/, records of real models, got {folder}" in said
 
 
 @pytest.mark.parametrize(
