@@ -32,8 +32,8 @@ EXAMPLE = """ace verify --model ./checkpoint
 Further words go to pytest (-k, -n, -x, ...)."""
 EXITS = """the same under pytest itself
   0  all came out as documented; with --compare: no claim regressed
-  1  something came out otherwise; with --compare: a claim regressed; or a file could not be written; with --plan or
-     --models also a model, file or setting that cannot be used
+  1  something came out otherwise; with --compare: a claim regressed; or a file could not be written; with --plan,
+     --models or what goes with it also a model, file or setting that cannot be used
   2  interrupted, or a call that cannot be read
   3  an error within pytest
   4  a call that cannot be used: a wrong option, a model or baseline that cannot be read, a baseline of other prompts
