@@ -16,7 +16,7 @@ from ace.study.language_subjects import Scales
 from ace.study.prompt_seeds import PromptStudies
 from ace.study.subject import Subject
 from ace.study.tokens import TokenStudy
-from ace.tasks.base import Split
+from ace.tasks.base import HELD_OUT, Batch
 from ace.tasks.prompt import Prompts
 
 ELSEWHERE = "not in memory"  # weights that cannot be read
@@ -25,8 +25,9 @@ ELSEWHERE = "not in memory"  # weights that cannot be read
 def fingerprint(subject: Subject[Any]) -> dict[str, Any]:
     """Task, weights, dtype, device and threads of a subject, computed once; empty for a kind of study not known here.
 
-    `weights` is a SHA-256 over the tensors of all models, `task_digest` one over what is evaluated: the same name may
-    stand for other prompts. `threads` are those of torch now: sums of several threads are rounded differently.
+    `weights` is a SHA-256 over the tensors of all models, `task_digest` one over what is extracted from, chosen by and
+    evaluated on: the same name may stand for other prompts. `threads` are those of torch now: sums of several threads
+    are rounded differently.
 
     Raises:
         InputError: no subject.
@@ -39,9 +40,9 @@ def fingerprint(subject: Subject[Any]) -> dict[str, Any]:
 def _computed(subject: Subject[Any]) -> dict[str, str]:
     study = subject.trained
     if isinstance(study, Scales):
-        if len(study.subjects) < 2:  # there is nothing to be measured of it
-            return {}
         parts = [fingerprint(one) for one in study.subjects]
+        if len(parts) < 2 or not all(parts):  # of one alone nothing is measured, and one may be of a kind not known
+            return {}
         together = {name: _joined(part[name] for part in parts) for name in ("task", "dtype", "device")}
         digests = {name: _digest_of(part[name] for part in parts) for name in ("task_digest", "weights")}
         return {**together, **digests}
@@ -49,9 +50,11 @@ def _computed(subject: Subject[Any]) -> dict[str, str]:
         if isinstance(study, PromptStudies):
             models: Sequence[nn.Module] = [study.language(index).model for index in range(len(study))]
             task = study.source.name
-            asked: Iterable[str | bytes] = _prompts(study.study(0).prompts(Split.EVALUATION))
+            prompts = study.study(0).prompts
+            digest = _digest_of(part for split in HELD_OUT for part in _prompts(prompts(split)))
         elif isinstance(study, TokenStudy):
-            models, task, asked = study.models, study.task.name, _sequences(study)
+            models, task = study.models, study.task.name
+            digest = _digest_of(part for split in HELD_OUT for part in _sequences(study.batch(split)))
         else:
             return {}
     except Inapplicable:
@@ -59,7 +62,7 @@ def _computed(subject: Subject[Any]) -> dict[str, str]:
     weights = [weight for model in models for weight in model.parameters()]
     return {
         "task": task,
-        "task_digest": _digest_of(asked),
+        "task_digest": digest,
         "weights": _digest_of(map(weights_digest, models)),
         "dtype": _joined(str(weight.dtype).removeprefix("torch.") for weight in weights),
         "device": _joined(str(weight.device) for weight in weights),
@@ -67,16 +70,18 @@ def _computed(subject: Subject[Any]) -> dict[str, str]:
 
 
 def _prompts(prompts: Prompts) -> Iterator[str]:
-    """All that is asked of a model: texts, classes, continuations."""
-    yield repr(prompts.names)
-    for text, label, contrast in zip(prompts.texts, prompts.labels, prompts.each_contrast, strict=True):
-        yield repr((text, int(label), contrast.wanted, contrast.other))
+    """All that is asked of a model, and what intervals hang on: texts, classes, continuations, groups, attractors."""
+    yield repr((str(prompts.split), prompts.names))
+    beside = [None] * len(prompts) if prompts.attractors is None else [int(noun) for noun in prompts.attractors]
+    rows = zip(prompts.texts, prompts.labels, prompts.each_contrast, prompts.groups, beside, strict=True)
+    for text, label, contrast, group, attractor in rows:
+        yield repr((text, int(label), contrast.wanted, contrast.other, group, attractor))
 
 
-def _sequences(study: TokenStudy) -> Iterator[bytes]:
-    batch = study.batch(Split.EVALUATION)
+def _sequences(batch: Batch) -> Iterator[str | bytes]:
+    yield str(batch.split)
     for array in (batch.inputs, batch.targets):
-        yield repr((array.shape, str(array.dtype))).encode()
+        yield repr((array.shape, str(array.dtype)))
         yield np.ascontiguousarray(array).tobytes()
 
 

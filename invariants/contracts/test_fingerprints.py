@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,18 @@ import pytest
 import torch
 from torch import nn
 
+from ace.errors import Inapplicable
 from ace.report.fingerprints import differences, other_task
 from ace.study.fingerprint import ELSEWHERE, fingerprint, weights_digest
 from ace.study.language_subjects import AGREEMENT_FAMILY, Scales, language_subject
 from ace.study.subject import Subject
 from ace.study.tokens import TokenStudy
+from ace.tasks.agreement import AgreementTask
+from ace.tasks.base import HELD_OUT, Batch, Split, Task
 from ace.tasks.by_name import TASKS
 from ace.tasks.markov import circulant_chain
+from ace.tasks.pairs import MinimalPairs, Pair, read_pairs
+from ace.tasks.prompt import Prompts, PromptTask
 from ace.verify import verify_claim
 from ace.zoo.named import ModelSource
 from invariants.contracts import builders
@@ -120,6 +126,90 @@ def test_ones_own_runs_have_a_fingerprint_of_all_models_and_sequences() -> None:
     assert {name for name in found if longer[name] != found[name]} == {"task_digest"}
 
 
+NOUNS = ("key", "cat", "dog", "car", "cup", "tree", "boy", "ring")
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> MinimalPairs:
+    """A file of minimal pairs: eight nouns in both numbers, a row each."""
+    lines = [f"The {noun},is,are,singular,{noun}" for noun in NOUNS]
+    lines += [f"The {noun}s,are,is,plural,{noun}" for noun in NOUNS]
+    path = tmp_path / "pairs.csv"
+    path.write_text("\n".join(["prompt,good,bad,label,head", *lines]))
+    return read_pairs(path)
+
+
+def digest_of(source: PromptTask) -> str:
+    found = fingerprint(language_subject("tiny", ModelSource(str(STORED)).language(), source))
+    return str(found["task_digest"])
+
+
+ROWS: dict[str, Callable[[Pair], Pair]] = {
+    "text": lambda pair: replace(pair, prompt=f"Near {pair.prompt}"),
+    "continuation": lambda pair: replace(pair, other="seems"),
+    "group": lambda pair: replace(pair, group=f"{pair.group} alone"),
+}
+
+
+@pytest.mark.parametrize("change", ROWS)
+@pytest.mark.parametrize("split", HELD_OUT)
+def test_a_changed_row_of_any_split_is_another_task(pairs: MinimalPairs, split: Split, change: str) -> None:
+    """Cores come from the extraction split, sites from the selection split, and intervals hang on groups."""
+    first, *others = pairs.pairs[split]
+    changed = replace(pairs, pairs={**pairs.pairs, split: (ROWS[change](first), *others)})
+    assert digest_of(pairs) == digest_of(replace(pairs))
+    assert digest_of(changed) != digest_of(pairs)
+
+
+class OtherAttractors(AgreementTask):
+    """Every noun beside a head is said to be of the other class than it is."""
+
+    def prompts(self, split: Split, count: int, seed: int = 0) -> Prompts:
+        found = super().prompts(split, count, seed)
+        assert found.attractors is not None
+        return replace(found, attractors=1 - found.attractors)
+
+
+def test_other_attractors_are_another_task() -> None:
+    assert digest_of(OtherAttractors(capital=True)) != digest_of(AgreementTask(capital=True))
+
+
+class OneOther(Task):
+    """A chain's sequences, but for one token of one split."""
+
+    def __init__(self, split: Split | None) -> None:
+        self._chain, self._split = circulant_chain(5, 0.6, 5), split
+        self.name, self.vocabulary = self._chain.name, self._chain.vocabulary
+
+    def draw(self, split: Split, sequences: int, seed: int = 0) -> Batch:
+        batch = self._chain.draw(split, sequences, seed)
+        if split == self._split:
+            batch.inputs[0, 0] = (batch.inputs[0, 0] + 1) % 5
+        return batch
+
+
+@pytest.mark.parametrize("split", HELD_OUT)
+def test_one_changed_token_of_any_split_is_another_task(split: Split) -> None:
+    digests = [
+        fingerprint(Subject("runs", "runs", TokenStudy([builders.model()], OneOther(each))))["task_digest"]
+        for each in (None, split)
+    ]
+    assert digests[0] != digests[1]
+
+
+class NoSelection(OneOther):
+    """There is nothing to choose by."""
+
+    def draw(self, split: Split, sequences: int, seed: int = 0) -> Batch:
+        if split is Split.SELECTION:
+            raise Inapplicable("nothing to choose by")
+        return super().draw(split, sequences, seed)
+
+
+def test_a_subject_that_lacks_a_split_has_none() -> None:
+    assert fingerprint(Subject("runs", "runs", TokenStudy([builders.model()], NoSelection(None)))) == {}
+
+
 class Foreign:
     """A study of a kind that is not the library's."""
 
@@ -131,6 +221,11 @@ class Foreign:
 
 def test_a_study_of_another_kind_has_none() -> None:
     assert fingerprint(Subject("foreign", "runs", Foreign())) == {}
+
+
+def test_several_models_of_which_one_is_of_another_kind_have_none() -> None:
+    foreign: Any = Subject("foreign", "runs", Foreign())
+    assert fingerprint(Subject("both", AGREEMENT_FAMILY, Scales((small(), foreign)))) == {}
 
 
 def test_every_verdict_has_the_fingerprint_of_its_subject() -> None:
