@@ -21,7 +21,10 @@ NOTHING_COMPARED, CHANGED = 6, 7  # exit codes beside those of pytest, 0 to 5
 def finish(session: Session) -> int:
     """Write what was asked for; the exit code of a run that is well otherwise."""
     found = _document(session)
-    compared = comparison(session)
+    # None where the baseline comes from the environment and nothing ran.
+    if session.baseline is not None and (session.gatherer.results or session.options.explicit("compare")):
+        session.compared = compare(found, session.baseline)
+    compared = session.compared
     if session.gatherer.results:
         _write(session, found, compared)
     if session.unwritten or (compared and compared.regressed):
@@ -64,10 +67,12 @@ def _write(session: Session, found: dict[str, Any], compared: Comparison | None)
 
 
 def _save_baseline(session: Session, path: Path, found: dict[str, Any], compared: Comparison | None) -> None:
-    """A baseline is not lost to a run that measured less, or that regressed from it."""
+    """A baseline is not lost to a run that measured less, or something else, or that came out worse beside it."""
     reasons = "; ".join(partial(found))
-    if compared and compared.regressed and path == session.options.compare:
-        session.notes.append(f"{path} stays as it is: claims regressed since it was written")
+    base = session.options.compare
+    kept_for = _loss(compared) if compared and base and path.resolve() == base.resolve() else ""
+    if kept_for:
+        session.notes.append(f"{path} stays as it is: {kept_for}")
     elif reasons and is_complete(path):
         option = session.options.given["save_baseline"]
         session.unwritten.append(
@@ -77,6 +82,20 @@ def _save_baseline(session: Session, path: Path, found: dict[str, Any], compared
         write_document(path, found)
         if reasons:
             session.notes.append(f"{path} is a partial baseline, and says so: {reasons}")
+
+
+def _loss(compared: Comparison) -> str:
+    """What would be lost of a baseline with the run in its place; "" where nothing would.
+
+    Verdicts that tip are excused one by one. Were each run the next one's baseline, HOLDS would come to FAILS in two
+    such steps, and no run would have failed.
+    """
+    if not compared.common:
+        return "no claim was measured on the same subject in both"
+    if compared.regressed:
+        return "claims regressed since it was written"
+    tipped = [f"{row.claim} on {row.subject}" for row in compared.having(Outcome.TIPPED) if row.worse]
+    return f"to a worse verdict tipped {', '.join(tipped)}" if tipped else ""
 
 
 def is_complete(path: Path) -> bool:
@@ -91,15 +110,8 @@ def _accept(session: Session, path: Path) -> None:
     from ace.plugin.accept import accept
 
     still_open = accept(path, session.gatherer.results)
-    told = f"; reasons to be written: {', '.join(still_open)}" if still_open else ", as it did before"
-    session.notes.append(f"{path} documents these verdicts{told}")
-
-
-def comparison(session: Session) -> Comparison | None:
-    """The run against the baseline; None without one, or where it comes from the environment and nothing ran."""
-    if session.baseline is None or not (session.gatherer.results or session.options.explicit("compare")):
-        return None
-    return compare(_document(session), session.baseline)
+    told = f"reasons to be written: {', '.join(still_open)}" if still_open else "no reason is to be written"
+    session.notes.append(f"{path} documents these verdicts; {told}")
 
 
 def summarise(session: Session, terminal: pytest.TerminalReporter) -> None:
@@ -113,7 +125,7 @@ def summarise(session: Session, terminal: pytest.TerminalReporter) -> None:
             for text, markup in pieces:
                 terminal.write(text, **markup)  # coloured as pytest's own words are: --color, NO_COLOR
             terminal.line("")
-    compared = comparison(session)
+    compared = session.compared
     if compared:
         terminal.section("compared with the baseline")
         if not compared.common:

@@ -23,6 +23,7 @@ from ace.plugin.problems import find_problems
 from ace.report.documented import Expectation, real_model_expectations
 
 if TYPE_CHECKING:
+    from ace.report.comparison import Comparison
     from ace.study.subject import LazySubject
 
 FIXTURES = frozenset({"ace_claim", "ace_settle", "ace_extractor"})
@@ -42,6 +43,7 @@ class Session:
         extent: what was selected of the claims.
         unwritten: what could not be written at the end, and why.
         notes: what to tell of what was written.
+        compared: the run beside its baseline, once it has ended.
         subjects: what is verified; None until the first test is made.
     """
 
@@ -56,6 +58,7 @@ class Session:
     extent: Extent = field(default_factory=Extent)
     unwritten: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    compared: Comparison | None = None
     subjects: tuple[LazySubject, ...] | None = None
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from statistics import NormalDist
 from typing import Any
@@ -60,12 +60,17 @@ LOST = {
 
 @dataclass(frozen=True)
 class Row:
-    """A claim on a subject in both documents, or in one of them: its outcome, and the same in words."""
+    """A claim on a subject in both documents, or in one of them: its outcome, and the same in words.
+
+    Attributes:
+        worse: whether both have a verdict, and the run's is the worse one.
+    """
 
     claim: str
     subject: str
     outcome: Outcome
     text: str = ""
+    worse: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Comparison:
     """
 
     rows: tuple[Row, ...]
-    differences: tuple[str, ...] = field(default=())
+    differences: tuple[str, ...] = ()
 
     def having(self, *outcomes: Outcome) -> tuple[Row, ...]:
         """Rows of these outcomes, in this order of outcomes."""
@@ -127,15 +132,16 @@ def compare_results(new: Result, old: Result | None) -> Row:
     key = (new["claim"], new["subject"])
     if old is None:
         return Row(*key, Outcome.NEW)
+    worse = ORDER.index(new["verdict"]) > ORDER.index(old["verdict"])
     if "INAPPLICABLE" in (old["verdict"], new["verdict"]):
-        return Row(*key, *_inapplicable(new, old))
+        return Row(*key, *_inapplicable(new, old), worse)
     values = list(_moved_values(new, old))
     rules = [(result.get("bound_rule"), result.get("bound_upper")) for result in (old, new)]
     if None not in (rules[0][0], rules[1][0]) and rules[0] != rules[1]:
         told = (
             f"judged by another bound, {rules[1][0]}, not {rules[0][0]}: verdicts ({_arrow(new, old)}) do not compare"
         )
-        return Row(*key, Outcome.MOVED, "; ".join([told, *values]))
+        return Row(*key, Outcome.MOVED, "; ".join([told, *values]), worse)
     if new["verdict"] == old["verdict"]:
         if values:
             return Row(*key, Outcome.MOVED, f"{'; '.join(values)}; still {new['verdict']}")
@@ -146,9 +152,10 @@ def compare_results(new: Result, old: Result | None) -> Row:
         evidence = [new.get("reason", "")]  # the two intervals lie on either side of the bound
     if not evidence:
         told = "with all values within their tolerance: it lies on the edge, and nothing is refuted or shown by that"
-        return Row(*key, Outcome.TIPPED, f"{_arrow(new, old)} {told}")
-    if ORDER.index(new["verdict"]) > ORDER.index(old["verdict"]):
-        return Row(*key, Outcome.REGRESSED, f"{_arrow(new, old)}, {LOST[new['verdict']]}: {'; '.join(evidence)}")
+        return Row(*key, Outcome.TIPPED, f"{_arrow(new, old)} {told}", worse)
+    if worse:
+        text = f"{_arrow(new, old)}, {LOST[new['verdict']]}: {'; '.join(evidence)}"
+        return Row(*key, Outcome.REGRESSED, text, worse)
     return Row(*key, Outcome.IMPROVED, f"{_arrow(new, old)}: {'; '.join(evidence)}")
 
 

@@ -79,6 +79,16 @@ def test_a_file_that_cannot_be_brought_up_to_date_is_a_usage_error(
     found.stderr.fnmatch_lines(["ERROR: --ace-accept: *because*"])
 
 
+def test_a_run_in_which_all_hold_leaves_no_reason_to_be_written(
+    run: Run, suite: Callable[..., None], tmp_path: Path
+) -> None:
+    suite("HOLDS")
+    found = run("--ace-accept", tmp_path / "new.toml")
+    assert found.ret == pytest.ExitCode.OK
+    found.stdout.fnmatch_lines(["ace: *new.toml documents these verdicts; no reason is to be written"])
+    assert entries(tmp_path / "new.toml") == {}
+
+
 OWN = """# of two models
 # and one more
 

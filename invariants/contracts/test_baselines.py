@@ -277,6 +277,49 @@ def test_a_baseline_that_claims_regressed_from_is_not_replaced(run: Run, suite: 
     assert len(read(baseline)["results"]) == 3
 
 
+def save_and_compare(run: Run, baseline: Path) -> pytest.RunResult:
+    """A nightly run that is compared with the file that it writes, by two names of it."""
+    return run(
+        "--ace-compare", baseline, "--ace-save-baseline", baseline.parent / ".." / baseline.parent.name / baseline.name
+    )
+
+
+def test_a_baseline_that_has_nothing_in_common_with_a_run_is_not_replaced(
+    run: Run, suite: Suite, baseline: Path
+) -> None:
+    before = baseline.read_bytes()
+    suite(("HOLDS", SUFFICIENCY, "/models/ckpt-200"), ("HOLDS", TRANSPLANT, "/models/ckpt-200"))
+    found = save_and_compare(run, baseline)
+    assert found.ret == NOTHING_COMPARED
+    found.stdout.fnmatch_lines(
+        ["ace: *baseline.json stays as it is: no claim was measured on the same subject in both"]
+    )
+    assert baseline.read_bytes() == before
+
+
+def test_verdicts_do_not_get_worse_by_steps_that_are_each_excused(run: Run, suite: Suite, baseline: Path) -> None:
+    """HOLDS tips to UNDECIDED, and that to FAILS, with values within their tolerance each time."""
+    before = baseline.read_bytes()
+    suite("UNDECIDED", ("VACUOUS", TRANSPLANT))
+    found = save_and_compare(run, baseline)
+    assert found.ret == pytest.ExitCode.OK
+    kept = f"ace: *baseline.json stays as it is: to a worse verdict tipped {SUFFICIENCY} on tiny"
+    found.stdout.fnmatch_lines([f"tipped: {SUFFICIENCY} on tiny: HOLDS -> UNDECIDED *", kept])
+    assert baseline.read_bytes() == before
+    assert run("--ace-compare", baseline, "--ace-save-baseline", baseline.with_name("other.json")).ret == 0
+    assert baseline.with_name("other.json").exists()  # what is compared with is not lost by that
+
+
+def test_a_verdict_that_tips_to_a_better_one_is_kept_in_the_baseline(run: Run, suite: Suite, baseline: Path) -> None:
+    suite("UNDECIDED", ("VACUOUS", TRANSPLANT))
+    baseline.unlink()
+    run("--ace-save-baseline", baseline)
+    suite("HOLDS", ("VACUOUS", TRANSPLANT))
+    found = save_and_compare(run, baseline)
+    found.stdout.fnmatch_lines([f"tipped: {SUFFICIENCY} on tiny: UNDECIDED -> HOLDS *"])
+    assert [entry["verdict"] for entry in read(baseline)["results"]] == ["HOLDS", "VACUOUS"]
+
+
 # --- fingerprints -----------------------------------------------------------------------------------------------------
 FINGERPRINT = {"task": "agreement", "task_digest": "1" * 64, "weights": "2" * 64, "dtype": "float32", "threads": 1}
 KNOWN = """
