@@ -32,9 +32,9 @@ def accept(path: Path, results: Iterable[Mapping[str, Any]]) -> list[str]:
         OSError: it cannot be written.
     """
     found = {(result["claim"], result["subject"]): result for result in results}
-    opening, blocks = _blocks(path)
+    opening, entries = blocks(path)
     kept, open_entries = [], dict[str, str]()
-    for block in blocks:
+    for block in entries:
         kept += _brought_up_to_date(block, found, open_entries)
     for key, result in found.items():
         if result["verdict"] != "HOLDS":
@@ -46,21 +46,28 @@ def accept(path: Path, results: Iterable[Mapping[str, Any]]) -> list[str]:
     return list(open_entries)
 
 
-def _blocks(path: Path) -> tuple[str, list[str]]:
-    """What stands before the first entry, and the text of each entry."""
+def blocks(path: Path) -> tuple[str, list[str]]:
+    """What stands before the first entry, and the text of each entry.
+
+    Raises:
+        ArtifactError: the file cannot be read, or its entries cannot be told apart.
+    """
     if not path.exists():
         return HEADING, []
     try:
         text = path.read_text(encoding="utf-8")
         document = tomllib.loads(text)
         starts = [match.start() for match in TABLE.finditer(text)]
-        blocks = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
-        apart = [entry for block in blocks for entry in tomllib.loads(block).get("expected", [])]
+        ends = [*starts[1:], len(text)] if starts else []
+        found = [text[start:end] for start, end in zip(starts, ends, strict=True)]
+        apart = [entry for block in found for entry in tomllib.loads(block).get("expected", [])]
     except (OSError, ValueError) as error:  # of UTF-8 and of TOML
         raise ArtifactError(f"{path}: expected a readable file of documented verdicts: {error}") from error
-    if apart != document.get("expected", []) or len(apart) != len(blocks):
+    # An array that is written in one piece, an empty one too, has no room for further entries.
+    in_one_piece = "expected" in document and not found
+    if in_one_piece or apart != document.get("expected", []) or len(apart) != len(found):
         raise ArtifactError(f"{path}: expected entries that begin with a line [[expected]], and only there")
-    return text[: starts[0]] if starts else text, blocks
+    return text[: starts[0]] if starts else text, found
 
 
 def _brought_up_to_date(

@@ -112,7 +112,15 @@ def _read_accepted(session: Session) -> None:
     """See at the start that the file which is to be brought up to date can be."""
     path = session.options.accept
     if path and path.exists():
-        read_expectations(path, session.options.given["accept"])
+        from ace.errors import ArtifactError
+        from ace.plugin.accept import blocks
+
+        option = session.options.given["accept"]
+        read_expectations(path, option)
+        try:
+            blocks(path)
+        except ArtifactError as error:
+            raise pytest.UsageError(f"{option}: {error}") from error
 
 
 def documented_of_models(chosen: Options) -> tuple[Expectation, ...]:

@@ -139,16 +139,43 @@ def test_names_of_any_letters_are_written_so_that_they_are_read_again(tmp_path: 
     assert tomllib.loads(path.read_text())["expected"][0]["verdicts"] == ["VACUOUS"]
 
 
+INLINE = 'expected = [{claim = "markov.sufficiency", subject = "tiny", verdicts = ["FAILS"], reason = "seen"}]'
+
+
 @pytest.mark.parametrize(
-    "text",
+    ("text", "words"),
     [
-        'expected = [{claim = "markov.sufficiency", subject = "tiny", verdicts = ["FAILS"], reason = "seen"}]',
-        documented(reason=None) + 'reason = """\n[[expected]]\n"""\n',
-        "[[expected",
+        ("expected = []", r"entries that begin with a line \[\[expected\]\]"),
+        (INLINE, r"entries that begin with a line \[\[expected\]\]"),
+        (documented(reason=None) + 'reason = """\n[[expected]]\n"""\n', "a readable file"),
+        ("[[expected", "a readable file"),
     ],
 )
-def test_a_file_whose_entries_cannot_be_told_apart_is_refused_and_left_alone(tmp_path: Path, text: str) -> None:
+def test_a_file_whose_entries_cannot_be_told_apart_is_refused_and_left_alone(
+    tmp_path: Path, text: str, words: str
+) -> None:
     path = expected(tmp_path, text)
-    with pytest.raises(ArtifactError, match=r"expected\.toml: expected "):
+    with pytest.raises(ArtifactError, match=rf"expected\.toml: expected {words}"):
         accept(path, [outcome("VACUOUS")])
     assert path.read_text() == text
+
+
+def test_a_file_whose_entries_cannot_be_told_apart_is_refused_before_anything_is_measured(
+    run: Run, suite: Callable[..., None], tmp_path: Path
+) -> None:
+    suite("FAILS")
+    found = run("--ace-accept", expected(tmp_path, INLINE))
+    assert found.ret == pytest.ExitCode.USAGE_ERROR
+    found.stderr.fnmatch_lines(["ERROR: --ace-accept: *expected.toml: expected entries that begin with a line *"])
+
+
+def test_a_file_without_entries_is_brought_up_to_date(tmp_path: Path) -> None:
+    """Such as the one that is written where all claims hold."""
+    path = tmp_path / "new.toml"
+    accept(path, [outcome("HOLDS")])
+    written = path.read_text()
+    assert accept(path, [outcome("HOLDS")]) == []
+    assert path.read_text() == written
+    accept(path, [outcome("FAILS")])
+    assert path.read_text().startswith(written)
+    assert list(entries(path)) == [(SUFFICIENCY, "tiny")]
