@@ -195,6 +195,8 @@ def _moved_values(new: Result, old: Result) -> Iterator[str]:
             way = margin(new, second[0]) - margin(new, first[0])
             heading = "farther inside its bound" if way > 0 else "towards its bound or beyond" if way < 0 else "aside"
             how_far = f"{times:.3g} times the tolerance" if math.isfinite(times) else "with no sampling error"
+            if math.inf in (first[0], second[0]):
+                how_far = "beyond any tolerance"
             yield f"{name} {_shown(first)} -> {_shown(second)}, {how_far}, {heading}"
 
 
@@ -208,7 +210,7 @@ def _moved_controls(new: Result, old: Result) -> Iterator[str]:
         each = [list(_control_intervals(result, name)) for result in (old, new)]
         pairs = list(zip(*each, strict=True)) if len(each[0]) == len(each[1]) else []
         if not pairs or any(distance(first, second, len(pairs)) > 1 for first, second in pairs):
-            values = [result["controls"].get(name, math.nan) for result in (old, new)]
+            values = [_value(result["controls"].get(name, math.nan)) for result in (old, new)]
             yield f"control {name} {before[name]} at {values[0]:.4g} -> {after[name]} at {values[1]:.4g}"
 
 
@@ -232,20 +234,24 @@ def _moved_ranks(new: Result, old: Result) -> Iterator[str]:
 
 
 def distance(first: Interval, second: Interval, among: int = 1) -> float:
-    """How many tolerances lie between two estimates; infinite where neither has a sampling error and they differ.
+    """How many tolerances lie between two estimates.
+
+    Infinite where one of them is infinite, and where neither has a sampling error and they differ.
 
     Args:
         among: how many such pairs a row has: the level is shared out among them.
     """
     if math.isclose(first[0], second[0], rel_tol=EQUAL, abs_tol=0.0):
         return 0.0
+    gap = abs(second[0] - first[0])
+    if math.isinf(gap):  # an interval of an infinite value has no half-widths
+        return math.inf
     wanted = NormalDist().inv_cdf(1 - LEVEL / (2 * among))
     upwards = second[0] > first[0]
     halves = [first[2] - first[0] if upwards else first[0] - first[1]]
     halves += [second[0] - second[1] if upwards else second[2] - second[0]]
     scales = [wanted / NormalDist().inv_cdf((1 + interval[3]) / 2) for interval in (first, second)]
     tolerance = math.hypot(*(half * scale for half, scale in zip(halves, scales, strict=True)))
-    gap = abs(second[0] - first[0])
     return gap / tolerance if tolerance > 0 else math.inf
 
 
@@ -279,9 +285,14 @@ def _whole(result: Result) -> Interval:
 
 
 def _interval(value: float | None, low: float | None, high: float | None, confidence: float) -> Interval:
-    """JSON has no infinity: an end that is null lies there. A value that is null is one beyond all others."""
-    shown = math.inf if value is None else float(value)
-    return shown, -math.inf if low is None else float(low), math.inf if high is None else float(high), confidence
+    """JSON has no infinity: an end that is null lies there."""
+    ends = (-math.inf if low is None else float(low), math.inf if high is None else float(high))
+    return _value(value), *ends, confidence
+
+
+def _value(value: float | None) -> float:
+    """A value that is null is one beyond all others."""
+    return math.inf if value is None else float(value)
 
 
 def _shown(interval: Interval) -> str:

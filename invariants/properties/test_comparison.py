@@ -112,6 +112,15 @@ def test_an_end_without_limit_is_never_left() -> None:
     assert distance((1.0, 0.5, math.inf, 0.95), (1e9, 1e9, 1e9, 0.95)) == 0
 
 
+@pytest.mark.parametrize("interval", [(0.5, 0.4, 0.6), (0.5, -math.inf, math.inf), (0.5, 0.5, 0.5)])
+def test_a_value_that_becomes_infinite_or_ceases_to_be_has_left_any_tolerance(
+    interval: tuple[float, float, float],
+) -> None:
+    finite, endless = (*interval, 0.95), (math.inf, -math.inf, math.inf, 0.95)
+    assert distance(finite, endless) == distance(endless, finite) == math.inf
+    assert distance(endless, endless) == 0
+
+
 @given(st.integers(0, 60), st.integers(1, 60), st.integers(0, 60), st.integers(1, 60))
 def test_fishers_test_is_scipys(hits: int, draws: int, other_hits: int, other_draws: int) -> None:
     hits, other_hits = min(hits, draws), min(other_hits, other_draws)
@@ -161,6 +170,32 @@ def test_other_parts_are_compared_by_what_they_come_to() -> None:
     new = {**plain("FAILS"), "seeds": ["0", "2"]}
     assert compare_results(new, old).outcome is Outcome.REGRESSED
     assert compare_results({**old, "seeds": ["0", "2"]}, old).outcome is Outcome.WITHIN
+
+
+def test_a_value_that_becomes_infinite_is_told() -> None:
+    """JSON has no infinity: a record has null in its place."""
+    old = plain("HOLDS", seeds=["0"], values=[0.5], intervals=[[0.4, 0.6]], confidences=[0.95])
+    new = {**old, "values": [None], "intervals": [[0.4, None]]}
+    for before, after, text in ((old, new, "0.5 [0.4, 0.6] -> inf [0.4, inf]"), (new, old, "inf [0.4, inf] -> 0.5")):
+        found = compare_results(after, before)
+        assert found.outcome is Outcome.MOVED
+        assert f"value {text}" in found.text
+        assert "beyond any tolerance" in found.text
+    assert compare_results(new, new).outcome is Outcome.SAME
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, -0.4375), (-0.4375, None), (None, None)])
+def test_a_control_without_a_finite_value_that_lies_elsewhere_is_told(
+    before: float | None, after: float | None
+) -> None:
+    def control(status: str, place: str, value: float | None) -> dict[str, Any]:
+        entries = {"control_values": {}, "control_intervals": {}}  # as they were written before there were such
+        return plain("HOLDS", verdict=status, controls={"c": value}, control_places={"c": place}, **entries)
+
+    found = compare_results(control("VACUOUS", "inside", after), control("HOLDS", "outside", before))
+    assert found.outcome is Outcome.REGRESSED
+    shown = ["inf" if value is None else f"{value:.4g}" for value in (before, after)]
+    assert f"control c outside at {shown[0]} -> inside at {shown[1]}" in found.text
 
 
 def test_a_control_within_its_own_interval_refutes_nothing() -> None:
