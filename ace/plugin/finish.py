@@ -11,9 +11,10 @@ import pytest
 
 from ace.errors import ArtifactError
 from ace.plugin.session import Session
+from ace.report.baseline import read_baseline
 from ace.report.comparison import CHANGES, Comparison, Outcome, compare
 from ace.report.fingerprints import by_subject, partial
-from ace.report.record import document, read_document, write_document
+from ace.report.record import document, write_document
 
 NOTHING_COMPARED, CHANGED = 6, 7  # exit codes beside those of pytest, 0 to 5
 
@@ -101,7 +102,7 @@ def _loss(compared: Comparison) -> str:
 def is_complete(path: Path) -> bool:
     """Whether a readable baseline lies there that does not call itself partial."""
     try:
-        return not partial(read_document(path))
+        return not partial(read_baseline(path))
     except ArtifactError:
         return False
 

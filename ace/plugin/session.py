@@ -134,12 +134,11 @@ def documented_of_models(chosen: Options) -> tuple[Expectation, ...]:
 def _read_baseline(session: Session) -> None:
     """Read it at the start: the run may replace it at its end."""
     from ace.errors import ArtifactError
-    from ace.report.comparison import comparable
-    from ace.report.record import read_document
+    from ace.report.baseline import read_baseline
 
     if session.options.compare:
         try:
-            session.baseline = comparable(read_document(session.options.compare))
+            session.baseline = read_baseline(session.options.compare)
         except ArtifactError as error:
             raise pytest.UsageError(f"{session.options.given['compare']}: {error}") from error
 

@@ -24,7 +24,7 @@ from statistics import NormalDist
 from typing import Any
 
 from ace.report.fingerprints import differences
-from ace.report.record import COMPARED, ORDER
+from ace.report.record import ORDER
 from ace.report.table import margin
 
 Result = Mapping[str, Any]
@@ -49,8 +49,6 @@ class Outcome(StrEnum):
 
 
 CHANGES = (Outcome.REGRESSED, Outcome.MOVED, Outcome.TIPPED, Outcome.IMPROVED)  # in the order in which they are told
-READ = COMPARED | {"reason", "bound_upper", "bound_rule", "seeds", "values", "intervals", "confidences", "rest"}
-READ |= {"controls", "control_values", "control_intervals", "control_places"}
 LOST = {
     "VACUOUS": "true of a control as well now, so that it says nothing",
     "UNDECIDED": "no longer shown",
@@ -111,12 +109,6 @@ class Comparison:
             for row in self.rows
         ]
         return {"rows": rows, "differences": list(self.differences)}
-
-
-def comparable(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A document without what nothing is compared by, such as the points of figures: worker processes are told it."""
-    rows = [{name: value for name, value in result.items() if name in READ} for result in document["results"]]
-    return {**document, "results": rows}
 
 
 def compare(run: Mapping[str, Any], baseline: Mapping[str, Any]) -> Comparison:

@@ -159,9 +159,12 @@ def read_document(path: Path, needed: Collection[str] = COMPARED) -> dict[str, A
         needed: entries that each result must have.
 
     Raises:
-        ArtifactError: missing, not JSON, of another schema, or with a result that cannot be compared.
+        ArtifactError: missing, not JSON, of another schema, or with a part or a result of another form.
     """
     found = read_json(path, SCHEMA)
+    for name in ("environment", "run", "subjects"):
+        if not isinstance(found.get(name, {}), dict):
+            raise ArtifactError(f"{path}: {name}: expected an object, got {type(found[name]).__name__}")
     if not isinstance(found.get("results"), list):
         raise ArtifactError(f"{path}: expected a list `results`, got {type(found.get('results')).__name__}")
     for index, entry in enumerate(found["results"]):

@@ -6,6 +6,7 @@ Each test runs pytest on a few generated tests that settle ready-made verdicts, 
 from __future__ import annotations
 
 import json
+import math
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,11 @@ from typing import Any
 
 import pytest
 
+from ace.errors import ArtifactError
 from ace.plugin.finish import CHANGED, NOTHING_COMPARED
+from ace.report import record
+from ace.report.baseline import read_baseline
+from invariants.contracts.builders import verdict
 from invariants.contracts.runs import SUFFICIENCY, TRANSPLANT, Run, documented, expected, read
 
 pytest_plugins = ["pytester"]
@@ -429,6 +434,10 @@ BAD_BASELINES = {
     "no results": '{"schema": 1}',
     "an entry without its fields": '{"schema": 1, "results": [{"claim": "markov.sufficiency", "subject": "tiny"}]}',
     "an entry of an unknown verdict": None,
+    "no environment": '{"schema": 1, "environment": null, "results": []}',
+    "no run": '{"schema": 1, "run": null, "results": []}',
+    "no subjects": '{"schema": 1, "subjects": null, "results": []}',
+    "a value that is a text": None,
 }
 
 
@@ -439,8 +448,56 @@ def test_a_baseline_that_cannot_be_used_is_a_usage_error(run: Run, baseline: Pat
         baseline.write_text(text)
     elif case == "missing":
         baseline.unlink()
+    elif case == "a value that is a text":
+        doctor(baseline, values=["-0.001", 0.002])
     else:
         doctor(baseline, verdict="BREAKS")
     found = run("--ace-compare", baseline)
     assert found.ret == pytest.ExitCode.USAGE_ERROR
     found.stderr.fnmatch_lines(["ERROR: --ace-compare: *baseline.json*"])
+
+
+def stored(folder: Path, **entries: Any) -> Path:
+    """A baseline of one claim, with entries of its document or of its result changed."""
+    row = {"control": "the rest", "seed": "0", "as good": 0, "draws": 199}
+    whole = record.document([{**record.result(verdict("HOLDS")), "rest": [row]}], run={"complete": True, "because": []})
+    for name, value in entries.items():
+        (whole["results"][0] if name in whole["results"][0] else whole)[name] = value
+    path = folder / "baseline.json"
+    path.write_text(json.dumps(whole))
+    return path
+
+
+def test_a_baseline_is_read_as_it_was_written_but_for_what_nothing_is_compared_by(tmp_path: Path) -> None:
+    found = read_baseline(stored(tmp_path))
+    whole = read(tmp_path / "baseline.json")
+    assert found["run"] == whole["run"]
+    assert found["results"][0].items() < whole["results"][0].items()
+    assert "details" not in found["results"][0]
+
+
+WRONG_KINDS: dict[str, tuple[dict[str, Any], str]] = {
+    "versions": ({"environment": {"versions": None}}, "environment.versions: expected an object, got None"),
+    "fingerprints": ({"subjects": {"tiny": 1}}, "subjects: expected an object, each entry an object, got {'tiny': 1}"),
+    "reasons": ({"run": {"complete": False, "because": None}}, "run.because: expected a list, each a text, got None"),
+    "subject": ({"subject": ["tiny"]}, "results[0].subject: expected a text, got ['tiny']"),
+    "values": ({"values": 1.0}, "results[0].values: expected a list, each a finite number or null, got 1.0"),
+    "no number": ({"estimate": math.nan}, "results[0].estimate: expected a finite number or null, got nan"),
+    "a number without end": ({"low": 10**400}, "results[0].low: expected a finite number or null, got 1000"),
+    "one end": ({"intervals": [[0, 1], [1]]}, "results[0].intervals: expected a list, each two ends, got"),
+    "confidence": ({"confidences": [0.95, 1]}, "results[0].confidences: expected a list, each a number between 0 and"),
+    "control": ({"controls": {"a": "0"}}, "results[0].controls: expected an object, each entry a finite number or"),
+    "places": ({"control_places": None}, "results[0].control_places: expected an object, each entry a text, got"),
+    "values of a control": ({"control_values": {"a": 1}}, "results[0].control_values: expected an object, each entry"),
+    "ends of a control": ({"control_intervals": {"a": [1]}}, "results[0].control_intervals: expected an object, each"),
+    "rest": ({"rest": [{"control": "a", "seed": "0", "as good": 3, "draws": 2}]}, "results[0].rest: expected a list"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_KINDS)
+def test_a_baseline_with_an_entry_of_another_kind_is_refused_by_its_name(tmp_path: Path, case: str) -> None:
+    entries, words = WRONG_KINDS[case]
+    path = stored(tmp_path, **entries)
+    with pytest.raises(ArtifactError) as caught:
+        read_baseline(path)
+    assert str(caught.value).startswith(f"{path}: {words}")

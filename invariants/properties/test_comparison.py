@@ -189,7 +189,10 @@ def test_a_control_without_a_finite_value_that_lies_elsewhere_is_told(
     before: float | None, after: float | None
 ) -> None:
     def control(status: str, place: str, value: float | None) -> dict[str, Any]:
-        entries = {"control_values": {}, "control_intervals": {}}  # as they were written before there were such
+        entries: dict[str, Any] = {
+            "control_values": {},
+            "control_intervals": {},
+        }  # as they were written before there were such
         return plain("HOLDS", verdict=status, controls={"c": value}, control_places={"c": place}, **entries)
 
     found = compare_results(control("VACUOUS", "inside", after), control("HOLDS", "outside", before))
