@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +21,28 @@ HEADING = """# Documented verdicts, applied strictly: another verdict than those
 """
 
 
-def accept(path: Path, results: Iterable[Mapping[str, Any]]) -> list[str]:
+def accept(path: Path, results: Iterable[Mapping[str, Any]], elsewhere: Collection[tuple[str, str]] = ()) -> list[str]:
     """Make a file document the verdicts of a run, atomically; returns (claim on subject) whose reason is to be written.
 
     Entries that are right already stay as they stand, with their comments, and so do those of claims and subjects
     that were not measured. A verdict that came out otherwise replaces what was documented, and HOLDS needs no entry.
+
+    Args:
+        elsewhere: (claim, subject) of which a file that counts after this one documents other verdicts than HOLDS: so
+            that it counts no more, HOLDS has an entry too.
 
     Raises:
         ArtifactError: the file that is there cannot be read, or its entries cannot be told apart.
         OSError: it cannot be written.
     """
     found = {(result["claim"], result["subject"]): result for result in results}
+    needless = {key for key, result in found.items() if result["verdict"] == "HOLDS" and key not in elsewhere}
     opening, entries = blocks(path)
     kept, open_entries = [], dict[str, str]()
     for block in entries:
-        kept += _brought_up_to_date(block, found, open_entries)
+        kept += _brought_up_to_date(block, found, needless, open_entries)
     for key, result in found.items():
-        if result["verdict"] != "HOLDS":
+        if key not in needless:
             open_entries[" on ".join(key)] = _entry(result)
     texts = [opening.rstrip("\n"), *(block.strip("\n") for block in (*kept, *open_entries.values()))]
     content = "\n\n".join(text for text in texts if text) + "\n"
@@ -71,7 +76,10 @@ def blocks(path: Path) -> tuple[str, list[str]]:
 
 
 def _brought_up_to_date(
-    block: str, found: dict[tuple[str, str], Mapping[str, Any]], open_entries: dict[str, str]
+    block: str,
+    found: dict[tuple[str, str], Mapping[str, Any]],
+    needless: Collection[tuple[str, str]],
+    open_entries: dict[str, str],
 ) -> list[str]:
     """An entry as it is, or for fewer subjects, or not at all; what it documents rightly is taken out of `found`."""
     (entry,) = tomllib.loads(block)["expected"]
@@ -85,7 +93,7 @@ def _brought_up_to_date(
             del found[entry["claim"], subject]
             continue
         stale.append(subject)
-        if result["verdict"] != "HOLDS":
+        if (entry["claim"], subject) not in needless:
             before = f"before {' or '.join(entry['verdicts'])}, {entry['reason']}"
             open_entries[f"{entry['claim']} on {subject}"] = _entry(result, before)
             del found[entry["claim"], subject]

@@ -170,12 +170,14 @@ def ace_settle(request: pytest.FixtureRequest) -> Callable[[Verdict], None]:
         from ace.report.record import result
 
         about = (verdict.claim.id, verdict.subject)
-        expectation = in_test_file(request.node, *about) or find(expectations, *about)
+        marked = in_test_file(request.node, *about)
+        expectation = marked or find(expectations, *about)
         as_documented = expectation.reason if expectation and verdict.status.value in expectation.verdicts else ""
         plain = result(verdict, as_documented)
         row = _beside_baseline(request.config, plain)
         record(request.node, plain, row)
-        settle(plain, expectation, row, accepting=options(request.config).accept is not None)
+        # What a test file marks counts before any file of documented verdicts: none can be written that excuses it.
+        settle(plain, expectation, row, accepting=options(request.config).accept is not None and marked is None)
 
     return settled
 

@@ -89,6 +89,63 @@ def test_a_run_in_which_all_hold_leaves_no_reason_to_be_written(
     assert entries(tmp_path / "new.toml") == {}
 
 
+MARKED = """
+import pytest
+from invariants.contracts.builders import verdict
+
+@pytest.mark.ace_claim("markov.sufficiency", expected="{expected}")
+def test_it(ace_claim, ace_settle):
+    ace_settle(verdict("{status}", identifier=ace_claim, subject="tiny"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("known", "status", "outcome"), [("VACUOUS", "HOLDS", "failed"), ("FAILS", "FAILS", "xfailed")]
+)
+def test_accepting_excuses_nothing_that_the_test_file_marks_otherwise(
+    run: Run, pytester: pytest.Pytester, tmp_path: Path, known: str, status: str, outcome: str
+) -> None:
+    """The mark goes before the file, so that the next run would fail, whatever the file documents."""
+    pytester.makepyfile(test_claims=MARKED.format(expected=known, status=status))
+    path = tmp_path / "expected.toml"
+    assert run("--ace-accept", path).parseoutcomes() == {outcome: 1}
+    assert run("--ace-expected", path).parseoutcomes() == {outcome: 1}
+
+
+REAL, COLLATERAL = "gemma3-270m", "agreement.collateral"  # which is documented as FAILS in the package
+BETTER = f"""
+import pytest
+from dataclasses import replace
+from ace.families.family import find_claim
+from invariants.contracts.builders import verdict
+
+@pytest.mark.ace_claim("{COLLATERAL}")
+def test_it(ace_claim, ace_settle):
+    ace_settle(replace(verdict("HOLDS", subject="{REAL}"), claim=find_claim(ace_claim)))
+"""
+
+
+def test_what_holds_although_the_package_documents_otherwise_is_documented(
+    run: Run, pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    pytester.makepyfile(test_claims=BETTER)
+    path = tmp_path / "expected.toml"
+    assert run("--ace-model", REAL).ret == pytest.ExitCode.TESTS_FAILED
+    assert run("--ace-model", REAL, "--ace-accept", path).ret == pytest.ExitCode.OK
+    assert entries(path)[COLLATERAL, REAL][0] == ("HOLDS",)
+    assert run("--ace-model", REAL, "--ace-expected", path).ret == pytest.ExitCode.OK
+
+
+def test_what_holds_although_another_file_documents_otherwise_replaces_an_entry(tmp_path: Path) -> None:
+    path = expected(tmp_path, documented())
+    key = (SUFFICIENCY, "tiny")
+    assert accept(path, [outcome("HOLDS")], elsewhere=[key]) == [" on ".join(key)]
+    assert entries(path)[key][0] == ("HOLDS",)
+    written = path.read_text()
+    assert accept(path, [outcome("HOLDS")], elsewhere=[key]) == []
+    assert path.read_text() == written
+
+
 OWN = """# of two models
 # and one more
 
