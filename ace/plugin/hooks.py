@@ -11,7 +11,7 @@ import pytest
 
 from ace.plugin.expected import unknown_claims
 from ace.plugin.options import OPTIONS, add_options
-from ace.plugin.outcome import CARRIED, RESULTS, forget, key, record, settle
+from ace.plugin.outcome import CARRIED, forget, key, record, results, settle
 from ace.plugin.session import SESSION, is_ours, load_function, load_functions, open_session, options, refuse
 from ace.plugin.settings import find_settings, settings
 from ace.plugin.workers import worker_session, write_groups
@@ -204,8 +204,9 @@ def _beside_baseline(config: pytest.Config, plain: dict[str, Any]) -> Row | None
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Let a test's results travel with its report."""
     report = yield
-    if call.when == "call" and item.stash.get(RESULTS, None):
-        setattr(report, CARRIED, item.stash[RESULTS])
+    found = results(item)
+    if call.when == "call" and found:
+        setattr(report, CARRIED, found)
     return report
 
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from ace.report.comparison import Row
 
 Result = dict[str, Any]
-RESULTS = pytest.StashKey[list[Result]]()
+# Of a test, by claim and subject: a result, and what a JUnit file says of it.
+RESULTS = pytest.StashKey[dict[tuple[str, str], tuple[Result, dict[str, str]]]]()
 CARRIED = "ace_results"  # attribute of a test's report: its results travel with it, from a worker process too
 PREFIX = "ace_"  # of the properties in a JUnit file
 
@@ -26,9 +27,21 @@ def record(node: pytest.Item, result: Result, row: Row | None = None) -> None:
     Args:
         row: the result beside the baseline, where there is one.
     """
-    others = [other for other in node.stash.get(RESULTS, []) if key(other) != key(result)]
-    node.stash[RESULTS] = [*others, result]
-    node.user_properties += [(PREFIX + name, value) for name, value in properties(result, row).items()]
+    found = node.stash.setdefault(RESULTS, {})
+    found[key(result)] = result, properties(result, row)
+    _show_properties(node)
+
+
+def results(node: pytest.Item) -> list[Result]:
+    """The results of a test."""
+    return [result for result, _ in node.stash.get(RESULTS, {}).values()]
+
+
+def _show_properties(node: pytest.Item) -> None:
+    """Give a test the properties of its results, and of no others."""
+    told = [pair for _, entries in node.stash[RESULTS].values() for pair in entries.items()]
+    others = [(name, value) for name, value in node.user_properties if not name.startswith(PREFIX)]
+    node.user_properties[:] = [*others, *((PREFIX + name, value) for name, value in told)]
 
 
 def properties(result: Mapping[str, Any], row: Row | None = None) -> dict[str, str]:
@@ -47,8 +60,8 @@ def properties(result: Mapping[str, Any], row: Row | None = None) -> dict[str, s
 
 def forget(node: pytest.Item) -> None:
     """Remove the results of an earlier run of the same test."""
-    node.stash[RESULTS] = []
-    node.user_properties[:] = [(name, value) for name, value in node.user_properties if not name.startswith(PREFIX)]
+    node.stash[RESULTS] = {}
+    _show_properties(node)
 
 
 def key(result: Mapping[str, Any] | Any) -> tuple[str, str]:
@@ -70,13 +83,14 @@ def settle(
     Raises:
         The outcome exceptions of pytest: failed, skipped, xfailed.
     """
+    from ace.report.comparison import Outcome
     from ace.report.table import explain
 
     verdict = result["verdict"]
     if expected is not None and verdict not in expected.verdicts and not accepting:
         documented = " or ".join(expected.verdicts)
         pytest.fail(f"documented as {documented} ({expected.reason}), but:\n{explain(result)}", pytrace=False)
-    if row is not None and row.outcome.name == "REGRESSED":
+    if row is not None and row.outcome is Outcome.REGRESSED:
         pytest.fail(f"regressed since the baseline: {row.text}\n{explain(result)}", pytrace=False)
     if verdict == "INAPPLICABLE":
         pytest.skip(result["reason"])

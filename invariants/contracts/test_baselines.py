@@ -420,6 +420,36 @@ def test_a_junit_file_has_the_properties_of_every_result(
     assert "ace_results" not in failed
 
 
+TWICE = """
+import pytest
+from invariants.contracts.builders import verdict
+
+@pytest.mark.ace_claim("markov.sufficiency")
+def test_it(request, ace_claim, ace_settle):
+    request.node.user_properties.append(("mine", "kept"))
+    for status, subject in (("INAPPLICABLE", "one"), ("VACUOUS", "two"), ("HOLDS", "one")):
+        try:
+            ace_settle(verdict(status, identifier=ace_claim, subject=subject))
+        except pytest.skip.Exception:
+            pass
+"""
+
+
+def test_a_junit_file_has_no_properties_of_a_result_that_was_replaced(
+    run: Run, pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    pytester.makepyfile(test_claims=TWICE)
+    run("--junitxml", tmp_path / "junit.xml", "--ace-json", tmp_path / "all.json")
+    found = [
+        (entry.get("name"), entry.get("value"))
+        for entry in ElementTree.parse(tmp_path / "junit.xml").getroot().iter("property")
+    ]
+    assert ("mine", "kept") in found
+    assert sorted(str(value) for name, value in found if name == "ace_verdict") == ["HOLDS", "VACUOUS"]
+    assert sorted(str(value) for name, value in found if name == "ace_subject") == ["one", "two"]
+    assert [entry["verdict"] for entry in read(tmp_path / "all.json")["results"]] == ["HOLDS", "VACUOUS"]
+
+
 def test_the_json_document_has_the_comparison(run: Run, suite: Suite, baseline: Path, tmp_path: Path) -> None:
     suite("FAILS", ("VACUOUS", TRANSPLANT))
     run("--ace-compare", baseline, "--ace-json", tmp_path / "all.json")
