@@ -48,7 +48,8 @@ def _terminal(config: pytest.Config) -> bool:
 
 
 def _title(item: pytest.Item) -> str:
-    """The claim and its subject, where the test has those parameters."""
+    """The claim of the test's mark and its subject, where the test has both."""
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     subject = getattr(parameters.get("ace_subject"), "name", None)
-    return f"{parameters.get('ace_claim')} on {subject}" if subject else item.name
+    mark = item.get_closest_marker("ace_claim")
+    return f"{mark.args[0]} on {subject}" if mark and mark.args and subject else item.name

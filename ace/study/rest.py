@@ -120,22 +120,14 @@ def rank_test(
     goals = np.asarray(needed)
     seen: list[Array] = []
     count = dismissed = 0
-    for ahead in told(list(_blocks(BATCH if shown else draws)), "draws of the rest"):
-        # What few rows say is asked for many draws at once: of each there is little to compute, of a call much.
-        few, doubtful = _on_few(rest, ahead, margin, goals)
-        if shown and rest.few is not None:
-            doubtful = np.zeros_like(doubtful)
-        for start in range(0, len(ahead), BATCH):
-            part = slice(start, start + BATCH)
-            values, left = few[part], doubtful[part]
-            if left.any():
-                values[left] = _finite(rest.values(ahead[part][left].tolist()), rest.label)
-            good = (left | shown) & (margin(values) >= goals).all(axis=1)
-            dismissed += int((~left).sum())
-            count += int(good.sum())
-            seen.append(values)
-            if count > allowed(draws, level):
-                break
+    for numbers, values, doubtful in _batches(rest, BATCH if shown else draws, margin, goals):
+        left = np.zeros_like(doubtful) if shown and rest.few is not None else doubtful
+        if left.any():
+            values[left] = _finite(rest.values(numbers[left].tolist()), rest.label)
+        good = (left | shown) & (margin(values) >= goals).all(axis=1)
+        dismissed += int((~left).sum())
+        count += int(good.sum())
+        seen.append(values)
         if count > allowed(draws, level):
             break
     every = np.concatenate(seen)
@@ -151,6 +143,20 @@ def rank_test(
         tuple(np.median(every, axis=0).tolist()),
         dismissed,
     )
+
+
+def _batches(
+    rest: Rest, draws: int, margin: Callable[[Array], Array], goals: Array
+) -> Iterator[tuple[Ints, Array, Bools]]:
+    """Batch by batch: (g) numbers of draws, (g, parts) their values on few rows, (g) which of them those leave open.
+
+    What few rows say is asked for a block of draws at once: of each there is little to compute, of a call much.
+    """
+    for ahead in told(list(_blocks(draws)), "blocks of draws of the rest"):
+        values, doubtful = _on_few(rest, ahead, margin, goals)
+        for start in range(0, len(ahead), BATCH):
+            part = slice(start, start + BATCH)
+            yield ahead[part], values[part], doubtful[part]
 
 
 def _blocks(draws: int) -> Iterator[Ints]:

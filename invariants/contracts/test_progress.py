@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from ace import progress
+from ace.plugin.progress import _title
 from ace.progress import Line, aside, shown, told
+
+pytest_plugins = ["pytester"]
 
 SUITE = """
 import time
@@ -162,6 +165,30 @@ def test_on_a_terminal_a_long_claim_shows_a_line_and_a_test_of_something_else_no
     before, _, after = text.partition("test_long, parts:")
     assert before.rpartition("\r")[0].endswith("\n")
     assert "test_suite.py" in after
+
+
+TITLES = {
+    'ace_claim("markov.rank")\n@pytest.mark.parametrize("ace_subject", [NAMED])': "markov.rank on tiny",
+    'parametrize("ace_subject", [pytest.param(NAMED, marks=pytest.mark.ace_claim("markov.rank"))])': (
+        "markov.rank on tiny"
+    ),
+    'ace_claim("markov.rank")\n@pytest.mark.parametrize("ace_subject", [3])': "test_it[3]",
+    'ace_claim\n@pytest.mark.parametrize("ace_subject", [NAMED], ids=["one"])': "test_it[one]",
+}
+TITLED = """
+import pytest
+from types import SimpleNamespace
+NAMED = SimpleNamespace(name="tiny")
+@pytest.mark.{mark}
+def test_it(ace_subject):
+    pass
+"""
+
+
+@pytest.mark.parametrize("mark", TITLES)
+def test_the_line_begins_with_the_claim_of_the_mark_and_the_subject(pytester: pytest.Pytester, mark: str) -> None:
+    (item,) = pytester.getitems(TITLED.format(mark=mark))
+    assert _title(item) == TITLES[mark]
 
 
 def test_a_worker_process_shows_none(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,7 @@ import ace
 from ace.arrays import Array
 from ace.errors import Inapplicable, InputError
 from ace.linalg import weighted_frames
+from ace.progress import shown
 from ace.study.rest import DRAWS, Rest, allowed, jackknife, rank_test
 from ace.study.subspaces import rest_subspaces
 
@@ -302,6 +304,21 @@ def test_draws_asked_for_ahead_on_few_rows_are_judged_as_batch_by_batch(seed: in
     assert (test.nearest, test.median) == ((max(seen),), (float(np.median(seen)),))
     assert asked == [25, 50, 124][: len(asked)]
     assert sum(asked) <= max(25, 3 * len(seen))  # no more is wasted than was of use
+
+
+@pytest.mark.parametrize(("best", "blocks"), [(-1.0, [0, 1, 1, 2, 2, 2, 2, 2]), (1.0, [0])])
+def test_the_line_on_the_terminal_counts_blocks_of_draws(best: float, blocks: list[int]) -> None:
+    """Of 25, 50 and 124 draws, in batches of 25 at most; what is settled early is told no more."""
+    seen: list[tuple[str, int, int] | None] = []
+
+    def on_all(numbers: Sequence[int]) -> Array:
+        seen.append(line.within)
+        return np.full((len(numbers), 1), best)
+
+    with shown("claim", opened=io.StringIO) as line:
+        rank_test(Rest("0", ("0",), on_all), lambda value: value, [0.0])
+        assert line.within is None
+    assert seen == [("blocks of draws of the rest", block, 3) for block in blocks]
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
