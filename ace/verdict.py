@@ -164,8 +164,8 @@ def _ranked(sentence: Claim, measurement: Measurement, threshold: float, *, show
     """How each seed's core ranks among the rest.
 
     Args:
-        shown: a few draws alone, on few rows, as the claim is not inside its bound whatever they do. Where it is inside
-            the rest has a part in the verdict, even where another control is inside too: that one may straddle.
+        shown: a few draws alone, on few rows, as the claim is not inside its bound whatever they do. Where it is, the
+            rest has a part in the verdict, even where another control lies inside the bound or straddles it.
     """
     values = {estimate.label: estimate.value for estimate in measurement.estimates}
 

@@ -82,10 +82,7 @@ def _settling(items: Iterable[pytest.Item]) -> set[str]:
 
 
 def _chosen(config: pytest.Config) -> str:
-    words = [f"{flag} {value!r}" for flag in ("-k", "-m") if (value := _given(config, flag))]
+    """The expressions of -k and -m and the single tests, in a worker process as the controlling one had them."""
+    given = (("-k", config.getoption("keyword", "")), ("-m", config.getoption("markexpr", "")))
+    words = [f"{flag} {expression!r}" for flag, expression in given if expression]
     return ", ".join([*words, *(argument for argument in config.args if "::" in argument)])
-
-
-def _given(config: pytest.Config, flag: str) -> str:
-    """The expression of -k or -m; in a worker process as the controlling one had it."""
-    return str(config.getoption({"-k": "keyword", "-m": "markexpr"}[flag], "") or "")

@@ -26,7 +26,7 @@ def pytest_configure_node(node: Any) -> None:
         "expectations": [(each.claim, each.subject, each.verdicts, each.reason) for each in session.expectations],
         "deferred": session.deferred,
         "groups": str(session.groups or ""),
-        "baseline": json.dumps(session.baseline) if session.baseline else "",
+        "baseline": session.baseline,
     }
 
 
@@ -37,7 +37,7 @@ def worker_session(config: pytest.Config) -> Session:
         datetime.fromisoformat(told["started"]),
         read_options(config),
         tuple(Expectation(*each) for each in told["expectations"]),
-        json.loads(told["baseline"]) if told["baseline"] else None,
+        told["baseline"],
         deferred=told["deferred"],
         groups=Path(told["groups"]) if told["groups"] else None,
     )
