@@ -140,6 +140,7 @@ def record() -> dict[str, Any]:
     results = [entry for entry in read_document(REAL)["results"] if entry["subject"] == SUBJECT]
     named = [{**results[0], "subject": name, "details": {}} for name in HOSTILE[:2]]
     named[0]["documented"] = "a reason"
+    named[1] |= {"estimate": None, "verdict": "INAPPLICABLE"}
     return {**read_document(REAL), "results": [*results, *named]}
 
 
@@ -253,6 +254,8 @@ def test_a_column_sorts_both_ways_and_says_so(one: dict[str, Any]) -> None:
         assert sort == said
         numbers = [float(value) for value in values if value]
         assert numbers == sorted(numbers, reverse=reverse)
+        assert 0 < len(numbers) < len(values)
+        assert values[len(numbers) :] == [""] * (len(values) - len(numbers)), "what has no number comes last"
     assert sorted(set(one["sorted"])) == ["descending", "none"]
 
 

@@ -27,13 +27,14 @@
     shown.textContent = `${count} of ${rows.length} verdicts shown`;
   };
 
-  const compare = (key) => (a, b) => {
+  // What has no number comes last, whichever way the others go.
+  const compare = (key, sign) => (a, b) => {
     const [x, y] = [a.dataset[key] ?? "", b.dataset[key] ?? ""];
     if (key === "value" || key === "p" || key === "rank") {
-      if (x === "" || y === "") return (x === "") - (y === ""); // what has no number comes last
-      return Number(x) - Number(y);
+      if (x === "" || y === "") return (x === "") - (y === "");
+      return sign * (Number(x) - Number(y));
     }
-    return x < y ? -1 : x > y ? 1 : 0;
+    return x < y ? -sign : x > y ? sign : 0;
   };
 
   for (const head of table.tHead.querySelectorAll("th[data-key]")) {
@@ -45,9 +46,7 @@
       const down = head.getAttribute("aria-sort") === "ascending";
       for (const other of table.tHead.querySelectorAll("th[data-key]")) other.setAttribute("aria-sort", "none");
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const ordered = [...rows].sort(compare(head.dataset.key));
-      if (down) ordered.reverse();
-      table.append(...ordered);
+      table.append(...[...rows].sort(compare(head.dataset.key, down ? -1 : 1)));
     });
   }
 
