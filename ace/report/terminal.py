@@ -2,21 +2,24 @@
 
 Where all columns fit, a row is a line. Where they do not, rows stand under their subject, and what a value is held
 against stands below the value: first the bound, then the control nearest to it. No line is longer than the terminal is
-wide, whatever a subject or a control is called.
+wide, whatever a subject or a control is called; letters of East Asian scripts take two columns.
 """
 
 from __future__ import annotations
 
 import textwrap
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, zip_longest
+from itertools import accumulate, groupby, zip_longest
 from typing import Any
+from unicodedata import east_asian_width
 
 from ace.report.table import DOCUMENTED, HEADINGS, Result, rows, tally, unfinished
 
 Markup = Mapping[str, bool]  # what pytest's terminal writer is told: {"red": True}
 Piece = tuple[str, Markup]
 Line = tuple[Piece, ...]
+Cells = Sequence[str]  # of one row, as `ace.report.table.rows` gives them
 
 NARROWEST = 60  # columns; anything less is taken for this
 MIDDLE = 20  # columns that a value with its interval has at least; claims are shortened first
@@ -31,6 +34,7 @@ COLORS: Mapping[str, Markup] = {
     "FAILS": {"red": True},
 }
 BELOW = "bound; control nearest it"
+SECOND = "\0"  # stands for the second column of a wide letter while lines are broken; not printable, so in no text
 LONGEST_VERDICT = max(len(text) for text in (*COLORS, DOCUMENTED))
 
 
@@ -40,7 +44,8 @@ def table(results: Sequence[Result], width: int) -> list[Line]:
     A line is a sequence of (text, markup); markup is as pytest's terminal writer takes it, and may be left out.
     """
     width = max(width, NARROWEST)
-    lines = _in_columns(results, width) or [*_by_subject(results, width)]
+    listed = [(result, [*map(_printable, row)]) for result, row in zip(results, rows(results), strict=True)]
+    lines = _in_columns(listed, width) or [*_by_subject(listed, width)]
     notes = [*unfinished(results), *_inapplicable(results)]
     return [
         *lines,
@@ -55,60 +60,59 @@ def plain(lines: Iterable[Line]) -> list[str]:
     return ["".join(text for text, _ in line) for line in lines]
 
 
-def _in_columns(results: Sequence[Result], width: int) -> list[Line]:
+def _in_columns(listed: Sequence[tuple[Result, Cells]], width: int) -> list[Line]:
     """A line for each row; empty where one would be too long."""
-    cells = [[*map(_printable, row)] for row in rows(results)]
-    widths = [max(len(row[column]) for row in (HEADINGS, *cells)) for column in range(len(HEADINGS))]
+    every = [HEADINGS, *(cells for _, cells in listed)]
+    widths = [max(columns(cells[place]) for cells in every) for place in range(len(HEADINGS))]
     total = sum(widths) + GAP * (len(widths) - 1)
     if total > width:
         return []
-    lines: list[Line] = [((_padded(HEADINGS, widths), PLAIN),), (("-" * total, PLAIN),)]
-    for result, row in zip(results, cells, strict=True):
-        before = _padded(row[:-1], widths) + " " * (widths[-2] - len(row[-2]) + GAP)
-        lines.append(((before, PLAIN), (row[-1], _color(result))))
+    lines: list[Line] = [((_padded(HEADINGS, widths).rstrip(), PLAIN),), (("-" * total, PLAIN),)]
+    for result, cells in listed:
+        before = _padded(cells[:-1], widths) + " " * GAP
+        lines.append(((before, PLAIN), (cells[-1], _color(result))))
     return lines
 
 
-def _padded(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
-    return (" " * GAP).join(cells).rstrip()
+def _padded(cells: Cells, widths: Sequence[int]) -> str:
+    return (" " * GAP).join(_filled(cell, width) for cell, width in zip(cells, widths, strict=False))
 
 
-def _by_subject(results: Sequence[Result], width: int) -> Iterator[Line]:
+def _by_subject(listed: Sequence[tuple[Result, Cells]], width: int) -> Iterator[Line]:
     """Rows under a line with their subject: claim, value above bound and control, verdict."""
-    longest = max(len(HEADINGS[0]), *(len(result["claim"]) for result in results))
+    longest = max(columns(text) for text in (HEADINGS[0], *(cells[0] for _, cells in listed)))
     claim = min(longest, width - 3 * GAP - LONGEST_VERDICT - MIDDLE)
     room = width - 3 * GAP - claim - LONGEST_VERDICT
-    cells = [row[2:5] for row in rows(results)]
-    middle = max(len(text) for row in cells for text in (row[0], f"{row[1]}; {row[2]}", BELOW))
-    columns = (claim, min(room, middle))
-    yield _row(columns, HEADINGS[0], HEADINGS[2], HEADINGS[-1])
-    yield _row(columns, "", BELOW, "")
-    yield (("-" * (sum(columns) + 3 * GAP + LONGEST_VERDICT), PLAIN),)
-    ordered = sorted(results, key=lambda result: str(result["subject"]))  # within a subject they stay in their order
-    for subject, group in groupby(ordered, key=lambda result: str(result["subject"])):
+    texts = [text for _, cells in listed for text in (cells[2], f"{cells[3]}; {cells[4]}")]
+    widths = (claim, min(room, max(map(columns, (*texts, BELOW)))))
+    yield _row(widths, HEADINGS[0], HEADINGS[2], HEADINGS[-1])
+    yield _row(widths, "", BELOW, "")
+    yield (("-" * (sum(widths) + 3 * GAP + LONGEST_VERDICT), PLAIN),)
+    # Within a subject they stay in their order.
+    ordered = sorted(listed, key=lambda row: str(row[0]["subject"]))
+    for subject, group in groupby(ordered, key=lambda row: str(row[0]["subject"])):
         yield ((shortened(subject, width), STRONG),)
-        for result in group:
-            yield from _rows(result, columns)
+        for result, cells in group:
+            yield from _lines(result, cells, widths)
 
 
-def _rows(result: Result, columns: tuple[int, int]) -> Iterator[Line]:
-    (cells,) = rows([result])
+def _lines(result: Result, cells: Cells, widths: tuple[int, int]) -> Iterator[Line]:
     value, bound, control = cells[2:5]
-    first, *below = _wrapped(value, columns[1])
+    first, *below = _wrapped(value, widths[1])
     if value != "-":
         both = f"{bound}; {control}" if control != "-" else bound
-        below += [both] if len(both) <= columns[1] else [bound, *_wrapped(control, columns[1])]
-    yield _row(columns, result["claim"], first, result["verdict"], _color(result))
+        below += [both] if columns(both) <= widths[1] else [bound, *_wrapped(control, widths[1])]
+    yield _row(widths, cells[0], first, result["verdict"], _color(result))
     beside = [DOCUMENTED] if result.get("documented") else []
     for text, note in zip_longest(below, beside, fillvalue=""):
-        yield _row(columns, "", text, note)
+        yield _row(widths, "", text, note)
 
 
-def _row(columns: tuple[int, int], claim: str, text: str, verdict: str, color: Markup = PLAIN) -> Line:
+def _row(widths: tuple[int, int], claim: str, text: str, verdict: str, color: Markup = PLAIN) -> Line:
     """One line of the table; only the verdict has the colour."""
-    claim, text = shortened(claim, columns[0]), shortened(text, columns[1])
-    before = f"{'':{GAP}}{claim:{columns[0]}}{'':{GAP}}{text:{columns[1]}}{'':{GAP}}"
+    gap = " " * GAP
+    cells = (_filled(shortened(cell, width), width) for cell, width in zip((claim, text), widths, strict=True))
+    before = f"{gap}{gap.join(cells)}{gap}"
     return ((before, PLAIN), (verdict, color)) if verdict else ((before.rstrip(), PLAIN),)
 
 
@@ -146,10 +150,30 @@ def shortened(text: Any, width: int) -> str:
     What is not printable, such as a control sequence in a model's name, becomes a question mark.
     """
     line = _printable(str(text))
-    if len(line) <= width:
+    if columns(line) <= width:
         return line
     kept = width - 3
-    return f"{line[: kept // 3]}...{line[len(line) - (kept - kept // 3) :]}"
+    return f"{_beginning(line, kept // 3)}...{_beginning(line[::-1], kept - kept // 3)[::-1]}"
+
+
+def columns(text: str) -> int:
+    """How many columns a terminal takes for a text: two for a letter that Unicode calls wide."""
+    return len(text) + sum(map(_is_wide, text))
+
+
+def _is_wide(letter: str) -> bool:
+    return east_asian_width(letter) in ("W", "F")
+
+
+def _beginning(text: str, width: int) -> str:
+    """As much of a text as that many columns hold."""
+    taken = list(accumulate(map(columns, text)))
+    return text[: bisect_right(taken, width)]
+
+
+def _filled(text: str, width: int) -> str:
+    """The text with spaces to that many columns."""
+    return text + " " * (width - columns(text))
 
 
 def _printable(text: str) -> str:
@@ -157,4 +181,12 @@ def _printable(text: str) -> str:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(_printable(text), width, subsequent_indent="  ", break_on_hyphens=False)
+    """Lines of at most `width` columns.
+
+    `textwrap` counts letters. So a mark stands behind each wide one while lines are broken, and a column stays free
+    where there are such, for a line may end between a letter and its mark.
+    """
+    marked = "".join(f"{letter}{SECOND}" if _is_wide(letter) else letter for letter in _printable(text))
+    room = width - (SECOND in marked)
+    lines = textwrap.wrap(marked, room, subsequent_indent="  ", break_on_hyphens=False)
+    return [line.replace(SECOND, "") for line in lines]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unicodedata import east_asian_width
 
 import pytest
 
@@ -67,6 +68,44 @@ def test_names_of_any_length_and_kind_leave_the_width_as_it_is(width: int) -> No
     assert max(map(len, found)) <= max(width, NARROWEST)
     assert "\x1b" not in "".join(found)
     assert any(line.endswith("/final") for line in found)
+
+
+def shown(text: str) -> int:
+    """Columns that a terminal takes: two for a wide letter."""
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+@pytest.mark.parametrize("width", [NARROWEST, 79, 80, 160])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "模型",
+        "模型" * 60,
+        "x" + "模型" * 60,
+        "日本語 のモデル " * 20,
+        "/ﾓﾃﾞﾙ/👾/" * 9,
+        "\N{FULLWIDTH LATIN CAPITAL LETTER W}" * 80,
+    ],
+    ids=["short", "long", "at odd columns", "with spaces", "mixed", "fullwidth"],
+)
+def test_wide_letters_take_two_columns(name: str, width: int) -> None:
+    made = [result(builders.verdict(status, subject=name)) for status in ORDER]
+    changed = [{**each, "controls": {name: 0.0}, "reason": name} for each in made]
+    for found in (lines(made, width), lines(changed, width)):
+        assert max(map(shown, found)) <= width
+        text = "".join(found)
+        assert name[:3] in text
+        assert text.isprintable()
+        ends = {shown(line.rpartition("  ")[0]) for line in found if line.endswith(ORDER) and "  " in line.strip()}
+        assert len(ends) == 1, "verdicts stand below each other"
+
+
+@pytest.mark.parametrize("width", [20, 21])
+def test_of_a_long_name_in_wide_letters_both_ends_are_kept(width: int) -> None:
+    text = shortened("模型" * 30 + "末", width)
+    assert width - 2 <= shown(text) <= width
+    assert text.startswith("模型")
+    assert text.endswith("末")
 
 
 def test_of_a_long_name_both_ends_are_kept() -> None:
