@@ -22,7 +22,7 @@ from ace.report.methods import LEGEND, methods
 from ace.report.readme import BEGIN, with_table
 from ace.report.record import SHOWN, read_document
 from ace.report.replication import replication
-from ace.report.table import bound_text, margin, number, tally
+from ace.report.table import markdown_lines, rows, tally
 from docs import pictures
 from docs.marks import filled
 
@@ -98,28 +98,24 @@ def _tally(results: Iterable[Result]) -> str:
 
 
 def _rows(by_name: Mapping[tuple[str, str], Result]) -> str:
-    lines = ["| the sentence | on | value and interval | bound | nearest control | verdict |", "|" + " --- |" * 6]
-    for name in ROWS:
-        found = by_name[name]
-        value = f"{number(found['estimate'])} [{number(found['low'])}, {number(found['high'])}]"
-        controls = found["controls"]
-        nearest = max(controls, key=lambda control: margin(found, controls[control])) if controls else ""
-        control = f"{nearest}: {number(controls[nearest])}" if nearest else "-"
-        cells = [f"{found['statement']} `{name[0]}`", name[1], value, bound_text(found), control, found["verdict"]]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines)
+    headings = ("the sentence", "on", "value and interval", "bound", "nearest control", "verdict")
+    chosen = [by_name[name] for name in ROWS]
+    cells = [
+        [f"{found['statement']} `{claim}`", subject, value, bound, control, found["verdict"]]
+        for found, (claim, subject, value, bound, control, _) in zip(chosen, rows(chosen), strict=True)
+    ]
+    return "\n".join(markdown_lines(headings, cells))
 
 
 def _claims(results: Sequence[Result]) -> str:
     """One line a claim: its id, kind, sentence and bound, and the verdict on each subject."""
-    lines = ["| claim | kind | sentence | bound | verdicts |", "|" + " --- |" * 5]
+    cells = []
     for claim in dict.fromkeys(result["claim"] for result in results):
         of_claim = [result for result in results if result["claim"] == claim]
         verdicts = ", ".join(f"{result['subject']}: {result['verdict']}" for result in of_claim)
         first = of_claim[0]
-        cells = [f"`{claim}`", first["kind"], first["statement"], first["bound_rule"], verdicts]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines)
+        cells.append([f"`{claim}`", first["kind"], first["statement"], first["bound_rule"], verdicts])
+    return "\n".join(markdown_lines(("claim", "kind", "sentence", "bound", "verdicts"), cells))
 
 
 def _with_changes(text: str, by_name: Mapping[tuple[str, str], Result]) -> str:
@@ -129,8 +125,8 @@ def _with_changes(text: str, by_name: Mapping[tuple[str, str], Result]) -> str:
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
         found = by_name.get((cells[0], cells[1])) if line.startswith("| ") and len(cells) == 5 else None
         if found and found["estimate"] is not None:
-            value = f"{number(found['estimate'])} [{number(found['low'])}, {number(found['high'])}]"
-            cells[3] = f"{found['verdict']}: {value}, {bound_text(found)}"
+            ((_, _, value, bound, _, _),) = rows([found])
+            cells[3] = f"{found['verdict']}: {value}, {bound}"
             line = "| " + " | ".join(cells) + " |"
         lines.append(line)
     return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ace.report.table import number
+from ace.report.table import markdown_lines, number
 
 Result = Mapping[str, Any]
 HEADINGS = (
@@ -54,8 +54,7 @@ def methods(results: Iterable[Result]) -> str:
     """The same as markdown; empty where no result compares methods."""
     parts = []
     for table in methods_tables(results):
-        lines = ["| " + " | ".join(cells) + " |" for cells in (HEADINGS, *table.rows)]
-        parts += [f"### {table.heading}", "", lines[0], "|" + " --- |" * len(HEADINGS), *lines[1:], ""]
+        parts += [f"### {table.heading}", "", *markdown_lines(HEADINGS, table.rows), ""]
     return "\n".join([LEGEND, *parts]) if parts else ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from ace.report.table import bound_text, number
+from ace.report.table import bound_text, markdown_lines, number
 
 Result = Mapping[str, Any]
 HEADINGS = ("claim", "subject", "the paper", "published protocol, our models", "ours", "verdict", "where they differ")
@@ -15,11 +15,7 @@ HEADINGS = ("claim", "subject", "the paper", "published protocol, our models", "
 def replication(results: Iterable[Result]) -> str:
     """The table as markdown, one line a sentence of the paper and subject; empty where no result is such a sentence."""
     rows = replication_rows(results)
-    if not rows:
-        return ""
-    lines = ["| " + " | ".join(HEADINGS) + " |", "|" + " --- |" * len(HEADINGS)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
+    return "\n".join(markdown_lines(HEADINGS, rows)) + "\n" if rows else ""
 
 
 def replication_rows(results: Iterable[Result]) -> list[list[str]]:

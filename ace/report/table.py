@@ -1,9 +1,9 @@
-"""The verdict table: its cells, as markdown, and all of one verdict in words."""
+"""The verdict table: its cells, as markdown, and all of one verdict in words; lists in it as (name, text)."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Result = Mapping[str, Any]
@@ -64,12 +64,17 @@ def _control(result: Result) -> str:
 
 def markdown(results: Sequence[Result]) -> str:
     """The table as markdown, with the statement and the reason of every verdict below it."""
-    lines = ["| " + " | ".join(HEADINGS) + " |", "|" + " --- |" * len(HEADINGS)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows(results)]
-    lines += ["", *(f"{line}\n" for line in unfinished(results)), tally(results), ""]
+    lines = [*markdown_lines(HEADINGS, rows(results)), ""]
+    lines += [*(f"{line}\n" for line in unfinished(results)), tally(results), ""]
     for result in results:
         lines.append(f"- **{result['claim']}** ({result['subject']}), {result['verdict']}: {result['reason']}.")
     return "\n".join(lines) + "\n"
+
+
+def markdown_lines(headings: Sequence[str], cells: Iterable[Sequence[str]]) -> list[str]:
+    """A table as lines of markdown: its head, and a line for each row of cells, in which no `|` ends a cell."""
+    every = [headings, ["---"] * len(headings), *cells]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in every]
 
 
 def progress(result: Result) -> str:
@@ -92,16 +97,39 @@ def tally(results: Iterable[Result]) -> str:
     return "verdicts: " + ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
 
 
+def by_seed(result: Result) -> Iterator[tuple[str, str]]:
+    """Each seed, or part of one, with its value and interval; none where an older record lacks one of them."""
+    entries = [result.get(name, ()) for name in ("seeds", "values", "intervals")]
+    for label, value, (low, high) in zip(*entries, strict=all(entries)):
+        yield label, f"{number(value)} [{number(low)}, {number(high)}]"
+
+
+def controls(result: Result) -> Iterator[tuple[str, str]]:
+    """Each control with the value that speaks most for the claim, where that lies, and all values of several."""
+    for name, value in result["controls"].items():
+        place = result["control_places"].get(name, "")
+        each = result.get("control_values", {}).get(name, ())
+        listed = f": {', '.join(map(number, each))}" if len(each) > 1 else ""
+        yield name, f"{number(value)} ({place}){listed}"
+
+
+def ranks(result: Result) -> Iterator[tuple[str, str]]:
+    """How each seed's core ranks among the rest."""
+    for test in result.get("rest", ()):
+        settled = f", p = {number(test['p'])}" if test["p"] is not None else "; more were not needed"
+        yield f"{test['control']}, seed {test['seed']}", f"{test['as good']} of {test['draws']} draws as good{settled}"
+
+
+def beside(result: Result) -> Iterator[tuple[str, str]]:
+    """The same quantity got in other ways, which the verdict does not hang on, seed by seed."""
+    for way, each in result.get("beside", {}).items():
+        yield way, ", ".join(number(value) for value, _, _ in each)
+
+
 def explain(result: Result) -> str:
     """The failure message: all that is needed to doubt, or to rerun, one verdict."""
-    controls = [
-        f"    {name}: {number(value)} ({result['control_places'][name]})" for name, value in result["controls"].items()
-    ]
-    each = [
-        f"    {label}: {number(value)} [{number(low)}, {number(high)}]"
-        for label, value, (low, high) in zip(result["seeds"], result["values"], result["intervals"], strict=True)
-    ]
     at = f" at {result['site']}" if result["site"] else ""  # an inapplicable claim is measured nowhere
+    others = _listed(beside(result))
     lines = [
         f"{result['claim']} {result['verdict']} on {result['subject']}{at}: {result['reason']}",
         f"  sentence: {result['statement']}  ({result['source']})",
@@ -109,28 +137,16 @@ def explain(result: Result) -> str:
         f"  bound: {result['bound_rule']} = {number(result['bound'])}",
         f"  bound from: {result['bound_source']}: {result['rationale']}",
         "  by seed:",
-        *each,
+        *_listed(by_seed(result)),
         "  controls:",
-        *controls,
-        *_ranks(result),
-        *_beside(result),
+        *_listed(controls(result)),
+        *_listed(ranks(result)),
+        *(["  beside:", *others] if others else []),
         *(f"  {line}" for line in unfinished([result])),
         f"  rerun: {result['command']}",
     ]
     return "\n".join(lines)
 
 
-def _ranks(result: Result) -> list[str]:
-    """How each seed's core ranks among the rest."""
-    return [
-        f"    {test['control']}, seed {test['seed']}: {test['as good']} of {test['draws']} draws as good"
-        + (f", p {number(test['p'])}" if test["p"] is not None else "; more were not needed")
-        for test in result.get("rest", ())
-    ]
-
-
-def _beside(result: Result) -> list[str]:
-    """The same quantity got in other ways, which the verdict does not hang on."""
-    ways = result.get("beside", {})
-    values = {way: ", ".join(number(value) for value, _, _ in each) for way, each in ways.items()}
-    return ["  beside:", *(f"    {way}: {text}" for way, text in values.items())] if ways else []
+def _listed(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"    {name}: {text}" for name, text in pairs]

@@ -16,9 +16,12 @@ import pytest
 
 from ace.families.style import Words
 from ace.report.figures import Drawn
+from ace.report.methods import methods
 from ace.report.page import page
-from ace.report.page.view import MEANINGS, anchor
+from ace.report.page.view import MEANINGS, anchor, row_of
 from ace.report.record import ORDER, document, read_document, result
+from ace.report.replication import replication
+from ace.report.table import explain, markdown, markdown_lines
 from invariants.contracts import builders
 from invariants.contracts.runs import SUFFICIENCY, TRANSPLANT
 
@@ -252,6 +255,37 @@ def test_a_row_says_all_that_is_needed_to_doubt_or_measure_it_again() -> None:
         *entry["controls"],
     ):
         assert part in text, part
+
+
+def test_the_failure_message_lists_what_the_page_lists_in_the_same_words() -> None:
+    entry = run("tiny")["results"][0]
+    name = next(iter(entry["controls"]))
+    entry |= {
+        "control_values": {name: [-0.4375, -0.5]},
+        "rest": [{"control": "the rest", "seed": "1", "as good": 2, "draws": 99, "p": 0.03}],
+        "beside": {"outputs": [[0.5, 0.4, 0.6], [0.25, 0.2, 0.3]]},
+    }
+    row, message = row_of(entry), explain(entry).splitlines()
+    assert row.ranks == (("the rest, seed 1", "2 of 99 draws as good, p = 0.03"),)
+    assert row.beside == (("outputs", "0.5, 0.25"),)
+    assert dict(row.controls)[name] == "-0.438 (outside): -0.438, -0.5"
+    for listed in (row.seeds, row.controls, row.ranks, row.beside):
+        assert listed
+        assert {f"    {name}: {text}" for name, text in listed} <= set(message)
+
+
+@pytest.mark.parametrize("name", ["a|b", "|"])
+def test_no_name_ends_a_cell_of_a_table(name: str) -> None:
+    """Whichever table of markdown it stands in."""
+    assert markdown_lines(("x", name), [[name, "y"]])[2] == "| " + name.replace("|", "\\|") + " | y |"
+    entry = run("tiny")["results"][0]
+    entry |= {"subject": name, "replication": {"paper": name, "protocol": name, "ours": [], "differs": name}}
+    method = {"method": name, "projector": "oblique", "auc": [0.5], "displaced": 0.1}
+    method |= {mode: [1.0, 0.9, 1.1] for mode in ("keep", "remove", "flip")}
+    entry["details"] = {"seeds": [{"site": 1, "rows": [method]}]}
+    for text, width in ((markdown([entry]), 6), (replication([entry]), 7), (methods([entry]), 12)):
+        lines = [line for line in text.splitlines() if line.startswith("| ")]
+        assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {width + 1}
 
 
 def test_what_would_fail_a_run_stands_in_the_summary_and_what_is_documented_does_not() -> None:

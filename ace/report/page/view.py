@@ -9,7 +9,7 @@ from typing import Any
 
 from ace.report.record import ORDER
 from ace.report.stems import file_stem
-from ace.report.table import Result, number, rows
+from ace.report.table import Result, beside, bound_text, by_seed, controls, number, ranks, rows
 
 MEANINGS = {
     "HOLDS": "every seed's interval lies inside the bound, every control outside, and the core beats the rest",
@@ -84,10 +84,10 @@ def row_of(result: Result) -> Row:
         bound=cells[3],
         control=cells[4],
         p=_largest_p(result),
-        seeds=tuple(_seeds(result)),
-        controls=tuple(_controls(result)),
-        ranks=tuple(_ranks(result)),
-        beside=tuple(_beside(result)),
+        seeds=tuple(by_seed(result)),
+        controls=tuple(controls(result)),
+        ranks=tuple(ranks(result)),
+        beside=tuple(beside(result)),
         facts=tuple((heading, text) for heading, text in _facts(result) if text),
         command=result.get("command", ""),
     )
@@ -119,7 +119,7 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
 
 def _bound(result: Result) -> str:
     """As the claim has it and, where that hangs on what was measured, as it is here."""
-    rule, here = result.get("bound_rule", ""), rows([result])[0][3]
+    rule, here = result.get("bound_rule", ""), bound_text(result)
     return f"{rule}, which is {here} here" if set(rule[2:]) - NUMERALS else here
 
 
@@ -130,34 +130,9 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
-def _seeds(result: Result) -> Iterator[tuple[str, str]]:
-    values, intervals = result.get("values", ()), result.get("intervals", ())
-    for label, value, (low, high) in zip(result.get("seeds", ()), values, intervals, strict=False):
-        yield label, f"{number(value)} [{number(low)}, {number(high)}]"
-
-
-def _controls(result: Result) -> Iterator[tuple[str, str]]:
-    for name, value in result["controls"].items():
-        place = result["control_places"].get(name, "")
-        each = result.get("control_values", {}).get(name, ())
-        listed = f": {', '.join(map(number, each))}" if len(each) > 1 else ""
-        yield name, f"{number(value)} ({place}){listed}"
-
-
-def _ranks(result: Result) -> Iterator[tuple[str, str]]:
-    for test in result.get("rest", ()):
-        settled = f", p = {number(test['p'])}" if test["p"] is not None else "; more were not needed"
-        yield f"{test['control']}, seed {test['seed']}", f"{test['as good']} of {test['draws']} draws as good{settled}"
-
-
 def _largest_p(result: Result) -> float | None:
     values = [test["p"] for test in result.get("rest", ())]
     return max(values) if values and None not in values else None
-
-
-def _beside(result: Result) -> Iterator[tuple[str, str]]:
-    for way, each in result.get("beside", {}).items():
-        yield way, ", ".join(number(value) for value, _, _ in each)
 
 
 def counts(results: Sequence[Result]) -> list[tuple[str, int, int]]:
