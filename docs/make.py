@@ -87,7 +87,7 @@ def pages(embedded: Sequence[Result], real: Sequence[Result], own: Sequence[Resu
         text = path.read_text(encoding="utf-8")
         made[path] = filled(text, by_name, tables, path.name)
         if path.name == "changed-verdicts.md":
-            made[path] = _with_changes(text, by_name)
+            made[path] = _with_changes(made[path], by_name)
         if BEGIN in text:
             made[path] = with_table(made[path], real if path.name == "real-models.md" else embedded)
     return made

@@ -47,6 +47,22 @@ def test_another_record_gives_other_pages() -> None:
     assert "real-models.md" not in changed
 
 
+def test_numbers_of_the_page_of_changed_verdicts_are_made_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("docs", "examples/own_runs"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("README.md", "examples/own_runs/README.md"):
+        (tmp_path / name).write_text("nothing is made here\n")
+    page = tmp_path / "docs/changed-verdicts.md"
+    mark = "<!-- n: markov.necessity markov-paper ; verdict ; word -->"
+    row = "| markov.necessity | markov-paper | FAILS | old | why |"
+    page.write_text(f"It is {mark}old<!-- / -->.\n\n{row}\n")
+    monkeypatch.setattr(make, "ROOT", tmp_path)
+    found = next(each for each in results(make.EMBEDDED) if (each["claim"], each["subject"]) == make.ROWS[0])
+    made = make.pages([found], [], [])[page]
+    assert f"It is {mark}{found['verdict']}<!-- / -->.\n" in made
+    assert f"| markov.necessity | markov-paper | FAILS | {found['verdict']}: " in made
+
+
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.name)
 def test_a_stored_record_is_stored_as_it_was(path: Path) -> None:
     document = read_document(path, SHOWN)
