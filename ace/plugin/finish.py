@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import Any
@@ -12,8 +11,9 @@ import pytest
 from ace.errors import ArtifactError
 from ace.plugin.session import Session, documented_of_models
 from ace.report.baseline import read_baseline
-from ace.report.comparison import CHANGES, Comparison, Outcome, compare
-from ace.report.fingerprints import by_subject, partial
+from ace.report.compared import lines
+from ace.report.comparison import Comparison, Outcome, compare
+from ace.report.fingerprints import partial
 from ace.report.record import document, write_document
 
 NOTHING_COMPARED, CHANGED = 6, 7  # exit codes beside those of pytest, 0 to 5
@@ -140,19 +140,3 @@ def summarise(session: Session, terminal: pytest.TerminalReporter) -> None:
         terminal.write_line(f"ace: {text}")
     for text in session.unwritten:
         terminal.write_line(f"ERROR: {text}", red=True)
-
-
-def lines(compared: Comparison) -> list[str]:
-    """A comparison in words: what else differs, what changed, what has no counterpart, how many of each."""
-    told = list(compared.differences)
-    changes = dict[tuple[Outcome, str, str], list[str]]()  # one line for claims that a subject lost together
-    for row in compared.having(*CHANGES):
-        changes.setdefault((row.outcome, row.subject, row.text), []).append(row.claim)
-    told += [f"{outcome}: {', '.join(names)} on {of}: {text}" for (outcome, of, text), names in changes.items()]
-    if compared.common and not changes:
-        told.append("no change")
-    for outcome in (Outcome.NEW, Outcome.MISSING):
-        without = [(row.claim, row.subject) for row in compared.having(outcome)]
-        told += [f"{outcome}: {line}" for line in by_subject(without)]
-    counts = Counter(row.outcome for row in compared.rows)
-    return [*told, "claims: " + ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 DIGESTS = ("weights", "task_digest")
@@ -58,11 +58,3 @@ def _short(name: str, value: Any) -> str:
 def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:
     versions = environment.get("versions", {})
     return {**versions, **{name: value for name, value in environment.items() if name != "versions"}}
-
-
-def by_subject(keys: Iterable[tuple[str, str]]) -> list[str]:
-    """A line for each subject, with its claims, of (claim, subject)."""
-    claims: dict[str, list[str]] = {}
-    for claim, subject in keys:
-        claims.setdefault(subject, []).append(claim)
-    return [f"{subject}: {', '.join(names)}" for subject, names in claims.items()]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
@@ -455,6 +456,15 @@ def test_the_json_document_has_the_comparison(run: Run, suite: Suite, baseline: 
     run("--ace-compare", baseline, "--ace-json", tmp_path / "all.json")
     rows = read(tmp_path / "all.json")["comparison"]["rows"]
     assert [(row["claim"], row["outcome"]) for row in rows] == [(SUFFICIENCY, "regressed"), (TRANSPLANT, "same")]
+
+
+def test_a_report_tells_the_comparison_in_words(run: Run, suite: Suite, baseline: Path, tmp_path: Path) -> None:
+    suite("FAILS", ("VACUOUS", TRANSPLANT))
+    run("--ace-compare", baseline, "--ace-report", tmp_path / "report")
+    for name in ("report.md", "report.html"):
+        text = (tmp_path / "report" / name).read_text(encoding="utf-8")
+        assert not re.search(r"(?:\{|&#123;)(?:'|&#39;)claim", text)
+        assert text.index("Compared with the baseline") < text.index("regressed") < text.index("outside the bound")
 
 
 BAD_BASELINES = {

@@ -37,9 +37,9 @@ def run(count: int, **changes: Any) -> dict[str, Any]:
 def test_it_fits_into_a_comment_however_many_rows_there_are(count: int, reason: str) -> None:
     text = summary(run(count, **({"reason": reason} if reason else {})))
     assert len(text) < LIMIT
-    assert len(text) <= ROOM + 200
+    assert len(text) <= ROOM
     assert text.startswith(f"## {count} verdict{'s' if count != 1 else ''} on ")
-    assert ("have no room here" in text) == (count >= 2000)
+    assert ("parts have no room here: `" in text) == (count >= 2000)
 
 
 def test_at_117_rows_all_of_them_are_there_with_their_reasons() -> None:
@@ -56,7 +56,33 @@ def test_what_would_fail_a_run_comes_first_and_is_not_folded() -> None:
     assert f"- FAILS: `{SUFFICIENCY}` on `one`, -0.25 [-0.25, -0.001] where >= -0.01 is asked for" in head
     assert "- **2 FAILS**, 1 of them documented" in head
     assert "| `two` |" in head
-    assert "is documented." in summary(document([entry("FAILS", "two", documented="seen")])).partition("<details>")[0]
+    known = summary(document([entry("FAILS", "two", documented="seen")])).partition("<details>")[0]
+    assert "\nEvery FAILS and UNDECIDED is documented.\n" in known
+
+
+def test_what_has_no_room_is_named_and_subjects_to_look_at_are_kept() -> None:
+    every = [entry("HOLDS", f"a-{n}", claim=f"markov.claim_{m:04d}") for n in range(12) for m in range(60)]
+    pressing = [entry("FAILS", "z", claim=f"markov.claim_{m:04d}") for m in range(60)]
+    known = [entry("FAILS", "y", claim=f"markov.claim_{m:04d}", documented="seen") for m in range(60)]
+    text = summary(document([*every, *pressing, *known]))
+    kept = re.findall(r"<summary>(\S+): 60 verdicts</summary>", text)
+    assert {"y", "z"} < set(kept)
+    assert kept == sorted(kept)
+    lost = sorted({f"a-{n}" for n in range(12)} - set(kept))
+    assert lost
+    named = ", ".join(f"`{name}`" for name in (*lost, "reasons"))
+    assert f"{len(lost) + 1} of 17 parts have no room here: {named}. Seeds" in text
+
+
+def test_of_many_parts_without_room_ten_are_named_and_their_names_cut() -> None:
+    found = document([entry("HOLDS", f"{n:04d}" + "|" * 99, claim="markov." + "x" * 9000) for n in range(40)])
+    text = summary(found)
+    last = text.splitlines()[-1]
+    named = re.findall(r"<code>(.+?)</code>", last)
+    assert len(named) == 10
+    assert all(re.fullmatch(r"\d{4}(&#124;){33}\.\.\.", name) for name in named)
+    assert re.search(r" and \d+ more\. Seeds", last)
+    assert len(text) <= ROOM
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from ace.report.compared import GATE, changes, comparison_of, counted
 from ace.report.methods import HEADINGS as METHOD_HEADINGS
 from ace.report.methods import LEGEND, methods_tables
 from ace.report.page.view import KINDS, MEANINGS, anchor, by_subject, counts, row_of, surroundings_of
@@ -53,15 +54,19 @@ def page(document: Mapping[str, Any], figures: Sequence[Drawn] = (), note: str =
     """The page as HTML, the same for the same record.
 
     Args:
-        document: a record.
+        document: a record, with its comparison with a baseline where it holds one.
         figures: those of its results.
         note: why there are none, or fewer, where that is so.
+
+    Raises:
+        ArtifactError: a comparison in the record that cannot be read.
     """
     results = document["results"]
     listed = [row_of(result) for result in results]
     verdicts = {(row.claim, row.subject): row.verdict for row in listed}
     style, script = (_own(name) for name in ("page.css", "page.js"))
     subjects = by_subject(results)
+    compared = comparison_of(document)
     return _template().render(
         style=Markup(style),
         script=Markup(script),
@@ -76,6 +81,11 @@ def page(document: Mapping[str, Any], figures: Sequence[Drawn] = (), note: str =
         subjects=subjects,
         families=list(dict.fromkeys(row.family for row in listed)),
         news=[row for row in listed if row.is_news],
+        compared=compared,
+        changes=changes(compared) if compared else [],
+        counted=counted(compared) if compared else "",
+        gate=GATE,
+        anchors={(row.claim, row.subject): row.anchor for row in listed},
         unfinished=unfinished(results),
         pictures=[
             (subject, [_picture(figure, verdicts) for figure in group])

@@ -19,7 +19,7 @@ MEANINGS = {
     "FAILS": "some seed's interval lies outside the bound",
 }
 KINDS = {"P": "P, the paper's own sentence", "S": "S, strengthened or ours"}
-ELSEWHERE = ("schema", "environment", "results")  # entries of a record that have a place of their own
+ELSEWHERE = ("schema", "environment", "results", "comparison")  # entries of a record that have a place of their own
 NUMERALS = frozenset("0123456789.e+-[], ")
 OPEN = ("FAILS", "UNDECIDED")  # what fails a test unless it is documented
 
