@@ -23,6 +23,7 @@ from ace.report.readme import BEGIN, with_table
 from ace.report.record import SHOWN, read_document
 from ace.report.replication import replication
 from ace.report.table import markdown_lines, rows, tally
+from ace.verdict import MEANINGS
 from docs import pictures
 from docs.marks import filled
 
@@ -77,6 +78,7 @@ def pages(embedded: Sequence[Result], real: Sequence[Result], own: Sequence[Resu
         "alternatives, real models": lambda: methods(real).removeprefix(LEGEND).strip(),
         "replication, real models": lambda: replication(real).rstrip(),
         "replication, own runs": lambda: replication(own).rstrip(),
+        "verdicts": lambda: "\n".join(markdown_lines(("verdict", "means"), MEANINGS.items())),
         "tally": lambda: f"On the models trained here, {_tally(embedded)}. On the two others, {_tally(real)}.",
     }
     for family in FAMILIES:

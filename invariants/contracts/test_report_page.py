@@ -18,10 +18,11 @@ from ace.families.style import Words
 from ace.report.figures import Drawn
 from ace.report.methods import methods
 from ace.report.page import page
-from ace.report.page.view import MEANINGS, anchor, row_of
+from ace.report.page.view import anchor, row_of
 from ace.report.record import ORDER, document, read_document, result
 from ace.report.replication import replication
 from ace.report.table import explain, markdown, markdown_lines
+from ace.verdict import MEANINGS
 from invariants.contracts import builders
 from invariants.contracts.runs import SUFFICIENCY, TRANSPLANT
 
@@ -293,6 +294,7 @@ def test_what_would_fail_a_run_stands_in_the_summary_and_what_is_documented_does
     assert "Neither holds nor is documented: 2" in page(open_)
     assert "Neither holds nor is documented" not in page(known)
     assert page(known).count("as documented</span>") == 2
+    assert "<p>Every FAILS and UNDECIDED is documented.</p>" in page(known)
 
 
 def test_a_record_of_an_older_version_has_a_page_too() -> None:

@@ -21,11 +21,13 @@ from markupsafe import Markup
 from ace.report.compared import GATE, changes, comparison_of, counted
 from ace.report.methods import HEADINGS as METHOD_HEADINGS
 from ace.report.methods import LEGEND, methods_tables
-from ace.report.page.view import KINDS, MEANINGS, anchor, by_subject, counts, row_of, surroundings_of
+from ace.report.page.view import anchor, by_subject, counts, row_of, surroundings_of
 from ace.report.record import ORDER
 from ace.report.replication import HEADINGS as REPLICATION_HEADINGS
 from ace.report.replication import replication_rows
 from ace.report.table import number, unfinished
+from ace.study.claim import KINDS
+from ace.verdict import MEANINGS
 
 if TYPE_CHECKING:
     from ace.report.figures import Drawn

@@ -10,18 +10,11 @@ from typing import Any
 from ace.report.record import ORDER
 from ace.report.stems import file_stem
 from ace.report.table import Result, beside, bound_text, by_seed, controls, number, ranks, rows
+from ace.study.claim import KINDS
 
-MEANINGS = {
-    "HOLDS": "every seed's interval lies inside the bound, every control outside, and the core beats the rest",
-    "VACUOUS": "inside the bound, but so is a control, or the rest does as well: true, and says nothing",
-    "UNDECIDED": "an interval straddles the bound",
-    "INAPPLICABLE": "the model lacks what the claim speaks about",
-    "FAILS": "some seed's interval lies outside the bound",
-}
-KINDS = {"P": "P, the paper's own sentence", "S": "S, strengthened or ours"}
 ELSEWHERE = ("schema", "environment", "results", "comparison")  # entries of a record that have a place of their own
 NUMERALS = frozenset("0123456789.e+-[], ")
-OPEN = ("FAILS", "UNDECIDED")  # what fails a test unless it is documented
+OPEN = ("FAILS", "UNDECIDED")
 
 
 @dataclass(frozen=True)
@@ -62,7 +55,7 @@ class Row:
 
     @property
     def is_news(self) -> bool:
-        """Whether it would fail a run: it neither holds nor is it documented."""
+        """Whether it is FAILS or UNDECIDED, and not documented."""
         return self.verdict in OPEN and not self.documented
 
 
@@ -107,7 +100,8 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
     source = [text for text in (result.get("bound_source", ""), result.get("rationale", "")) if text]
     yield "Where the bound is from", _sentence(": ".join(source))
     yield "Where the sentence is from", result.get("source", "")
-    yield "Kind", KINDS.get(result.get("kind", ""), "")
+    kind = result.get("kind", "")
+    yield "Kind", f"{kind}, {KINDS[kind]}" if kind in KINDS else ""
     yield "Measured at", result.get("site") or ""
     replication = result.get("replication")
     if replication:
