@@ -11,11 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ace.cli.glossary import TERMS
 from ace.files import write_atomic
 from ace.report.folder import write_report
 from ace.report.methods import LEGEND, methods
@@ -23,6 +25,7 @@ from ace.report.readme import BEGIN, with_table
 from ace.report.record import SHOWN, read_document
 from ace.report.replication import replication
 from ace.report.table import markdown_lines, rows, tally
+from ace.study.control_words import COMMON_CONTROLS
 from ace.verdict import MEANINGS
 from docs import pictures
 from docs.marks import filled
@@ -79,6 +82,7 @@ def pages(embedded: Sequence[Result], real: Sequence[Result], own: Sequence[Resu
         "replication, real models": lambda: replication(real).rstrip(),
         "replication, own runs": lambda: replication(own).rstrip(),
         "verdicts": lambda: "\n".join(markdown_lines(("verdict", "means"), MEANINGS.items())),
+        "glossary": _glossary,
         "tally": lambda: f"On the models trained here, {_tally(embedded)}. On the two others, {_tally(real)}.",
     }
     for family in FAMILIES:
@@ -93,6 +97,15 @@ def pages(embedded: Sequence[Result], real: Sequence[Result], own: Sequence[Resu
         if BEGIN in text:
             made[path] = with_table(made[path], real if path.name == "real-models.md" else embedded)
     return made
+
+
+def _glossary() -> str:
+    """Words and the controls that several families share, as `ace explain` tells them."""
+    lines = ["```{glossary}"]
+    for word, text in {**TERMS, **COMMON_CONTROLS}.items():
+        sentence = f"{text[0].upper()}{text[1:].removesuffix('.')}."
+        lines += [word, *textwrap.wrap(sentence, 120, initial_indent="  ", subsequent_indent="  "), ""]
+    return "\n".join([*lines[:-1], "```"])
 
 
 def _tally(results: Iterable[Result]) -> str:

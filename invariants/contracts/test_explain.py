@@ -156,6 +156,9 @@ def test_a_folder_without_records_is_refused_where_it_was_asked_for(
         (["separation"], "separation"),
         (["current token"], "current token"),
         (["P"], "P"),
+        (["states"], "states"),
+        (["Seed"], "seed"),
+        (["record"], "record"),
     ],
 )
 def test_verdicts_controls_and_words_are_explained(
@@ -165,6 +168,19 @@ def test_verdicts_controls_and_words_are_explained(
     assert entry["word"] == word
     assert main(["explain", *words]) == 0
     assert capsys.readouterr().out == f"{word}: {entry['meaning']}\n"
+
+
+def test_every_word_of_the_glossary_page_is_explained_as_there(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+    body = page.partition("```{glossary}\n")[2].partition("```")[0]
+    entries = [entry.split("\n  ") for entry in body.strip().split("\n\n")]
+    assert {"states", "seed", "split", "recipe", "record", "claim", "subject", "control"} <= {
+        word for word, *_ in entries
+    }
+    for word, *lines in entries:
+        (entry,) = explained(capsys, word)
+        told = entry["meaning"].removesuffix(".") + "."
+        assert " ".join(lines) == told[0].upper() + told[1:]
 
 
 @pytest.mark.parametrize(
