@@ -28,7 +28,7 @@ NOT_RUN = {
     "README.md": ["the gate, .ci/run, runs both as they stand here"],
     "findings-law.md": ["a quarter of an hour of two cores"],
     "language-model.md": [
-        "two real models are downloaded and take minutes; the gate does it",
+        "two real models are downloaded; the gate runs the first",
         "it needs a file of models; a test runs it on two",
     ],
     "method.md": ["hours of trainings and claims; the parts are run by the gate and by tests of the plugin"],
