@@ -54,8 +54,8 @@ def margin(result: Result, value: float) -> float:
 
 
 def _control(result: Result) -> str:
-    """The control whose value speaks most for the claim: the one to beat."""
-    controls = result["controls"]
+    """The control whose value speaks most for the claim: the one to beat; those without a number cannot be it."""
+    controls = {name: value for name, value in result["controls"].items() if value is not None}
     if not controls:
         return "-"
     nearest = max(controls, key=lambda name: margin(result, controls[name]))

@@ -60,6 +60,15 @@ def test_a_wide_terminal_has_a_line_for_each_row(results: list[dict[str, Any]]) 
     assert len([line for line in found if line.startswith("agreement.")]) == len(results)
 
 
+def test_a_control_without_a_number_is_not_the_nearest(results: list[dict[str, Any]]) -> None:
+    one = next(each for each in results if len(each["controls"]) > 1)
+    first, *others = one["controls"]
+    found = " ".join(lines([{**one, "controls": {**one["controls"], first: None}}], 200))
+    assert any(f"{name}: " in found for name in others)
+    assert f"{first}: " not in found
+    assert ": " not in " ".join(lines([{**one, "controls": dict.fromkeys(one["controls"])}], 200)).split("verdicts")[0]
+
+
 @pytest.mark.parametrize("width", [10, NARROWEST, 80, 120])
 def test_names_of_any_length_and_kind_leave_the_width_as_it_is(width: int) -> None:
     names = ["/models/" + "x" * 300 + "/final", "a\nb\x1b[31mred", "ü" * 90, ""]
