@@ -1,11 +1,11 @@
 """Documented verdicts: the files that hold them, read in one way whoever asks.
 
-Reading imports neither numpy nor torch: the pytest plugin reads them before anything is measured.
+The pytest plugin imports this in every run of pytest, so that it imports neither numpy nor torch, and what reads TOML only
+where a file is read.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any
 
 from ace.errors import InputError
 from ace.report.record import ORDER
-from ace.zoo.real_models import documented_folder
 
 REQUIRED = {"claim", "subject", "verdicts", "reason"}
 KNOWN = REQUIRED | {"figures"}
@@ -39,6 +38,8 @@ def read_expectations(path: Path, name: str) -> tuple[Expectation, ...]:
     Raises:
         InputError: a file that cannot be read, or an entry that is incomplete, unknown, or given twice.
     """
+    import tomllib
+
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -65,6 +66,8 @@ def real_model_expectations() -> tuple[Expectation, ...]:
     Raises:
         InputError: as `read_expectations`.
     """
+    from ace.zoo.real_models import documented_folder
+
     with documented_folder() as folder:
         files = sorted(folder.glob("*.toml"))
         return tuple(each for file in files for each in read_expectations(file, "documented verdicts"))
