@@ -1,7 +1,7 @@
 """Documented verdicts: the files that hold them, read in one way whoever asks.
 
-The pytest plugin imports this in every run of pytest, so that it imports neither numpy nor torch, and what reads TOML only
-where a file is read.
+The pytest plugin imports this in every run of pytest, so that it imports neither numpy nor torch, and what reads files
+only where one is read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from ace.errors import InputError
-from ace.report.record import ORDER
 
 REQUIRED = {"claim", "subject", "verdicts", "reason"}
 KNOWN = REQUIRED | {"figures"}
@@ -75,6 +74,8 @@ def real_model_expectations() -> tuple[Expectation, ...]:
 
 def _expectations(entry: Mapping[str, Any]) -> Iterator[Expectation]:
     """The expectations of one table; ValueError for what is wrong with it."""
+    from ace.report.record import ORDER
+
     missing, unknown = REQUIRED - set(entry), set(entry) - KNOWN
     if missing == {"subject"}:
         raise ValueError(
