@@ -63,6 +63,18 @@ def test_numbers_of_the_page_of_changed_verdicts_are_made_too(tmp_path: Path, mo
     assert f"| markov.necessity | markov-paper | FAILS | {found['verdict']}: " in made
 
 
+def test_the_page_of_changed_verdicts_has_every_row_of_the_record() -> None:
+    text = (make.ROOT / "docs/changed-verdicts.md").read_text(encoding="utf-8")
+    rows = {f"{each['claim']} ({each['subject']})" for each in results(make.EMBEDDED)}
+    listed = text.partition("Unchanged to nine digits: ")[2].strip().rstrip(".").split(", ")
+    in_table = {
+        f"{claim} ({subject})"
+        for claim, subject, *_ in (line.strip("| ").split(" | ") for line in text.splitlines() if line[:2] == "| ")
+    }
+    assert rows <= in_table | set(listed)
+    assert not in_table & set(listed)
+
+
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.name)
 def test_a_stored_record_is_stored_as_it_was(path: Path) -> None:
     document = read_document(path, SHOWN)

@@ -134,6 +134,7 @@ def universality(subject: TokenSubject) -> Measurement:
         details={stage: _algorithm(models) for stage, models in stages.items()},
         beside={
             "at the end": transplants(late, late),
+            "at the end, outputs": transplants(late, late, view=outputs),
             "shuffled map": transplants(study, study, shuffled=True),
         },
     )
