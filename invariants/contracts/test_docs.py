@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
+from ace.families.modular_addition.figure import ARMS
 from ace.report.record import SHOWN, read_document
 from docs import make, pictures
 from docs.marks import MarkError, filled, value_of
@@ -172,3 +173,18 @@ def test_the_site_builds_without_a_warning_and_a_broken_link_is_one(tmp_path: Pa
     done = subprocess.run([*command, str(small), str(tmp_path / "none")], capture_output=True, text=True, timeout=300)
     assert done.returncode != 0
     assert "nowhere.md" in done.stderr
+
+
+def test_the_colours_of_thin_lines_survive_beside_much_else() -> None:
+    colours = [ImageColor.getrgb(colour) for colour in ARMS.values()]
+    picture = Image.effect_noise((400, 300), 60).convert("RGB")
+    for place, colour in enumerate(colours):
+        picture.paste(colour, (0, 20 + 9 * place, 400, 21 + 9 * place))
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    with Image.open(io.BytesIO(pictures.smaller(content.getvalue()))) as small:
+        kept = small.convert("RGB")
+        found = [kept.getpixel((200, 20 + 9 * place)) for place in range(len(colours))]
+    for colour, seen in zip(colours, found, strict=True):
+        assert isinstance(seen, tuple)
+        assert max(abs(one - other) for one, other in zip(colour, seen, strict=True)) < 16

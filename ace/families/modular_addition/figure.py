@@ -24,6 +24,7 @@ CLAIMS = (
     "modadd.redundancy",
     "modadd.mode_growth",
 )
+NEXT = 2.5  # times as many epochs; on a logarithmic axis labels nearer than that touch
 ARMS = {"decay": "#6a4c93", "reset": "#4f772d", "free": "#c9a227"}  # none of the colours of seeds
 ARM_NAMES = {
     "decay": "weight decay all along",
@@ -69,7 +70,7 @@ def _time_axis(axis: Axes, epochs: Sequence[int], label: str = "checkpoint, epoc
     marks = sorted({*([0] if 0 in epochs else []), first, *decades, max(epochs)})
     # Two labels that would touch: the decade gives way to the first or the last epoch.
     ends = (first, max(epochs))
-    axis.set_xticks([m for m in marks if m in (0, *ends) or all(max(m, end) / min(m, end) > 1.8 for end in ends)])
+    axis.set_xticks([m for m in marks if m in (0, *ends) or all(max(m, end) / min(m, end) > NEXT for end in ends)])
     axis.xaxis.set_major_formatter(FuncFormatter(lambda epoch, _: f"{epoch:,.0f}"))
     axis.xaxis.set_minor_locator(FixedLocator(epochs))
     axis.tick_params(axis="x", which="minor", length=2.5)
