@@ -10,6 +10,7 @@ import pytest
 
 EXTENT = "ace_extent"  # entry of a worker's output
 SETTLING = "ace_settle"
+NAMED = 8  # of claims without a result
 
 
 @dataclass
@@ -63,9 +64,10 @@ class Extent:
         """
         done = set(measured)
         because = [reason for reason in (self.narrowed, self.stopped) if reason]
-        lacking = len(self.selected - done)
+        lacking = sorted(_short(test) for test in self.selected - done)
         if lacking:
-            because.append(f"{lacking} of {len(self.selected)} claims gave no result")
+            named = ", ".join([*lacking[:NAMED], *([f"{len(lacking) - NAMED} more"] if len(lacking) > NAMED else [])])
+            because.append(f"{len(lacking)} of {len(self.selected)} claims gave no result: {named}")
         return {"complete": not because, "because": because}
 
     def ended(self, session: pytest.Session, exit_status: int) -> None:
@@ -79,6 +81,12 @@ class Extent:
 
 def _settling(items: Iterable[pytest.Item]) -> set[str]:
     return {item.nodeid for item in items if SETTLING in getattr(item, "fixturenames", ())}
+
+
+def _short(test: str) -> str:
+    """What a test's id says of its claim and subject: its parameters, or its name where it has none."""
+    name, _, parameters = test.partition("[")
+    return parameters.removesuffix("]") or name.rpartition("::")[2]
 
 
 def _chosen(config: pytest.Config) -> str:

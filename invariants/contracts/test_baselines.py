@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ace.errors import ArtifactError
+from ace.plugin.extent import Extent
 from ace.plugin.finish import CHANGED, NOTHING_COMPARED
 from ace.report import record
 from ace.report.baseline import read_baseline
@@ -235,9 +236,17 @@ def stop(request):
         raise {error}
 """
 ENDS = {
-    "by the keyboard": ("KeyboardInterrupt", (), ["it was interrupted", "1 of 2 claims gave no result"]),
-    "at the first failure": ("OSError", ("-x",), ["stopping after 1 failures", "1 of 2 claims gave no result"]),
-    "by an error": ("OSError", (), ["1 of 2 claims gave no result"]),
+    "by the keyboard": (
+        "KeyboardInterrupt",
+        (),
+        ["it was interrupted", "1 of 2 claims gave no result: test_VACUOUS_1"],
+    ),
+    "at the first failure": (
+        "OSError",
+        ("-x",),
+        ["stopping after 1 failures", "1 of 2 claims gave no result: test_VACUOUS_1"],
+    ),
+    "by an error": ("OSError", (), ["1 of 2 claims gave no result: test_VACUOUS_1"]),
 }
 
 
@@ -256,6 +265,15 @@ def test_a_baseline_of_a_run_that_ended_early_says_so_and_replaces_no_complete_o
     baseline.unlink()
     pytester.runpytest_subprocess(*words)
     assert read(baseline)["run"] == {"complete": False, "because": reasons}
+
+
+def test_what_gave_no_result_is_named_and_of_many_the_first() -> None:
+    tests = [f"a.py::test_claim[core.rank-{letter}::1]" for letter in "abcdefghij"]
+    extent = Extent(selected={*tests, "a.py::test_other"})
+    assert extent.record(tests)["because"] == ["1 of 11 claims gave no result: test_other"]
+    (reason,) = extent.record(["a.py::test_other"])["because"]
+    assert reason.startswith("10 of 11 claims gave no result: core.rank-a::1, core.rank-b::1, ")
+    assert reason.endswith(", core.rank-h::1, 2 more")
 
 
 @WORKERS
