@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ace.extract import Extractor, extract_core, extract_stream, head_sensitivities
     from ace.families.core.subjects import runs_subject
     from ace.families.family import Family, Fixtures, find_claim, registry
-    from ace.families.grokking_law.subjects import sweep_subject
     from ace.model.intervene import Intervention, intervening, rank_scan
     from ace.model.language import LanguageModel, load_language_model, wrap_model
     from ace.model.observe import sensitivities_at, states_at
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from ace.study.rest import RankTest, Rest
     from ace.study.run_history import RunHistory
     from ace.study.subject import LazySubject, Subject
+    from ace.study.sweep import sweep_subject
     from ace.study.tokens import TokenStudy
     from ace.suite.parametrize import parametrize_with_claims
     from ace.tasks.base import Batch, Split, Task
@@ -108,7 +108,7 @@ _HOMES = {
     "study.language_subjects": ("language_subject",),
     "families.core.subjects": ("runs_subject",),
     "families.family": ("Family", "Fixtures", "find_claim", "registry"),
-    "families.grokking_law.subjects": ("sweep_subject",),
+    "study.sweep": ("sweep_subject",),
     "model.intervene": ("Intervention", "intervening", "rank_scan"),
     "model.language": ("LanguageModel", "load_language_model", "wrap_model"),
     "model.observe": ("sensitivities_at", "states_at"),

@@ -38,7 +38,6 @@ from ace.errors import (
 from ace.extract import checked, extract_core, extract_factors, extract_stream, head_sensitivities
 from ace.families.core.subjects import runs_subject
 from ace.families.family import find_claim
-from ace.families.grokking_law.subjects import sweep_subject
 from ace.imports import load_attribute
 from ace.model import (
     continuation,
@@ -62,6 +61,7 @@ from ace.spectrum import FactorSpectrum
 from ace.study import claim as claims
 from ace.study import fingerprint, prompts
 from ace.study.checks import require_different_prompts
+from ace.study.delays import delays_of
 from ace.study.language_subjects import language_subject
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import Memory
@@ -69,6 +69,7 @@ from ace.study.prompt_seeds import PromptStudies
 from ace.study.rest import Rest, rank_test
 from ace.study.run_history import RunHistory
 from ace.study.subspaces import rest_subspaces
+from ace.study.sweep import SweepStudy, sweep_subject
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.suite.parametrize import parametrize_with_claims, require_different_names
 from ace.tasks import (
@@ -110,6 +111,7 @@ from ace.training.recipe import (
     read_entries,
     read_recipe,
 )
+from ace.training.sweep.table import SweepTable
 from ace.training.train import train, train_apart, trained_apart
 from ace.training.transformer import Architecture, SmallTransformer
 from ace.verdict import judge
@@ -1491,20 +1493,40 @@ bad(
 )
 ZOO = StoredFixtures(Store(FIXTURES, Path("never used")))
 SWEEP = FIXTURES / "sweeps" / "grokking-compact.toml"
+STORED_SWEEP = find_sweep(FIXTURES, "grokking-compact")
+NO_RUNS = SweepTable(STORED_SWEEP.settings, ())
 bad(
-    "families.grokking_law.subjects.sweep_subject: no recipe",
+    "study.delays.delays_of: nothing trained",
+    lambda _: delays_of(NO_RUNS, STORED_SWEEP.parts["moduli"]),
+    "runs that memorised | none of 42 | 0 of them trained",
+    Inapplicable,
+)
+bad(
+    "study.sweep.SweepStudy.delays: no such part",
+    lambda _: SweepStudy(STORED_SWEEP, NO_RUNS).delays("primes"),
+    "grokking-compact has no part 'primes' | moduli, decays",
+    Inapplicable,
+)
+bad(
+    "study.sweep.SweepStudy.require_behaviour: nothing generalises",
+    lambda _: SweepStudy(STORED_SWEEP, NO_RUNS).require_behaviour("law.omega"),
+    "law.omega | half of the runs to generalise | 0 of 0",
+    Inapplicable,
+)
+bad(
+    "study.sweep.sweep_subject: no recipe",
     lambda _: sweep_subject("a.toml", SWEEP.with_suffix(".jsonl")),
     "a.toml",
     RecipeError,
 )
 bad(
-    "families.grokking_law.subjects.sweep_subject: no table",
+    "study.sweep.sweep_subject: no table",
     lambda _: sweep_subject(SWEEP, SWEEP),
     "line 1: expected JSON",
     ArtifactError,
 )
 bad(
-    "families.grokking_law.subjects.sweep_subject: another sweep's table",
+    "study.sweep.sweep_subject: another sweep's table",
     lambda _: sweep_subject(SWEEP.with_stem("grokking-paper"), SWEEP.with_suffix(".jsonl")),
     "expected outcomes of the settings of grokking-paper, got others",
     ArtifactError,
@@ -2076,7 +2098,9 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "training.sweep.table.read_table",
         "training.sweep.table.table_of",
     ),
-    "trains what a sweep's recipe, which was verified, asks for": (
+    "trains, or tells of, what a sweep's recipe, which was verified, asks for": (
+        "study.delays.missing",
+        "study.sweep.subject_of",
         "engine.Workers.results",
         "training.score.accuracies",
         "training.sweep.advance.advance",
@@ -2388,6 +2412,9 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "study.subject.LazySubject.command",
     ),
     "takes what a study holds, or numbers of its own": (
+        "study.delays.Delays.where",
+        "study.delays.Delays.counts",
+        "study.delays.shuffled",
         "alternatives.methods.onto_readers",
         "alternatives.methods.own_readers",
         "study.alternatives.alternative_cores",

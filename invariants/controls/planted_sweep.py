@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ace.families.grokking_law.subjects import SweepSubject, subject_of
+from ace.study.sweep import SweepSubject, subject_of
 from ace.training.sweep.recipe import Run, SweepRecipe, parse_sweep
 from ace.training.sweep.state import Crossing, Outcome
 from ace.training.sweep.table import SweepTable

@@ -9,7 +9,6 @@ import pytest
 
 from ace.families.grokking_law import as_published, laws, measures
 from ace.families.grokking_law.claims import CLAIMS
-from ace.families.grokking_law.delays import Delays
 from ace.families.grokking_law.measures import (
     GIVEN,
     NO_DECAY,
@@ -19,10 +18,11 @@ from ace.families.grokking_law.measures import (
     along_a_power,
     estimate,
 )
-from ace.families.grokking_law.subjects import SweepSubject, subject_of
 from ace.stats import exact
+from ace.study.delays import Delays
 from ace.study.measurement import Measurement
 from ace.study.subject import Subject
+from ace.study.sweep import SweepSubject, subject_of
 from ace.training.sweep.recipe import Run
 from ace.training.sweep.table import SweepTable
 from ace.verdict import judge

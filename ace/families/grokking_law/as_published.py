@@ -6,8 +6,8 @@ import numpy as np
 from scipy.optimize import curve_fit
 
 from ace.arrays import Array
-from ace.families.grokking_law.delays import Delays
-from ace.families.grokking_law.subjects import SweepSubject
+from ace.study.delays import Delays
+from ace.study.sweep import SweepSubject
 
 
 def omega(subject: SweepSubject) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ace.arrays import Array, Bools
 from ace.families.grokking_law.censored import fit
-from ace.families.grokking_law.delays import Delays
+from ace.study.delays import Delays
 
 Law = Callable[[Delays, Array, Array], Array]  # delays, counts, moduli (m) -> log delays (b, m) that it foretells
 CRITICAL = np.linspace(0.02, 0.995, 79)  # critical moduli tried, as shares of the smallest whose delays end

@@ -11,11 +11,11 @@ import numpy as np
 from ace.arrays import Array
 from ace.errors import Inapplicable
 from ace.families.grokking_law import laws
-from ace.families.grokking_law.delays import Delays, shuffled
-from ace.families.grokking_law.subjects import SweepSubject
 from ace.intervals import acceleration, freedom
 from ace.stats import RESAMPLES, Estimate, exact
+from ace.study.delays import Delays, shuffled
 from ace.study.measurement import Measurement, measures
+from ace.study.sweep import SweepSubject
 
 SHUFFLED, GIVEN, NO_DECAY = "settings shuffled", "all but the head given", "without weight decay"
 OTHERS = "mean of the other moduli"
