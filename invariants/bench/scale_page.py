@@ -34,8 +34,8 @@ With L blocks of w weights, width d, vocabulary V and n prompts:
 Processor seconds of all claims on one thread, and the most memory of the process. The estimate is fitted to the random
 models (`gpt2` and `llama` are their architectures), with controls that settle at once.
 """
-REAL = """Models in *italics*, trained by others, were not used for the times; of their memory two factors were chosen with the
-figures in sight.
+REAL = """Models in *italics*, trained by others, were not used for the times; of their memory two factors were chosen with
+the figures in sight.
 """
 LARGE_HEAD = """## What 8 and 70 billion parameters would need
 
@@ -51,7 +51,8 @@ def page(record: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     """The whole page, of a record and what was fitted to it."""
     named = [(model["shape"]["architecture"], model) for model in record["models"]]
     named += [(f"*{name}*", model) for name, model in record["real"].items()]
-    lines = [HEAD, *([REAL] if record["real"] else []), *table(COLUMNS, [_row(name, model, found) for name, model in named])]
+    head = [HEAD, REAL] if record["real"] else [HEAD]
+    lines = [*head, *table(COLUMNS, [_row(name, model, found) for name, model in named])]
     speed = Speed(**record["models"][0]["speed"])
     lines += [f"\n{found['error'][0].upper()}{found['error'][1:]}\n", LARGE_HEAD.format(flops=speed.flops / 1e9)]
     lines += table(LARGE, [_large(shape, speed, found) for shape in REFERENCES])
