@@ -34,8 +34,8 @@ With L blocks of w weights, width d, vocabulary V and n prompts:
 Processor seconds of all claims on one thread, and the most memory of the process. The estimate is fitted to the random
 models (`gpt2` and `llama` are their architectures), with controls that settle at once.
 """
-REAL = """Models in *italics*, trained by others, were not used for the times; of their memory two factors were chosen with
-the figures in sight.
+REAL = """Models in *italics*, trained by others, were not used for the times; of their memory two factors were chosen
+with the figures in sight.
 """
 LARGE_HEAD = """## What 8 and 70 billion parameters would need
 
