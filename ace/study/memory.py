@@ -13,6 +13,7 @@ from ace.check import check_count
 
 LIMIT = 640 * 2**20  # bytes
 KEPT = 128 * 2**20  # bytes that may be free without being given back
+SMALL = 3 * 2**29  # bytes allocated, free or not, up to which a process gives none back
 
 Value = TypeVar("Value")
 Arguments = ParamSpec("Arguments")
@@ -76,7 +77,7 @@ class Memory:
 
 
 class _Heap(ctypes.Structure):
-    """`mallinfo2` of glibc, of which `fordblks` is read: bytes that are free and kept."""
+    """`mallinfo2` of glibc: in blocks `arena`, of which `fordblks` are free and kept, in mappings `hblkhd` bytes."""
 
     _fields_ = tuple(
         (name, ctypes.c_size_t)
@@ -90,13 +91,14 @@ class _Heap(ctypes.Structure):
 def return_freed() -> None:
     """Give memory that is free back to the system, where the C library keeps it: glibc, whose blocks grow with use.
 
-    Not where little is free: what is given back is soon asked for again, page by page.
+    Not where little is free or the process small: what is given back is soon asked for again, page by page.
     """
     library = ctypes.CDLL(None) if os.name == "posix" else None
     trim, told = (getattr(library, name, None) for name in ("malloc_trim", "mallinfo2"))
     if told is not None:
         told.restype = _Heap
-        if told().fordblks <= KEPT:
+        heap = told()
+        if heap.fordblks <= KEPT or heap.arena + heap.hblkhd <= SMALL:
             return
     if trim is not None:
         trim(0)

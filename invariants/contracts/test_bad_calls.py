@@ -2322,7 +2322,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "training.ensemble.DropoutMasks.take",
         "training.ensemble.mask_values",
         "training.transformer.KeyValues",
-        "training.transformer.KeyValues.extend",
+        "training.transformer.KeyValues.attended",
         "training.transformer.KeyValues.taken",
         "training.transformer.Attention",
         "training.transformer.Attention.forward",

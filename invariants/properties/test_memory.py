@@ -10,27 +10,36 @@ import pytest
 from ace.study import memory
 
 
-def library(free: int | None, trimmed: list[int]) -> SimpleNamespace:
-    """A C library with so many free bytes, or one that does not say how many."""
+def library(free: int | None, held: int, trimmed: list[int]) -> SimpleNamespace:
+    """A C library that holds so many bytes, half of them in mappings, and so many free ones, or does not say."""
 
     def malloc_trim(pad: int) -> int:
         trimmed.append(pad)
         return 1
 
     def mallinfo2() -> SimpleNamespace:
-        return SimpleNamespace(fordblks=free)
+        return SimpleNamespace(fordblks=free, arena=held - held // 2, hblkhd=held // 2)
 
     return SimpleNamespace(malloc_trim=malloc_trim, **({} if free is None else {"mallinfo2": mallinfo2}))
 
 
 @pytest.mark.parametrize(
-    ("free", "given_back"), [(0, False), (memory.KEPT, False), (memory.KEPT + 1, True), (2**40, True), (None, True)]
+    ("free", "held", "given_back"),
+    [
+        (0, 2**40, False),
+        (memory.KEPT, 2**40, False),
+        (memory.KEPT + 1, 2**40, True),
+        (memory.KEPT + 1, memory.SMALL + 1, True),
+        (memory.KEPT + 1, memory.SMALL, False),
+        (2**40, 2**40, True),
+        (None, 0, True),
+    ],
 )
-def test_free_memory_goes_back_where_there_is_much_of_it_or_nobody_knows(
-    monkeypatch: pytest.MonkeyPatch, free: int | None, given_back: bool
+def test_free_memory_goes_back_where_there_is_much_of_it_in_a_large_process_or_nobody_knows(
+    monkeypatch: pytest.MonkeyPatch, free: int | None, held: int, given_back: bool
 ) -> None:
     trimmed: list[int] = []
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: library(free, trimmed))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: library(free, held, trimmed))
     memory.return_freed()
     assert trimmed == [0] * given_back
 

@@ -94,16 +94,19 @@ def _concave(augmented: Array, ended: Bools, weights: Array, point: Array) -> Ar
     """(b) log-likelihood without the constant of the normal density."""
     away = np.einsum("bnk,bk->bn", augmented, point)
     with np.errstate(invalid="ignore", divide="ignore"):
-        each = np.where(ended, np.log(point[:, -1:]) - away**2 / 2, special.log_ndtr(-away))
+        each = np.log(point[:, -1:]) - away**2 / 2
+        each[:, ~ended] = special.log_ndtr(-away[:, ~ended])
     return np.asarray((weights * each).sum(axis=1))
 
 
 def _derivatives(augmented: Array, ended: Bools, weights: Array, point: Array) -> tuple[Array, Array]:
     """Slope (b, k + 1) and the negative of the curvature (b, k + 1, k + 1)."""
     away = np.einsum("bnk,bk->bn", augmented, point)
-    hazard = np.exp(-(away**2) / 2 - np.log(2 * np.pi) / 2 - special.log_ndtr(-away))
-    first = weights * np.where(ended, -away, -hazard)
-    second = weights * np.where(ended, 1.0, hazard * (hazard - away))
+    late = away[:, ~ended]
+    hazard = np.exp(-(late**2) / 2 - np.log(2 * np.pi) / 2 - special.log_ndtr(-late))
+    first, second = weights * -away, weights.astype(np.float64)
+    first[:, ~ended] = weights[:, ~ended] * -hazard
+    second[:, ~ended] = weights[:, ~ended] * (hazard * (hazard - late))
     slope = np.einsum("bn,bnk->bk", first, augmented)
     curve = np.einsum("bn,bnk,bnl->bkl", second, augmented, augmented)
     seen = (weights * ended).sum(axis=1)
