@@ -29,6 +29,7 @@ class Delays:
         ended: (n) whether the run generalised.
         ratios: (n) log of the ratio of the weights' squared norms when memorised and when generalised; NaN where not.
         left_out: runs that did not memorise, or failed.
+        waiting: runs that are done, of settings of which others are not.
     """
 
     moduli: Array
@@ -38,6 +39,12 @@ class Delays:
     ended: Bools
     ratios: Array
     left_out: int
+    waiting: int = 0
+
+    @property
+    def settings(self) -> list[tuple[float, float]]:
+        """(n) modulus and weight decay of each run."""
+        return list(zip(self.moduli.tolist(), self.decays.tolist(), strict=True))
 
     def where(self, chosen: Bools) -> Delays:
         """Some of the runs."""
@@ -46,7 +53,7 @@ class Delays:
     def __add__(self, other: Delays) -> Delays:
         """The runs of both, those of this first."""
         both = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in ENTRIES}
-        return Delays(**both, left_out=self.left_out + other.left_out)
+        return Delays(**both, left_out=self.left_out + other.left_out, waiting=self.waiting + other.waiting)
 
     def counts(self, resamples: int, seed: int = 0) -> Array:
         """(1 + resamples, n) how often each run counts: once each, then with its seed drawn with replacement.
@@ -65,16 +72,24 @@ class Delays:
 
 
 def delays_of(table: SweepTable, part: Part) -> Delays:
-    """Delays of a part's runs, as far as they are in the table.
+    """Delays of a part's runs, of the settings whose runs are all in the table.
+
+    Of a setting that is still being trained the fast runs are there first: its delays would look too short.
 
     Raises:
-        Inapplicable: none of them memorised.
+        Inapplicable: no setting is trained to its end, or none of the runs memorised.
     """
     runs = tuple(part.runs())
-    outcomes = table.of(runs)
+    done = table.of(runs)
+    waited_for = {run.setting for run in set(runs) - {outcome.run for outcome in done}}
+    outcomes = [outcome for outcome in done if outcome.run.setting not in waited_for]
+    if not outcomes:
+        raise Inapplicable(
+            f"expected a setting all of whose runs are trained, got none: {len(done)} of {len(runs)} runs"
+        )
     told = [outcome for outcome in outcomes if outcome.memorised is not None and not outcome.error]
     if not told:
-        raise Inapplicable(f"expected runs that memorised, got none of {len(runs)}, {len(outcomes)} of them trained")
+        raise Inapplicable(f"expected runs that memorised, got none of {len(outcomes)}")
     lengths = [_length(outcome) for outcome in told]
     return Delays(
         moduli=_array([outcome.run.modulus for outcome in told]),
@@ -84,6 +99,7 @@ def delays_of(table: SweepTable, part: Part) -> Delays:
         ended=np.asarray([outcome.generalised is not None for outcome in told]),
         ratios=_array([_ratio(outcome) for outcome in told]),
         left_out=len(outcomes) - len(told),
+        waiting=len(done) - len(outcomes),
     )
 
 

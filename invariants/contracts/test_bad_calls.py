@@ -1498,7 +1498,7 @@ NO_RUNS = SweepTable(STORED_SWEEP.settings, ())
 bad(
     "study.delays.delays_of: nothing trained",
     lambda _: delays_of(NO_RUNS, STORED_SWEEP.parts["moduli"]),
-    "runs that memorised | none of 42 | 0 of them trained",
+    "a setting all of whose runs are trained | 0 runs of 42",
     Inapplicable,
 )
 bad(

@@ -154,6 +154,34 @@ def test_runs_that_were_given_up_are_kept() -> None:
     assert dropped > kept + 0.05
 
 
+def test_of_a_setting_that_is_still_trained_the_fast_runs_do_not_stand_for_all() -> None:
+    whole = planted(spread=0.3)
+    sweep, outcomes = whole.trained.sweep, whole.trained.table.outcomes
+    slowest = max(o.steps for o in outcomes if o.run in set(sweep.parts["decays"].runs()))
+    stopped = SweepTable(sweep.settings, tuple(o for o in outcomes if o.steps < slowest / 3))
+    delays = subject_of(sweep, stopped).trained.delays("decays")
+    assert 0 < delays.waiting < len(stopped.of(sweep.parts["decays"].runs()))
+    complete = whole.trained.delays("decays")
+    same = np.isin(complete.decays, np.unique(delays.decays))
+    np.testing.assert_array_equal(delays.logs, complete.logs[same])
+    assert len(np.unique(delays.decays)) < len(np.unique(complete.decays))
+    found = verdict("law.omega", subject_of(sweep, stopped))
+    assert found.details["done, of settings of which others are not"] == delays.waiting
+
+
+def test_splits_are_compared_where_both_are_trained() -> None:
+    """The largest modulus alone has been trained with one split only: its delays are short, and make no difference."""
+    whole = planted(spread=0.03)
+    sweep = whole.trained.sweep
+    largest = max(sweep.parts["moduli"].moduli)
+    some = tuple(o for o in whole.trained.table.outcomes if (o.run.modulus, o.run.split) != (largest, "own"))
+    found = verdict("law.split", subject_of(sweep, SweepTable(sweep.settings, some)))
+    (delay,) = (seed for seed in found.seeds if seed.label == "delay")
+    assert abs(delay.value) < 0.05
+    none = tuple(o for o in some if o.run.split != "own" or o.run.modulus not in sweep.parts["moduli"].moduli)
+    assert verdict("law.split", subject_of(sweep, SweepTable(sweep.settings, none))).status is Status.INAPPLICABLE
+
+
 def test_medians_are_those_of_numpy_and_do_not_move_with_one_odd_run() -> None:
     delays = planted(spread=0.3).trained.delays("decays")
     ones = np.ones((1, len(delays.logs)))

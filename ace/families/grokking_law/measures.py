@@ -128,6 +128,8 @@ def split(subject: SweepSubject) -> Measurement:
     study = subject.trained
     decays, moduli = (study.delays(part) for part in ("decays", "moduli"))
     own_decays, own_moduli = (study.delays(f"{part}-own-split") for part in ("decays", "moduli"))
+    own_decays, decays = _shared(own_decays, decays)
+    own_moduli, moduli = _shared(own_moduli, moduli)
 
     def difference(label: str, own: Delays, shared: Delays, statistic: Statistic) -> Estimate:
         both = own + shared
@@ -243,12 +245,26 @@ def _mean_delay(delays: Delays, counts: Array) -> Array:
     return laws.known_mean(laws.means(delays, counts, np.unique(delays.moduli)))
 
 
+def _shared(first: Delays, second: Delays) -> tuple[Delays, Delays]:
+    """Both at the settings that both have.
+
+    Raises:
+        Inapplicable: there is none.
+    """
+    both = set(first.settings) & set(second.settings)
+    if not both:
+        raise Inapplicable("expected a modulus and weight decay that are trained with either split, got none")
+    kept = [np.array([pair in both for pair in delays.settings]) for delays in (first, second)]
+    return first.where(kept[0]), second.where(kept[1])
+
+
 def _details(subject: SweepSubject, delays: Delays) -> dict[str, Any]:
     return {
         "sweep": subject.trained.progress,
         "runs": len(delays.logs),
         "censored": int((~delays.ended).sum()),
         "left_out": delays.left_out,
+        **({"done, of settings of which others are not": delays.waiting} if delays.waiting else {}),
     }
 
 

@@ -55,6 +55,11 @@ class Run:
     start: str = "random"
 
     @property
+    def setting(self) -> tuple[int, float]:
+        """Modulus and weight decay: what the runs of a part differ in but for their seeds."""
+        return self.modulus, self.weight_decay
+
+    @property
     def stacks_with(self) -> tuple[object, ...]:
         """What runs must have in common to be trained as one stack: shapes and steps an epoch."""
         return self.modulus, self.batch, self.start
