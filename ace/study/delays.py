@@ -84,9 +84,7 @@ def delays_of(table: SweepTable, part: Part) -> Delays:
     waited_for = {run.setting for run in set(runs) - {outcome.run for outcome in done}}
     outcomes = [outcome for outcome in done if outcome.run.setting not in waited_for]
     if not outcomes:
-        raise Inapplicable(
-            f"expected a setting all of whose runs are trained, got none: {len(done)} of {len(runs)} runs"
-        )
+        raise Inapplicable(f"expected a setting all of whose runs are trained, got {len(done)} runs of {len(runs)}")
     told = [outcome for outcome in outcomes if outcome.memorised is not None and not outcome.error]
     if not told:
         raise Inapplicable(f"expected runs that memorised, got none of {len(outcomes)}")
