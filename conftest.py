@@ -17,5 +17,7 @@ if "ACE_MODEL" not in os.environ and "--ace-model" not in " ".join(sys.argv):
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
+# A derandomized profile draws the same examples whatever `--hypothesis-seed` says.
+settings.register_profile("varied", max_examples=25, deadline=None, database=None)
 settings.register_profile("thorough", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
