@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ import torch
 from ace.arrays import Array
 from ace.auc import separations, simple_auc
 from ace.check import check_choice
-from ace.core import PROJECTORS
+from ace.core import PROJECTORS, Core
+from ace.errors import Inapplicable
 from ace.model.continuation import scattered
 from ace.model.intervene import Intervention
 from ace.model.sites import Site
@@ -146,8 +148,20 @@ def sufficient_at_site(study: PromptStudy, split: Split, site: Site, projector: 
     """Smallest rank up to 8 whose keeping leaves the AUC on a split within .02 of the model's own."""
     states, gradients = (by_site[site.index] for by_site in study.observed)
     most = min(RANKS, states.shape[1], int(torch.linalg.matrix_rank(gradients.double())))
-    cores = [study.core(site, rank) for rank in range(1, most + 1)]
-    edits = [Intervention(core, "keep", projector=projector) for core in cores]
+    edits = [Intervention(core, "keep", projector=projector) for core in _cores(study, site, most)]
     kept = simple_auc(study.push(split, site, edits), study.labels(split))
     base = float(simple_auc(study.base(split)[None], study.labels(split))[0])
     return sufficient_rank(torch.from_numpy(kept), base, MARGIN)
+
+
+def _cores(study: PromptStudy, site: Site, most: int) -> list[Core]:
+    """Cores of rank 1 and up: `most` of them, or as many as the extractor has dimensions for.
+
+    Raises:
+        Inapplicable: it has none.
+    """
+    cores = [study.core(site)]
+    with suppress(Inapplicable):  # a mean difference of two classes, say, is one direction
+        for rank in range(2, most + 1):
+            cores.append(study.core(site, rank))
+    return cores
