@@ -47,7 +47,8 @@ A property or claim that is met by another extractor as well does not speak for 
 [`docs/alternatives.md`](alternatives.md) for the methods beside each other on one model.
 
 Systems are planted so that the dimensions of a core differ. States alone, or sensitivities alone, may be alike in
-several directions there, or lead where nothing reads: a method that looks at one of them is then free to choose, and fails.
+several directions there, or lead where nothing reads: a method that looks at one of them is then free to choose, and
+fails.
 """
 
 
