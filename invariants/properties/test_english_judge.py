@@ -29,7 +29,7 @@ likely = st.lists(st.sampled_from(LIKELY.split()), max_size=60).map(" ".join)
 
 
 def swapped(text: str) -> str:
-    return re.sub(r"\b(is|are|was|were)\b", lambda verb: SWAPPED[verb.group()], text)
+    return re.sub(r"\b(is|are|was|were)(?=\b|n['\u2019]t\b)", lambda verb: SWAPPED[verb.group()], text)
 
 
 # --- measured on texts with known answers -----------------------------------------------------------------------------
