@@ -1172,7 +1172,7 @@ bad(
 def study(task: base.Task) -> TokenStudy:
     """Two untrained models of a task."""
     sizes = Architecture(task.vocabulary, 8, 1, width=8, heads=2, hidden=8)
-    models = [SmallTransformer(sizes).eval() for _ in range(2)]
+    models = builders.untrained(sizes)  # of given seeds: among all that could be drawn some do the task by chance
     return TokenStudy(models, task, sizes=dict.fromkeys(base.HELD_OUT, 8))
 
 
