@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SCHEMA = 1  # of an artifact's record
+CUT_OFF = ".????????.tmp"  # ends the names of temporary files and folders, as a pattern
 
 
 def default_cache() -> Path:
@@ -41,6 +42,12 @@ def write_atomic(path: Path, content: bytes) -> None:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def remove_cut_off(path: Path) -> None:
+    """Remove what a killed `write_atomic` left beside `path`; only where no other process writes there now."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}{CUT_OFF}"):
+        left.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -90,7 +97,8 @@ def save_artifact(record: Path, tensors: Mapping[str, Tensor], provenance: Mappi
     """Store tensors and their provenance as `<stem>.<digest>.safetensors` and `<stem>.json`.
 
     The weights' file name carries its own digest and the JSON names it, so replacing the JSON, one rename, switches
-    from the old pair to the new one. Weights that no JSON names any more are removed last.
+    from the old pair to the new one. Weights that no JSON names any more, and what killed processes left half
+    written, are removed last: an artifact has one writer at a time.
     """
     from safetensors.torch import save
 
@@ -99,9 +107,7 @@ def save_artifact(record: Path, tensors: Mapping[str, Tensor], provenance: Mappi
     weights = record.with_name(f"{record.stem}.{digest[:8]}.safetensors")
     write_atomic(weights, content)
     write_json(record, {"schema": SCHEMA, **provenance, "weights": {"file": weights.name, "sha256": digest}})
-    for stale in _weights_beside(record):
-        if stale != weights:
-            stale.unlink(missing_ok=True)
+    _remove_beside(record, kept=weights)
 
 
 def read_provenance(record: Path) -> dict[str, Any]:
@@ -148,12 +154,19 @@ def load_artifact(record: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def remove_artifact(record: Path) -> None:
-    """Remove an artifact's record and weights; what is not there is no error."""
+    """Remove an artifact's weights, half written ones too, and its record; what is not there is no error.
+
+    The record goes last: as long as it is there, who finds it knows that there is something to remove.
+    """
+    _remove_beside(record)
     record.unlink(missing_ok=True)
-    for weights in _weights_beside(record):
-        weights.unlink(missing_ok=True)
 
 
-def _weights_beside(record: Path) -> list[Path]:
-    """Files of weights that belong to a record, named or not."""
-    return list(record.parent.glob(f"{glob.escape(record.stem)}.????????.safetensors"))
+def _remove_beside(record: Path, kept: Path | None = None) -> None:
+    """Remove files of weights that belong to a record, named or not, but `kept`, and what of both was cut off."""
+    weights = f"{glob.escape(record.stem)}.????????.safetensors"
+    for pattern in (weights, f".{weights}{CUT_OFF}"):
+        for stale in record.parent.glob(pattern):
+            if stale != kept:
+                stale.unlink(missing_ok=True)
+    remove_cut_off(record)

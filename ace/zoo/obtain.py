@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,14 @@ from ace.errors import ArtifactError, InputError, NotTrained
 from ace.files import read_provenance, remove_artifact
 from ace.training.apart import alone, arms_of, joined
 from ace.training.language.recipe import LanguageRecipe
-from ace.training.language.store import load_language_folder, read_folder_provenance, train_side_by_side
+from ace.training.language.store import (
+    PROVENANCE,
+    load_language_folder,
+    partial_of,
+    read_folder_provenance,
+    remove_cut_off_folders,
+    train_side_by_side,
+)
 from ace.training.language.trainer import TrainedLanguageModel
 from ace.training.recipe import Recipe
 from ace.training.result import TrainedEnsemble, load_ensemble, save_ensemble
@@ -81,9 +88,10 @@ class Store:
                 " pytest with --ace-retrain --ace-scale paper does it for one run"
             )
         with self._locked(wanted):
-            if self._is_usable(cached, read_provenance):
-                return load_ensemble(cached, wanted)
             partial = self.cache / f"{wanted.address}-partial.json"
+            if self._is_usable(cached, read_provenance):
+                _remove_outlived(partial, cached)
+                return load_ensemble(cached, wanted)
             with self.showing():
                 ensemble = train(wanted, device=self.device, partial=partial, progress=self.progress)
             save_ensemble(cached, ensemble)
@@ -206,6 +214,9 @@ class Store:
         if indices:
             with self.showing():
                 train_side_by_side(recipe, folder, indices, self.cache, progress=self.progress)
+        remove_cut_off_folders(folder)
+        for index in range(recipe.models):
+            _remove_outlived(partial_of(recipe, index, self.cache), folder / str(index) / PROVENANCE)
 
     @contextmanager
     def _locked(self, recipe: Recipe | LanguageRecipe, arm: str = "") -> Iterator[None]:
@@ -221,6 +232,13 @@ class Store:
             raise ArtifactError(f"cache: expected a folder that can be written, got {self.cache}: {error}") from error
         with lock:
             yield
+
+
+def _remove_outlived(partial: Path, result: Path) -> None:
+    """Remove an unfinished training whose result was stored after it: who stored that was killed before it did so."""
+    with suppress(FileNotFoundError):
+        if partial.stat().st_mtime_ns <= result.stat().st_mtime_ns:
+            remove_artifact(partial)
 
 
 def _place(folder: Path, recipe: Recipe | LanguageRecipe) -> Path:

@@ -26,13 +26,10 @@ from ace.training.result import TrainedEnsemble, load_ensemble, save_ensemble
 from ace.zoo.recipes import language_recipes, recipes
 from invariants import FIXTURES
 from invariants.contracts import builders
+from invariants.contracts.dying import Crash, Dying, every_crash_point
 
 OLD = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor([1, 2])}
 NEW = {"a": torch.arange(6.0).view(2, 3) + 1, "b": torch.tensor([3, 4])}
-
-
-class Crash(BaseException):
-    """The process is gone: no clean-up that catches `Exception` may count on seeing it."""
 
 
 def ensemble(recipe: Recipe | None = None, seed: int = 0) -> TrainedEnsemble:
@@ -295,25 +292,6 @@ def test_the_digest_of_a_file_is_that_of_its_content(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "a") == hashlib.sha256(b"content").hexdigest()
 
 
-class Dying:
-    """Runs a few system calls, then dies: from there on every call fails, those of any clean-up too, as after kill."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, alive: int) -> None:
-        self.left, self.died = alive, False
-        for owner, name in ((os, "fsync"), (os, "replace"), (os, "chmod"), (os, "unlink"), (Path, "unlink")):
-            patch.setattr(owner, name, self._wrapped(getattr(owner, name)))
-
-    def _wrapped(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            if self.left == 0:
-                self.died = True
-                raise Crash
-            self.left -= 1
-            return real(*arguments, **options)
-
-        return call
-
-
 def test_replacing_an_artifact_is_safe_at_every_crash_point(tmp_path: Path) -> None:
     outcomes = []
     for alive in range(100):
@@ -330,13 +308,21 @@ def test_replacing_an_artifact_is_safe_at_every_crash_point(tmp_path: Path) -> N
         outcomes.append(document["name"])
         save_artifact(record, NEW, {"name": "new"})  # and what a crash left behind is in nobody's way
         assert equal(load_artifact(record)[0], NEW)
-        assert len(list(record.parent.glob("*.safetensors"))) == 1
+        assert len(list(record.parent.iterdir())) == 2
         if not dying.died:
             break
     assert "".join(name[0] for name in outcomes).strip("o").strip("n") == ""  # old up to a point, new from there on
     assert outcomes[0] == "old"
     assert outcomes[-1] == "new"
     assert outcomes.count("old") >= 4  # weights: fsync, chmod, replace; then the record's
+
+
+def test_removing_an_artifact_takes_what_a_crash_left_of_it_and_nothing_else(tmp_path: Path) -> None:
+    for left in every_crash_point(lambda place: save_artifact(place / "[a].json", OLD, {}), tmp_path):
+        other = left / ".[a]-other.json.abcdefgh.tmp"
+        other.touch()
+        remove_artifact(left / "[a].json")
+        assert list(left.iterdir()) == [other]
 
 
 def test_a_crash_between_weights_and_record_keeps_the_old_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

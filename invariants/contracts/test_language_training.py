@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -322,6 +323,27 @@ def _runs(pid: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
         return False
+
+
+@pytest.mark.parametrize("outlived", [True, False])
+def test_what_killed_processes_left_of_models_that_are_there_is_removed_but_no_training_that_may_go_on(
+    tmp_path: Path, trained: TrainedLanguageModel, outlived: bool
+) -> None:
+    store, models = quiet(tmp_path), tmp_path / ALONE.address
+    store_language_model(models / "0", trained)
+    record = models / "0" / PROVENANCE
+    record.write_text(json.dumps({**json.loads(record.read_text()), "recipe": ALONE.digest}))
+    for name in (".0.abcdefgh.tmp", ".0.stuvwxyz.tmp"):  # cut off before it took the model's name, and after
+        (models / name / "old").mkdir(parents=True)
+    partial = tmp_path / f"{ALONE.address}-0-partial.json"
+    LanguageTrainer(ALONE, 0).save(partial)
+    stored = record.stat().st_mtime_ns
+    os.utime(partial, ns=(stored, stored - 1 if outlived else stored + 1))
+    (found,) = store.language_models(ALONE)
+    assert same(found.model, trained.model)
+    assert [path.name for path in models.iterdir()] == ["0"]
+    left = sorted(path.suffix for path in tmp_path.iterdir() if path.is_file())
+    assert left == ([".lock"] if outlived else [".json", ".lock", ".safetensors"])
 
 
 @pytest.fixture

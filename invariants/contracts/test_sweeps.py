@@ -30,6 +30,7 @@ from ace.training.sweep.run import new_stacks, run_sweep, spread
 from ace.training.sweep.stack import StackTrainer, started
 from ace.training.sweep.state import Outcome, StackState
 from ace.training.sweep.table import begin_table, read_table
+from invariants.contracts.dying import every_crash_point
 from invariants.contracts.sweeps import TOML, entries, part, sweep
 
 LONG = 1e9
@@ -291,6 +292,25 @@ def test_a_sweep_that_is_killed_loses_and_repeats_nothing(tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_a_sweep_that_is_killed_ten_times_loses_and_repeats_nothing(tmp_path: Path) -> None:
     killed_and_resumed(tmp_path, kills=10)
+
+
+def test_a_sweep_that_dies_at_any_system_call_goes_on_to_the_same_table_and_leaves_no_file(tmp_path: Path) -> None:
+    recipe = replace(sweep(some=part(seeds=1)), limit=20)
+
+    def act(folder: Path) -> None:
+        run_sweep(recipe, folder / "table.jsonl", engine=Engine(workers=1), seconds=0.0)
+
+    (tmp_path / "whole").mkdir()
+    act(tmp_path / "whole")
+    whole = read_table(tmp_path / "whole" / "table.jsonl").of(recipe.runs)
+    assert len(whole) == len(recipe.runs) == 2
+    points = 0
+    for folder in every_crash_point(act, tmp_path):
+        act(folder)
+        assert read_table(folder / "table.jsonl").of(recipe.runs) == whole  # which refuses a run that is there twice
+        assert sorted(path.name for path in folder.iterdir()) == ["table.jsonl", "table.jsonl.lock"]
+        points += 1
+    assert points > 10
 
 
 def test_the_command_says_what_came_out(tmp_path: Path) -> None:

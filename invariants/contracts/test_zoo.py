@@ -25,7 +25,7 @@ from ace.suite.parametrize import claims_of
 from ace.training import resumable
 from ace.training.language.recipe import LanguageRecipe
 from ace.training.recipe import Recipe
-from ace.training.result import TrainedEnsemble, save_ensemble
+from ace.training.result import TrainedEnsemble, load_ensemble, save_ensemble
 from ace.training.train import train
 from ace.training.trainer import EnsembleTrainer
 from ace.zoo import obtain
@@ -35,13 +35,10 @@ from ace.zoo.real_models import real_models
 from ace.zoo.recipes import find_recipe, language_recipes, recipes
 from invariants import FIXTURES
 from invariants.contracts import builders, child
+from invariants.contracts.dying import Crash, every_crash_point
 from invariants.contracts.processes import processes
 
 EPOCHS = {"schedule": {"epochs": 12}}
-
-
-class Crash(BaseException):
-    """The process is gone."""
 
 
 @pytest.fixture
@@ -142,9 +139,7 @@ def test_a_training_killed_midway_is_continued_to_the_weights_of_an_uninterrupte
     continued = quiet(cache).ensemble(recipe)  # the lock died with its process
     assert 0 < trainings[0] < recipe.schedule.epochs
     assert builders.same_weights(continued.checkpoints, train(recipe).checkpoints)
-    left = {
-        path.name.removeprefix(recipe.address).rpartition(".")[2] for path in cache.iterdir() if path.name[0] != "."
-    }
+    left = {path.name.removeprefix(recipe.address).rpartition(".")[2] for path in cache.iterdir()}
     assert left == {"json", "lock", "safetensors"}
     assert not partial.exists()
 
@@ -179,6 +174,34 @@ def test_a_crash_between_training_and_storing_loses_neither(
             quiet(tmp_path).ensemble(builders.recipe())
     quiet(tmp_path).ensemble(builders.recipe())
     assert trainings == [0, builders.recipe().schedule.epochs]  # the second had nothing left to train
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["asked for", "kept"])
+def test_a_training_that_dies_at_any_system_call_goes_on_to_the_same_weights_and_leaves_no_other_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    monkeypatch.setattr(resumable, "PARTIAL_SECONDS", 0.0)
+    monkeypatch.setattr(resumable, "PARTIAL_SHARE", 0)
+    recipe = builders.recipe(schedule={"epochs": 1})
+
+    def act(place: Path) -> TrainedEnsemble:
+        weights = place / "fixtures" / "weights"
+        weights.mkdir(parents=True, exist_ok=True)
+        store = quiet(place / "cache", place / "fixtures")
+        return load_ensemble(store.keep(recipe), recipe) if kept else store.ensemble(recipe)
+
+    def files(place: Path) -> list[str]:
+        return sorted(str(path.relative_to(place)) for path in place.rglob("*"))
+
+    (tmp_path / "whole").mkdir()
+    whole = act(tmp_path / "whole")
+    points = 0
+    (tmp_path / "points").mkdir()
+    for place in every_crash_point(act, tmp_path / "points"):
+        assert builders.same_weights(act(place).checkpoints, whole.checkpoints)
+        assert files(place) == files(tmp_path / "whole")
+        points += 1
+    assert points > 10
 
 
 def test_a_training_that_fails_leaves_nothing_that_could_be_taken_for_a_result(

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from ace.errors import ArtifactError
-from ace.files import read_json, remove_artifact, sha256_of, write_json
+from ace.files import CUT_OFF, read_json, remove_artifact, sha256_of, write_json
 from ace.model.quiet import quiet_transformers
 from ace.training.language.recipe import LanguageRecipe
 from ace.training.language.trainer import TrainedLanguageModel, train_language_model
@@ -39,7 +39,7 @@ def store_language_model(folder: Path, trained: TrainedLanguageModel) -> None:
         write_json(fresh / PROVENANCE, {"schema": SCHEMA, **trained.provenance, "files": files})
         os.chmod(fresh, 0o755)
         if folder.exists():
-            old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".old"))
+            old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
             os.replace(folder, old / "old")
             os.replace(fresh, folder)
             shutil.rmtree(old)
@@ -47,6 +47,20 @@ def store_language_model(folder: Path, trained: TrainedLanguageModel) -> None:
             os.replace(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def remove_cut_off_folders(folder: Path) -> None:
+    """Remove what `store_language_model` left in `folder` when its process was killed, of any model.
+
+    Only where no other process stores a model in it now.
+    """
+    for left in folder.glob(f".*{CUT_OFF}"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def partial_of(recipe: LanguageRecipe, index: int, partials: Path) -> Path:
+    """Record of the unfinished training of a model."""
+    return partials / f"{recipe.address}-{index}-partial.json"
 
 
 def load_language_folder(folder: Path, recipe: LanguageRecipe, index: int) -> TrainedLanguageModel:
@@ -110,7 +124,7 @@ def train_side_by_side(
 def _train_and_store(recipe: LanguageRecipe, index: int, folder: Path, partials: Path, progress: bool) -> None:
     torch.set_num_threads(1)
     _end_with_parent()
-    partial = partials / f"{recipe.address}-{index}-partial.json"
+    partial = partial_of(recipe, index, partials)
     store_language_model(folder, train_language_model(recipe, index, partial=partial, progress=progress))
     remove_artifact(partial)
 

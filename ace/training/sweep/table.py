@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ace.errors import ArtifactError, RecipeError
-from ace.files import write_atomic
+from ace.files import remove_cut_off, write_atomic
 from ace.training.sweep.recipe import Run, SweepRecipe
 from ace.training.sweep.state import Crossing, Outcome
 
@@ -89,6 +89,7 @@ def begin_table(path: Path, sweep: SweepRecipe) -> SweepTable:
     Raises:
         ArtifactError: as `table_of`.
     """
+    remove_cut_off(path)
     if path.exists():
         table = table_of(path, sweep)
         content = path.read_bytes()
