@@ -44,7 +44,7 @@ ROWS = (
     ("modadd.necessity", "modadd-paper"),
     ("modadd.rotation", "modadd-paper"),
     ("modadd.inflation", "modadd-paper"),
-    ("law.omega", "grokking-compact"),
+    ("law.omega", "grokking-paper"),
     ("agreement.mirror", "smollm2-135m"),
     ("agreement.mirror", "gemma3-270m"),
     ("agreement.one_dimension", "gemma3-270m"),

@@ -17,6 +17,7 @@ SHOWN = (
     "agreement-medium-knob.png",
     "gemma3-270m-depth.png",
     "grokking-compact.png",
+    "grokking-paper.png",
     "markov-paper.png",
     "modadd-paper.png",
     "smollm2-135m-depth.png",

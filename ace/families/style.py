@@ -52,12 +52,19 @@ class Drawing:
         draw: from the subject's results by claim, and a heading; None where they lack its data.
         ending: what its file is called beside the subject's name; nothing for a family's only figure.
         describe: its words, from the same results; only asked for once it is drawn.
+        partial: whether it is drawn where some of its claims are inapplicable, too, without what they would show.
     """
 
     claims: tuple[str, ...]
     draw: Callable[[Results, str], Figure | None]
     ending: str = ""
     describe: Callable[[Results], Words] | None = None
+    partial: bool = False
+
+    def suits(self, results: Results) -> bool:
+        """Whether all of its claims came out, and each, or some of a partial one, with values."""
+        measured = [bool(results[claim].get("values")) for claim in self.claims if claim in results]
+        return len(measured) == len(self.claims) and (any if self.partial else all)(measured)
 
 
 def span(values: Iterable[float | None], digits: int = 3) -> str:

@@ -51,7 +51,7 @@ def family_figures() -> tuple[Drawing, ...]:
 
 
 def drawings(results: Sequence[Mapping[str, Any]]) -> Iterator[Drawn]:
-    """Each figure for each subject of which its claims were all measured, and its data kept.
+    """Each figure for each subject that it suits: whose claims were measured, and its data kept.
 
     Raises:
         ArtifactError: results that lack what a figure shows, as those of another version may.
@@ -60,11 +60,7 @@ def drawings(results: Sequence[Mapping[str, Any]]) -> Iterator[Drawn]:
     for result in results:
         by_subject.setdefault(result["subject"], {})[result["claim"]] = result
     for subject, measured in by_subject.items():
-        suited = [
-            drawing
-            for drawing in family_figures()
-            if all(claim in measured and measured[claim].get("values") for claim in drawing.claims)
-        ]
+        suited = [drawing for drawing in family_figures() if drawing.suits(measured)]
         for count, drawing in enumerate(suited, start=1):
             ending = drawing.ending or (str(count) if count > 1 else "")
             name = "-".join(filter(None, [file_stem(subject), ending])) + ".png"

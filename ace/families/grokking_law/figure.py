@@ -1,12 +1,14 @@
-"""The delays of a sweep in one figure of two panels, with what the laws say and runs that were given up."""
+"""The delays of a sweep in one figure, a panel a law, with what the laws say and runs that were given up."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from scipy import stats
 
 from ace.families.style import CONTROL, CORE, GREY, INK, Drawing, Result, Results, Words, span, title
@@ -15,18 +17,33 @@ CLAIMS = ("law.omega", "law.redundancy", "law.rivals", "law.consistency", "law.s
 Settings = Mapping[str, Mapping[str, Sequence[float]]]
 
 
+class Panel(NamedTuple):
+    """One panel of the figure.
+
+    Attributes:
+        part: of the sweep, in whose details the delays are.
+        claim: that it shows. others: about the same delays, told in the title as well.
+        draw: the panel from the claim's result.
+    """
+
+    part: str
+    claim: str
+    question: str
+    others: tuple[str, ...]
+    draw: Callable[[Axes, Result], None]
+
+
 def delay_figure(results: Results, heading: str) -> Figure | None:
-    """Delays against weight decay, and against the modulus."""
-    omega, redundancy = results["law.omega"], results["law.redundancy"]
-    if "decays" not in omega["details"] or "moduli" not in redundancy["details"]:
+    """Delays against weight decay, and against the modulus: both panels, or the one whose runs are trained."""
+    panels = [panel for panel in PANELS if panel.part in results[panel.claim]["details"]]
+    if not panels:
         return None
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    _decays(left, omega)
-    _moduli(right, redundancy)
-    title(left, "Is the delay inversely proportional to the weight decay?", omega, results["law.consistency"])
-    title(right, "Does it follow -Omega log(1 - p_crit / p)?", redundancy, results["law.rivals"], results["law.split"])
-    figure.suptitle(f"{heading}: {omega['details']['sweep']}, steps from memorising to generalising", x=0.01, ha="left")
+    figure = Figure(figsize=(5.5 * len(panels), 4.6), layout="constrained")
+    for axis, panel in zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True):
+        panel.draw(axis, results[panel.claim])
+        title(axis, panel.question, *(results[name] for name in (panel.claim, *panel.others)))
+    trained = results[panels[0].claim]["details"]["sweep"]
+    figure.suptitle(f"{heading}: {trained}, steps from memorising to generalising", x=0.01, ha="left")
     return figure
 
 
@@ -42,6 +59,8 @@ def _decays(axis: Axes, result: Result) -> None:
         color = CORE if line == "-" else GREY
         axis.plot(decays, np.exp(level + rate * np.log(decays)), color=color, ls=line, lw=1.2, label=label)
     axis.set(xscale="log", yscale="log", xlabel="weight decay", ylabel="delay, steps")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter("{x:g}")
     _ticks(axis, decays)
     axis.legend(loc="lower left")
 
@@ -88,17 +107,40 @@ def _ticks(axis: Axes, places: Sequence[float] | np.ndarray[tuple[int], np.dtype
 def words(results: Results) -> Words:
     """What is drawn, and the numbers in it."""
     omega, redundancy = results["law.omega"], results["law.redundancy"]
-    delays = [delay for one in omega["details"]["decays"].values() for delay in one["delays"]]
-    moduli = list(redundancy["details"]["moduli"])
-    details = redundancy["details"]
+    alt, caption = [], []
+    if "decays" in omega["details"]:
+        delays = [delay for one in omega["details"]["decays"].values() for delay in one["delays"]]
+        alt.append("falling with the weight decay along a straight line")
+        caption.append(f"Against the weight decay, from {span(delays)} steps, the exponent is {omega['estimate']:.3g}.")
+    if "moduli" in redundancy["details"]:
+        details, moduli = redundancy["details"], list(redundancy["details"]["moduli"])
+        alt.append("falling with the modulus along a curve that steepens towards small moduli")
+        caption.append(
+            f"Over moduli {moduli[0]} to {moduli[-1]} the law with Omega {details['omega']:.3g} and p_crit"
+            f" {details['critical']:.3g} foretells {redundancy['estimate']:.3g} of what moduli left out differ by"
+            " (bars)."
+        )
+    sweep = (omega if "decays" in omega["details"] else redundancy)["details"]["sweep"]
     return Words(
-        alt="Two panels of delays in steps on a logarithmic axis: falling with the weight decay along a straight line,"
-        " and falling with the modulus along a curve that steepens towards small moduli.",
-        caption=f"Delays from memorising to generalising: {omega['details']['sweep']}. Against the weight decay, from"
-        f" {span(delays)} steps, the exponent is {omega['estimate']:.3g}. Over moduli {moduli[0]} to {moduli[-1]} the"
-        f" law with Omega {details['omega']:.3g} and p_crit {details['critical']:.3g} foretells"
-        f" {redundancy['estimate']:.3g} of what moduli left out differ by (bars).",
+        alt=f"Delays in steps on a logarithmic axis, {', and '.join(alt)}.",
+        caption=f"Delays from memorising to generalising: {sweep}. {' '.join(caption)}",
     )
 
 
-FIGURES = (Drawing(CLAIMS, delay_figure, describe=words),)
+PANELS = (
+    Panel(
+        "decays",
+        "law.omega",
+        "Is the delay inversely proportional to the weight decay?",
+        ("law.consistency",),
+        _decays,
+    ),
+    Panel(
+        "moduli",
+        "law.redundancy",
+        "Does it follow -Omega log(1 - p_crit / p)?",
+        ("law.rivals", "law.split"),
+        _moduli,
+    ),
+)
+FIGURES = (Drawing(CLAIMS, delay_figure, describe=words, partial=True),)
