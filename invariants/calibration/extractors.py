@@ -37,14 +37,14 @@ AGREEMENT = ("one_dimension", "sufficiency", "necessity", "flip", "mirror", "kno
 HEAD = """# Extractors: which properties and claims each meets
 
 Written by `python -m invariants.calibration.extractors --into docs/extractors.md`, with the four functions of
-[`examples/extractors`](../examples/extractors). `--ace-extractor=module:function` puts any other to the same.
+`examples/extractors`. `--ace-extractor=module:function` puts any other to the same.
 
 An extractor is a function of states and sensitivities and a rule for the rank; one with a parameter `labels` is also
 given the class of each state (of agreement the number of the head, of a chain the next token). Claims that ask for no
 core come out the same whatever the extractor.
 
 A property or claim that is met by another extractor as well does not speak for ACE: see
-[`docs/alternatives.md`](alternatives.md) for the methods beside each other on one model.
+[alternatives](alternatives.md) for the methods beside each other on one model.
 
 Systems are planted so that the dimensions of a core differ. States alone, or sensitivities alone, may be alike in
 several directions there, or lead where nothing reads: a method that looks at one of them is then free to choose, and
