@@ -5,6 +5,7 @@ De-quantising takes most of a minute for a few hundred million parameters; the f
 
 from __future__ import annotations
 
+import glob
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -78,7 +79,12 @@ def converted_gguf(path: Path, cache: Path, *, progress: bool = True) -> Path:
 
 @contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which takes its name when the body has ended; a body that fails leaves nothing."""
+    """A folder to fill, which takes its name when the body has ended; a body that fails leaves nothing.
+
+    What a process that was killed left of the same folder is removed: there is one writer at a time.
+    """
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
+        shutil.rmtree(left, ignore_errors=True)
     unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         yield unfinished

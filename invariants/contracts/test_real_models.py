@@ -154,6 +154,14 @@ def test_a_gguf_file_becomes_the_model_that_was_written(gguf_file: Path, own_cac
     assert json.loads((folder / "source.json").read_text())["file"] == gguf_file.name
 
 
+def test_what_a_killed_conversion_left_is_removed_by_the_next(gguf_file: Path, own_cache: Path) -> None:
+    folder = converted_gguf(gguf_file, own_cache / "models", progress=False)
+    left = folder.with_name(f".{folder.name}.x2y4_z6a")
+    folder.rename(left)
+    assert converted_gguf(gguf_file, own_cache / "models", progress=False) == folder
+    assert sorted(path.name for path in folder.parent.iterdir()) == sorted([folder.name, f"{folder.name}.lock"])
+
+
 def test_a_file_that_is_no_model_leaves_nothing_behind(tmp_path: Path, own_cache: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF" + bytes(20))
