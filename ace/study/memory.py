@@ -13,7 +13,7 @@ from ace.check import check_count
 
 LIMIT = 640 * 2**20  # bytes
 KEPT = 128 * 2**20  # bytes that may be free without being given back
-SMALL = 3 * 2**29  # bytes allocated, free or not, up to which a process gives none back
+SMALL = 5 * 2**28  # bytes allocated, free or not, up to which a process gives none back
 
 Value = TypeVar("Value")
 Arguments = ParamSpec("Arguments")
