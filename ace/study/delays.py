@@ -74,17 +74,13 @@ class Delays:
 def delays_of(table: SweepTable, part: Part) -> Delays:
     """Delays of a part's runs, of the settings whose runs are all in the table.
 
-    Of a setting that is still being trained the fast runs are there first: its delays would look too short.
-
     Raises:
         Inapplicable: no setting is trained to its end, or none of the runs memorised.
     """
-    runs = tuple(part.runs())
-    done = table.of(runs)
-    waited_for = {run.setting for run in set(runs) - {outcome.run for outcome in done}}
-    outcomes = [outcome for outcome in done if outcome.run.setting not in waited_for]
+    outcomes, waiting = settled(table, part)
     if not outcomes:
-        raise Inapplicable(f"expected a setting all of whose runs are trained, got {len(done)} runs of {len(runs)}")
+        runs = len(tuple(part.runs()))
+        raise Inapplicable(f"expected a setting all of whose runs are trained, got {waiting} runs of {runs}")
     told = [outcome for outcome in outcomes if outcome.memorised is not None and not outcome.error]
     if not told:
         raise Inapplicable(f"expected runs that memorised, got none of {len(outcomes)}")
@@ -97,8 +93,20 @@ def delays_of(table: SweepTable, part: Part) -> Delays:
         ended=np.asarray([outcome.generalised is not None for outcome in told]),
         ratios=_array([_ratio(outcome) for outcome in told]),
         left_out=len(outcomes) - len(told),
-        waiting=len(done) - len(outcomes),
+        waiting=waiting,
     )
+
+
+def settled(table: SweepTable, part: Part) -> tuple[list[Outcome], int]:
+    """Outcomes of the settings of a part whose runs are all in the table, and how many others there are.
+
+    Of a setting that is still being trained the fast runs are there first: they do not stand for all.
+    """
+    runs = tuple(part.runs())
+    done = table.of(runs)
+    open_settings = {run.setting for run in set(runs) - {outcome.run for outcome in done}}
+    outcomes = [outcome for outcome in done if outcome.run.setting not in open_settings]
+    return outcomes, len(done) - len(outcomes)
 
 
 def missing(table: SweepTable, parts: Sequence[Part]) -> list[Run]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ace.errors import Inapplicable
-from ace.study.delays import Delays, delays_of, missing
+from ace.study.delays import Delays, delays_of, missing, settled
 from ace.study.memory import Memory
 from ace.study.subject import Subject
 from ace.training.sweep.recipe import SweepRecipe, read_sweep
@@ -33,8 +33,9 @@ class SweepStudy:
         return "trainings"
 
     def require_behaviour(self, name: str) -> None:
-        """Raise `Inapplicable` where fewer than half of the runs with weight decay generalise."""
-        told = [o for o in self.table.of(self.sweep.runs) if o.run.weight_decay > 0 and not o.error]
+        """Raise `Inapplicable` where fewer than half of the runs with weight decay generalise, of settled settings."""
+        outcomes = {o.run: o for part in self.sweep.parts.values() for o in settled(self.table, part)[0]}
+        told = [o for o in outcomes.values() if o.run.weight_decay > 0 and not o.error]
         grown = sum(outcome.generalised is not None for outcome in told)
         if not told or grown < FEWEST * len(told):
             raise Inapplicable(f"{name}: expected half of the runs to generalise, got {grown} of {len(told)}")
@@ -43,7 +44,7 @@ class SweepStudy:
         """Delays of a part.
 
         Raises:
-            Inapplicable: the sweep has no such part, or none of its runs is done or memorised.
+            Inapplicable: the sweep has no such part, or none of its settings is trained to its end and memorised.
         """
         if part not in self.sweep.parts:
             raise Inapplicable(f"{self.sweep.name} has no part {part!r}; it has {', '.join(self.sweep.parts)}")
@@ -69,8 +70,8 @@ def subject_of(sweep: SweepRecipe, table: SweepTable, *, rerun: str = "", memory
 def sweep_subject(recipe: str | Path, table: str | Path, *, rerun: str = "") -> SweepSubject:
     """A sweep of one's own as a subject of the claims `law.*`.
 
-    Claims look for parts by name: "decays" and "moduli", "decays-own" and "moduli-own" with a deal of the pairs a seed,
-    and the controls' parts; a claim whose parts are not there is inapplicable.
+    Claims look for parts by name: "decays" and "moduli", "decays-own-split" and "moduli-own-split" with a deal of the
+    pairs a seed, and the controls' parts; a claim whose parts are not there is inapplicable.
 
     Args:
         recipe: TOML file of the sweep.

@@ -7,8 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ace.errors import Inapplicable
 from ace.families.grokking_law import as_published, laws, measures
 from ace.families.grokking_law.claims import CLAIMS
+from ace.families.grokking_law.figure import delay_figure
+from ace.families.grokking_law.figure import words as described
 from ace.families.grokking_law.measures import (
     GIVEN,
     NO_DECAY,
@@ -18,6 +21,7 @@ from ace.families.grokking_law.measures import (
     along_a_power,
     estimate,
 )
+from ace.report.record import result
 from ace.stats import exact
 from ace.study.delays import Delays
 from ace.study.measurement import Measurement
@@ -167,6 +171,52 @@ def test_of_a_setting_that_is_still_trained_the_fast_runs_do_not_stand_for_all()
     assert len(np.unique(delays.decays)) < len(np.unique(complete.decays))
     found = verdict("law.omega", subject_of(sweep, stopped))
     assert found.details["done, of settings of which others are not"] == delays.waiting
+
+
+def test_too_few_runs_that_generalise_are_not_hidden_by_those_that_are_still_trained() -> None:
+    """The only runs that are done are those that ended early; of whole settings most were given up."""
+
+    def slow(run: Run) -> float:
+        return redundant(run) if run.seed == 0 else 30.0
+
+    whole = planted(slow, given=slow)
+    sweep, outcomes = whole.trained.sweep, whole.trained.table.outcomes
+    early = SweepTable(sweep.settings, tuple(o for o in outcomes if o.generalised is not None))
+    for table in (whole.trained.table, early):
+        with pytest.raises(Inapplicable, match="half of the runs to generalise"):
+            subject_of(sweep, table).trained.require_behaviour("law.omega")
+
+
+def test_the_exponent_between_neighbours_shows_a_curve_that_one_exponent_hides() -> None:
+    def bent(run: Run) -> float:
+        decay = max(run.weight_decay, 1e-9)
+        return float(np.log(600) - np.log(decay) - (0.8 * np.log(decay / 2) if decay > 2 else 0.0))
+
+    found = verdict("law.omega", planted(bent, spread=0.01)).details["exponents between neighbours"]
+    *flat, last = found.values()
+    np.testing.assert_allclose(flat, -1, atol=0.1)
+    assert last == pytest.approx(-1.8, abs=0.1)
+    assert list(found)[-1] == "2 to 3"
+
+
+@pytest.mark.parametrize(("left", "words"), [("decays", "weight decay"), ("moduli", "modulus p")])
+def test_a_figure_has_the_panel_whose_runs_are_trained(left: str, words: str) -> None:
+    subject = planted()
+    results = {claim.id: result(verdict(claim.id, subject)) for claim in CLAIMS}
+    whole = delay_figure(results, "planted")
+    assert whole is not None
+    assert len(whole.axes) == 2
+    for claim, part in (("law.omega", "decays"), ("law.redundancy", "moduli")):
+        if part != left:
+            results[claim]["details"].pop(part)
+    figure = delay_figure(results, "planted")
+    assert figure is not None
+    (axis,) = figure.axes
+    assert (axis.get_xlabel(), axis.get_ylabel(), axis.get_yscale()) == (words, "delay, steps", "log")
+    assert ("modulus" in described(results).alt) == (left == "moduli")
+    results["law.omega"]["details"].clear()
+    results["law.redundancy"]["details"].clear()
+    assert delay_figure(results, "planted") is None
 
 
 def test_splits_are_compared_where_both_are_trained() -> None:

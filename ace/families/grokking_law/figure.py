@@ -23,7 +23,7 @@ class Panel(NamedTuple):
     Attributes:
         part: of the sweep, in whose details the delays are.
         claim: that it shows. others: about the same delays, told in the title as well.
-        draw: the panel from the claim's result.
+        draw: the panel from the claim's result. describe: its words, for those who do not see it and for those who do.
     """
 
     part: str
@@ -31,15 +31,21 @@ class Panel(NamedTuple):
     question: str
     others: tuple[str, ...]
     draw: Callable[[Axes, Result], None]
+    describe: Callable[[Result], Words]
 
 
 def delay_figure(results: Results, heading: str) -> Figure | None:
     """Delays against weight decay, and against the modulus: both panels, or the one whose runs are trained."""
-    panels = [panel for panel in PANELS if panel.part in results[panel.claim]["details"]]
+    panels = _trained(results)
     if not panels:
         return None
     figure = Figure(figsize=(5.5 * len(panels), 4.6), layout="constrained")
-    for axis, panel in zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True):
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    axes[0].set(ylabel="delay, steps")
+    for axis, panel in zip(axes, panels, strict=True):
+        axis.set(yscale="log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
         panel.draw(axis, results[panel.claim])
         title(axis, panel.question, *(results[name] for name in (panel.claim, *panel.others)))
     trained = results[panels[0].claim]["details"]["sweep"]
@@ -58,9 +64,7 @@ def _decays(axis: Axes, result: Result) -> None:
         level = (middles - rate * np.log(decays)).mean()
         color = CORE if line == "-" else GREY
         axis.plot(decays, np.exp(level + rate * np.log(decays)), color=color, ls=line, lw=1.2, label=label)
-    axis.set(xscale="log", yscale="log", xlabel="weight decay", ylabel="delay, steps")
-    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.yaxis.set_major_formatter("{x:g}")
+    axis.set(xscale="log", xlabel="weight decay")
     _ticks(axis, decays)
     axis.legend(loc="lower left")
 
@@ -78,6 +82,7 @@ def _moduli(axis: Axes, result: Result) -> None:
     axis.scatter(moduli, told, marker="_", s=160, c=INK, zorder=4, label="foretold from the other moduli")
     axis.set(xlabel="modulus p")
     axis.set_xticks(moduli, [f"{modulus:g}" for modulus in moduli])
+    axis.minorticks_off()
     axis.legend(loc="upper right")
 
 
@@ -106,24 +111,35 @@ def _ticks(axis: Axes, places: Sequence[float] | np.ndarray[tuple[int], np.dtype
 
 def words(results: Results) -> Words:
     """What is drawn, and the numbers in it."""
-    omega, redundancy = results["law.omega"], results["law.redundancy"]
-    alt, caption = [], []
-    if "decays" in omega["details"]:
-        delays = [delay for one in omega["details"]["decays"].values() for delay in one["delays"]]
-        alt.append("falling with the weight decay along a straight line")
-        caption.append(f"Against the weight decay, from {span(delays)} steps, the exponent is {omega['estimate']:.3g}.")
-    if "moduli" in redundancy["details"]:
-        details, moduli = redundancy["details"], list(redundancy["details"]["moduli"])
-        alt.append("falling with the modulus along a curve that steepens towards small moduli")
-        caption.append(
-            f"Over moduli {moduli[0]} to {moduli[-1]} the law with Omega {details['omega']:.3g} and p_crit"
-            f" {details['critical']:.3g} foretells {redundancy['estimate']:.3g} of what moduli left out differ by"
-            " (bars)."
-        )
-    sweep = (omega if "decays" in omega["details"] else redundancy)["details"]["sweep"]
+    panels = _trained(results)
+    said = [panel.describe(results[panel.claim]) for panel in panels]
+    trained = results[panels[0].claim]["details"]["sweep"]
     return Words(
-        alt=f"Delays in steps on a logarithmic axis, {', and '.join(alt)}.",
-        caption=f"Delays from memorising to generalising: {sweep}. {' '.join(caption)}",
+        alt=f"Delays in steps on a logarithmic axis, {', and '.join(each.alt for each in said)}.",
+        caption=" ".join([f"Delays from memorising to generalising: {trained}.", *(each.caption for each in said)]),
+    )
+
+
+def _trained(results: Results) -> list[Panel]:
+    """The panels whose runs are trained."""
+    return [panel for panel in PANELS if panel.part in results[panel.claim]["details"]]
+
+
+def _words_of_decays(result: Result) -> Words:
+    delays = [delay for one in result["details"]["decays"].values() for delay in one["delays"]]
+    return Words(
+        alt="falling with the weight decay along a straight line",
+        caption=f"Against the weight decay, from {span(delays)} steps, the exponent is {result['estimate']:.3g}.",
+    )
+
+
+def _words_of_moduli(result: Result) -> Words:
+    details = result["details"]
+    moduli = list(details["moduli"])
+    return Words(
+        alt="falling with the modulus along a curve that steepens towards small moduli",
+        caption=f"Over moduli {moduli[0]} to {moduli[-1]} the law with Omega {details['omega']:.3g} and p_crit"
+        f" {details['critical']:.3g} foretells {result['estimate']:.3g} of what moduli left out differ by (bars).",
     )
 
 
@@ -134,6 +150,7 @@ PANELS = (
         "Is the delay inversely proportional to the weight decay?",
         ("law.consistency",),
         _decays,
+        _words_of_decays,
     ),
     Panel(
         "moduli",
@@ -141,6 +158,7 @@ PANELS = (
         "Does it follow -Omega log(1 - p_crit / p)?",
         ("law.rivals", "law.split"),
         _moduli,
+        _words_of_moduli,
     ),
 )
 FIGURES = (Drawing(CLAIMS, delay_figure, describe=words, partial=True),)

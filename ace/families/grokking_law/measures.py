@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +39,7 @@ def omega(subject: SweepSubject) -> Measurement:
         details={
             **_details(subject, delays),
             "decays": _typical(delays, delays.decays),
+            "exponents between neighbours": _between_neighbours(delays),
             GIVEN: _typical(given, given.decays),
         },
         beside={
@@ -266,6 +268,14 @@ def _details(subject: SweepSubject, delays: Delays) -> dict[str, Any]:
         "left_out": delays.left_out,
         **({"done, of settings of which others are not": delays.waiting} if delays.waiting else {}),
     }
+
+
+def _between_neighbours(delays: Delays) -> dict[str, float]:
+    """Exponent between each weight decay and the next, from their mean log delays; censored ones count as they are."""
+    decays = np.unique(delays.decays)
+    means = np.array([delays.logs[delays.decays == decay].mean() for decay in decays])
+    slopes = np.diff(means) / np.diff(np.log(decays))
+    return {f"{low:g} to {high:g}": float(slope) for (low, high), slope in zip(pairwise(decays), slopes, strict=True)}
 
 
 def _typical(delays: Delays, by: Array) -> dict[str, Any]:
