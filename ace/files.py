@@ -6,6 +6,7 @@ import glob
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -45,9 +46,15 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def remove_cut_off(path: Path) -> None:
-    """Remove what a killed `write_atomic` left beside `path`; only where no other process writes there now."""
+    """Remove what a killed process left of a file or folder it was to put at `path`, under a name for the time being.
+
+    Only where no other process writes there now.
+    """
     for left in path.parent.glob(f".{glob.escape(path.name)}{CUT_OFF}"):
-        left.unlink(missing_ok=True)
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

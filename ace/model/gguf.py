@@ -5,7 +5,6 @@ De-quantising takes most of a minute for a few hundred million parameters; the f
 
 from __future__ import annotations
 
-import glob
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from typing import Any
 from filelock import FileLock
 
 from ace.errors import ArtifactError, InputError, first_line
-from ace.files import sha256_of, write_json
+from ace.files import remove_cut_off, sha256_of, write_json
 
 SUFFIX = ".gguf"
 RECORD = "source.json"
@@ -83,9 +82,8 @@ def _new_folder(folder: Path) -> Iterator[Path]:
 
     What a process that was killed left of the same folder is removed: there is one writer at a time.
     """
-    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
-        shutil.rmtree(left, ignore_errors=True)
-    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    remove_cut_off(folder)
+    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
     try:
         yield unfinished
         if folder.exists():  # of an earlier attempt that was cut off

@@ -65,15 +65,17 @@ class KeyValues:
             kept._buffer, kept.length = self._buffer[:, :, rows], self.length
         return kept
 
-    def attended(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def attended(self, query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> Tensor:
         """Add one position, and what its query reads of all: each (n, heads, 1, d / heads).
 
-        One position's keys at a time, which stay in the processor's cache: of a single query that takes half as long as
+        One position's keys at a time, which stay in the processor's cache: of a single query that takes less time than
         torch's attention, which is made for many.
         """
         keys, values = self._extended(key, value)
         single = query[:, :, 0] * query.shape[-1] ** -0.5
         weights = torch.stack([(earlier * single).sum(dim=-1) for earlier in keys]).softmax(dim=0)[..., None]
+        if dropout:
+            weights = functional.dropout(weights, dropout)
         mixed = values[0] * weights[0]
         for earlier, weight in zip(values[1:], weights[1:], strict=True):
             mixed.addcmul_(earlier, weight)
@@ -103,11 +105,11 @@ class Attention(nn.Module):
         sequences, length, width = states.shape
         split = self.project_in(states).view(sequences, length, 3, self.heads, width // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4)  # each (n, heads, t, d / heads)
+        dropout = self.dropout if self.training else 0.0
         if past is None:
-            dropout = self.dropout if self.training else 0.0
             mixed = functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=True)
         else:
-            mixed = past.attended(query, key, value)
+            mixed = past.attended(query, key, value, dropout)
         joined: Tensor = self.project_out(mixed.transpose(1, 2).reshape(sequences, length, width))
         return joined
 

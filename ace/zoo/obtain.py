@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from filelock import FileLock
 
 from ace.errors import ArtifactError, InputError, NotTrained
-from ace.files import read_provenance, remove_artifact
+from ace.files import read_provenance, remove_artifact, remove_cut_off
 from ace.training.apart import alone, arms_of, joined
 from ace.training.language.recipe import LanguageRecipe
 from ace.training.language.store import (
@@ -22,7 +22,6 @@ from ace.training.language.store import (
     load_language_folder,
     partial_of,
     read_folder_provenance,
-    remove_cut_off_folders,
     train_side_by_side,
 )
 from ace.training.language.trainer import TrainedLanguageModel
@@ -214,8 +213,8 @@ class Store:
         if indices:
             with self.showing():
                 train_side_by_side(recipe, folder, indices, self.cache, progress=self.progress)
-        remove_cut_off_folders(folder)
         for index in range(recipe.models):
+            remove_cut_off(folder / str(index))
             _remove_outlived(partial_of(recipe, index, self.cache), folder / str(index) / PROVENANCE)
 
     @contextmanager

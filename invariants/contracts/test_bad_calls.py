@@ -2339,7 +2339,6 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "training.trainer.EnsembleTrainer.save",
         "training.language.trainer.LanguageTrainer.save",
         "training.language.store.store_language_model",
-        "training.language.store.remove_cut_off_folders",
         "training.language.store.partial_of",
     ),
     "takes a tail, a task, a recipe or a source that was checked when it was made or read": (

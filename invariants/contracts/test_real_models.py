@@ -156,7 +156,7 @@ def test_a_gguf_file_becomes_the_model_that_was_written(gguf_file: Path, own_cac
 
 def test_what_a_killed_conversion_left_is_removed_by_the_next(gguf_file: Path, own_cache: Path) -> None:
     folder = converted_gguf(gguf_file, own_cache / "models", progress=False)
-    left = folder.with_name(f".{folder.name}.x2y4_z6a")
+    left = folder.with_name(f".{folder.name}.x2y4_z6a.tmp")
     folder.rename(left)
     assert converted_gguf(gguf_file, own_cache / "models", progress=False) == folder
     assert sorted(path.name for path in folder.parent.iterdir()) == sorted([folder.name, f"{folder.name}.lock"])

@@ -159,13 +159,14 @@ def test_batches_and_splits_of_ones_own() -> None:
 def test_given_weights_leave_only_the_head_to_be_found() -> None:
     """In the middle of the seeds: which of them takes long depends on how a processor rounds."""
     recipe = sweep(given=part(start="given", weight_decays=[3.0], seeds=6), plain=part(weight_decays=[3.0], seeds=6))
-    recipe = replace(recipe, limit=600)
+    recipe = replace(recipe, limit=1000)
     given = {run.seed: one for run, one in to_the_end(recipe, recipe.parts["given"].runs()).items()}
     random = {run.seed: one for run, one in to_the_end(recipe, recipe.parts["plain"].runs()).items()}
     grown = [seed for seed, one in random.items() if one.generalised]
     assert len(grown) >= 3
     assert np.median([given[seed].steps for seed in grown]) < np.median([random[seed].steps for seed in grown])
     for seed in grown:
+        assert given[seed].generalised is not None
         assert not given[seed].error
     for seed in set(random) - set(grown):
         assert "did not generalise" in given[seed].error

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from ace.errors import ArtifactError
-from ace.files import CUT_OFF, read_json, remove_artifact, sha256_of, write_json
+from ace.files import read_json, remove_artifact, sha256_of, write_json
 from ace.model.quiet import quiet_transformers
 from ace.training.language.recipe import LanguageRecipe
 from ace.training.language.trainer import TrainedLanguageModel, train_language_model
@@ -47,15 +47,6 @@ def store_language_model(folder: Path, trained: TrainedLanguageModel) -> None:
             os.replace(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-
-
-def remove_cut_off_folders(folder: Path) -> None:
-    """Remove what `store_language_model` left in `folder` when its process was killed, of any model.
-
-    Only where no other process stores a model in it now.
-    """
-    for left in folder.glob(f".*{CUT_OFF}"):
-        shutil.rmtree(left, ignore_errors=True)
 
 
 def partial_of(recipe: LanguageRecipe, index: int, partials: Path) -> Path:
