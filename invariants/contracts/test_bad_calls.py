@@ -2100,6 +2100,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
     ),
     "trains, or tells of, what a sweep's recipe, which was verified, asks for": (
         "study.delays.missing",
+        "study.delays.settled",
         "study.sweep.subject_of",
         "engine.Workers.results",
         "training.score.accuracies",
