@@ -25,7 +25,7 @@ RECORD, CONSTANTS, PAGE = (
     ROOT / "ace" / "zoo" / "plan.json",
     ROOT / "docs" / "scale.md",
 )
-SIZES = (("llama", 64, 4, 2048), ("gpt2", 64, 10, 8192), ("llama", 128, 6, 4096), ("gpt2", 192, 4, 16384))
+SIZES = (("llama", 64, 4, 2048), ("gpt2", 64, 20, 8192), ("llama", 192, 8, 4096), ("gpt2", 384, 16, 16384))
 SCHEMA = 1
 ALL_DRAWS = 1  # of the smallest sizes all draws are counted as well
 
