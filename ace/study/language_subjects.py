@@ -21,6 +21,7 @@ from ace.tasks.base import Split
 from ace.tasks.prompt import PromptTask
 
 TWIN_SIZES = {**SIZES, Split.EVALUATION: 120}  # enough to tell an untrained model's AUC from .7
+INITIALISED = (torch.float32, torch.bfloat16, torch.float16)  # dtypes that random weights can be drawn in
 AGREEMENT, AGREEMENT_FAMILY = "agreement", "agreement_family"  # what claims about such subjects are about
 
 
@@ -78,7 +79,7 @@ def language_subject(
         extractor=extractor,
         memory=shared,
         sizes=TWIN_SIZES,
-        kept=False,
+        in_place_of=language,
     )
     return PromptSubject(name, AGREEMENT, after, before, rerun=rerun, memory=shared)
 
@@ -97,16 +98,20 @@ def several_scales(name: str, each: Sequence[LazySubject], *, rerun: str = "") -
 
 
 def fresh_twin(language: LanguageModel, seed: int = 0) -> LanguageModel:
-    """The same architecture with weights as its own code initialises them, in float32, on the same device.
+    """The same architecture with weights as its own code initialises them, on the same device and as precise.
 
-    Not in the place of the trained weights. Those that come from safetensors stay mapped from their file, clean pages
-    that the system takes back when it needs them; written over, they would be memory of this process alone, and
-    whatever holds the trained model would run the untrained one.
+    Not written over the trained weights: whatever holds the trained model would run the untrained one. For memory see
+    `PromptStudies.alone`.
     """
     config = copy.deepcopy(language.model.config)
+    usual = torch.get_default_dtype()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = type(language.model)(config)
-    twin = wrap_model(model.float().to(language.device), language.tokenizer, f"{language.name}, untrained")
+        torch.set_default_dtype(language.dtype if language.dtype in INITIALISED else torch.float32)
+        try:
+            model = type(language.model)(config)
+        finally:
+            torch.set_default_dtype(usual)
+    twin = wrap_model(model.to(language.device), language.tokenizer, f"{language.name}, untrained")
     twin.as_whole.update(language.as_whole)  # a matter of the architecture's code, not of its weights
     return twin

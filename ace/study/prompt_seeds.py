@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 
 from ace.check import check_count, check_instance
 from ace.errors import InputError
 from ace.extract import Extractor, extract_core
+from ace.model.aside import takes_room, weights_aside
 from ace.model.language import LanguageModel
 from ace.study.checks import require_different_prompts
 from ace.study.memory import Memory, remembered
@@ -26,8 +28,9 @@ class PromptStudies:
         source: the prompts, and what is known of them.
         extractor, memory: as for `PromptStudy`.
         sizes: prompts of each split.
-        kept: keep every model; else only the last one asked for, so that the twins of a large model take the memory of
-            one. One that is asked for again is then loaded again.
+        in_place_of: a model that these are the twins of, before training. Only the last twin asked for is then kept, so
+            that those of a large model take the memory of one, and one that is asked for again is loaded again; see
+            also `alone`. None: every model is kept.
 
     Raises:
         InputError: a `load` that cannot be called, no seeds, something that gives no prompts, or a text in two groups.
@@ -43,14 +46,14 @@ class PromptStudies:
         extractor: Extractor = extract_core,
         memory: Memory | None = None,
         sizes: Mapping[Split, int] = SIZES,
-        kept: bool = True,
+        in_place_of: LanguageModel | None = None,
     ) -> None:
         if not callable(load):
             raise InputError(f"load: expected a function of the seed's number, got {type(load).__name__}")
         check_instance("source", source, PromptTask)
         require_different_prompts(source, SIZES)
         self._sizes = sizes
-        self._load, self._count, self._kept = load, check_count("count", count), kept
+        self._load, self._count, self._in_place_of = load, check_count("count", count), in_place_of
         self._last: tuple[int, LanguageModel] | None = None
         self.source, self.extractor = source, extractor
         self.memory = memory or Memory()
@@ -65,7 +68,7 @@ class PromptStudies:
 
     def language(self, index: int) -> LanguageModel:
         """The model of one seed."""
-        if self._kept:
+        if self._in_place_of is None:
             return self.memory.get(("language", self, index), lambda: self._load(index))
         if self._last is None or self._last[0] != index:
             self._last = None  # before the next one takes memory
@@ -79,7 +82,7 @@ class PromptStudies:
         Twins before training have more seeds than models that were trained: any number has one.
         """
         return PromptStudy(
-            self.language(index) if self._kept else partial(self.language, index),
+            self.language(index) if self._in_place_of is None else partial(self.language, index),
             self.source,
             own_labels=own_labels,
             extractor=self.extractor,
@@ -87,11 +90,29 @@ class PromptStudies:
             memory=self.memory,
         )
 
+    @contextmanager
+    def alone(self, index: int, *, own_labels: bool = False) -> Iterator[PromptStudy]:
+        """The study of one seed, for the time of a `with` in which no other model is run.
+
+        On a GPU, whose memory is little, a twin takes the place of the model that it is one of: that one's weights wait
+        in main memory, and come back as the twin is let go of. In main memory both stay: weights that are mapped from
+        their file take none that could not be had back.
+        """
+        twin_of = None if self._in_place_of is None else self._in_place_of.model
+        if twin_of is None or not any(map(takes_room, twin_of.parameters())):
+            yield self.study(index, own_labels=own_labels)
+            return
+        with weights_aside(twin_of):
+            try:
+                yield self.study(index, own_labels=own_labels)
+            finally:
+                self.release(index)
+
     def release(self, index: int) -> None:
         """Let go of runs of one seed, and of its model unless it is kept; what was measured of it stays."""
         for study in (self.study(index), self.study(index, own_labels=True)):
             self.memory.release(study)
-        if not self._kept:
+        if self._in_place_of is not None:
             self._last = None
 
     @property

@@ -22,12 +22,11 @@ from ace.tasks.prompt import PromptTask
 from ace.zoo.shape import Shape
 from ace.zoo.speed import Speed
 
-TWIN_BYTES = 4  # a weight of the twin before training, which is in float32 whatever the model is
 KEPT_RUNS = 3  # beside the largest, as far as the memory's limit lets them
 ACTIVATIONS = 16  # numbers a prompt, block and unit of width that the backward pass keeps
 LOGITS, COPIES = 2**26, 2  # entries of logits at a time, and how many copies of them there are at once
 MANY_SITES = 12  # of more sites than these most are dismissed on few prompts
-GPUS = (80e9, 141e9)  # bytes of memory of one
+GPUS = (24e9, 48e9, 80e9, 141e9)  # bytes of memory of one
 QR_ROWS = 240  # rows of a factorisation that do not grow with the width
 REFERENCES = (
     Shape("8B (Llama 3's sizes, bfloat16)", 32, 4096, 128256, 218112000.0, 8030261248, 2048, "bfloat16"),
@@ -126,7 +125,7 @@ def make_plan(shape: Shape, load: Load, speed: Speed, fitted: Mapping[str, Any] 
             times.append(seconds_of(counts, shape.width, fitted["cost"], speed) + one["constant"])
             flops += (counts["blocks"] + counts["head"]) * (kind == "least")
         claims[name] = times[0], max(times)
-    return Plan(shape, load, speed, memory_of(shape, load, speed, int(fitted["base"])), claims, flops)
+    return Plan(shape, load, speed, memory_of(shape, load, speed.device, int(fitted["base"])), claims, flops)
 
 
 def seconds_of(counts: Mapping[str, float], width: int, cost: Mapping[str, float], speed: Speed) -> float:
@@ -149,14 +148,14 @@ def amounts(counts: Mapping[str, float], width: int) -> dict[str, float]:
     }
 
 
-def memory_of(shape: Shape, load: Load, speed: Speed, base: int) -> dict[str, int]:
-    """Part -> bytes. On a GPU only what lies there counts."""
+def memory_of(shape: Shape, load: Load, device: str, base: int) -> dict[str, int]:
+    """Part -> bytes. On a GPU only what lies there counts, where the twin before training takes the model's place."""
     each, blocks, width = shape.bytes_each, shape.blocks, shape.width
     run = load.evaluation * each * (load.tokens * shape.stored * blocks + (blocks + 1) * width)
     parts = {
-        "python and its libraries": 0 if speed.device != "cpu" else base,
+        "python and its libraries": base if device == "cpu" else 0,
         "weights": shape.weights * each,
-        "weights of the twin before training, float32": shape.weights * TWIN_BYTES,
+        "weights of the twin before training": shape.weights * each if device == "cpu" else 0,
         "states and gradients at every site": 2 * (blocks + 1) * load.extraction * width * each,
         "keys, values and states of prompts kept": int(run + min(LIMIT, KEPT_RUNS * run)),
         "backward pass": load.extraction * blocks * ACTIVATIONS * width * each,
@@ -167,7 +166,7 @@ def memory_of(shape: Shape, load: Load, speed: Speed, base: int) -> dict[str, in
 
 def on_gpu(plan: Plan) -> tuple[int, str]:
     """Bytes that lie on the GPU where it runs on one, and the smallest that has room for them, in words."""
-    size = sum(memory_of(plan.shape, plan.load, plan.speed, 0).values())
+    size = sum(memory_of(plan.shape, plan.load, "cuda", 0).values())
     fitting = next((f"one GPU of {room / 1e9:.0f} GB" for room in GPUS if size < room), "no single GPU")
     return size, fitting
 

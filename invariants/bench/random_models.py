@@ -144,7 +144,7 @@ def subject_of(language: LanguageModel) -> PromptSubject:
     source = TASKS[ENGLISH]
     after = OwnLabels(lambda index: language, 1, source, memory=memory)
     twin = partial(fresh_twin, language)
-    before = PromptStudies(twin, 1, source, memory=memory, sizes=TWIN_SIZES, kept=False)
+    before = PromptStudies(twin, 1, source, memory=memory, sizes=TWIN_SIZES, in_place_of=language)
     return PromptSubject("random", AGREEMENT, after, before, memory=memory)
 
 

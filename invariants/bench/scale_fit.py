@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
+from scipy.optimize import minimize_scalar, nnls
 
 from ace.zoo.plan import amounts, features, load_of, make_plan, memory_of
 from ace.zoo.shape import Shape
@@ -114,12 +114,15 @@ def _costs(models: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float], dict[
 
 
 def _base(models: Sequence[Mapping[str, Any]]) -> int:
-    """Bytes that Python and its libraries take: what is left of the peaks, the median over models."""
-    left = [
-        model["peak"] - sum(memory_of(shape_in(model), default_load(), Speed(**model["speed"]), 0).values())
-        for model in models
-    ]
-    return int(np.median(left))
+    """Bytes that Python and its libraries take: with which the worst relative error of the peaks is least."""
+    peaks = np.array([model["peak"] for model in models], dtype=float)
+    parts = np.array(
+        [sum(memory_of(shape_in(model), default_load(), model["speed"]["device"], 0).values()) for model in models]
+    )
+    found = minimize_scalar(
+        lambda base: np.abs((parts + base) / peaks - 1).max(), bounds=(0, peaks.max()), method="bounded"
+    )
+    return int(found.x)
 
 
 def default_load() -> Any:

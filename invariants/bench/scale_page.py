@@ -26,8 +26,9 @@ With L blocks of w weights, width d, vocabulary V and n prompts:
 
 - *Time*: products with the blocks' weights, n w L for a pass and n w L^2 where every site is edited; the head, n d V,
   where whole distributions are compared; calls of small operations, L and L^2, which are most of a small model's time.
-- *Memory*: the weights, an untrained twin in float32, n L d for states and gradients, n L times keys and values for
-  prompts that are kept, up to 640 MiB and the largest; n V for logits, up to 2^26 at a time.
+- *Memory*: the weights, in main memory those of an untrained twin beside them (on a GPU it takes the model's place),
+  n L d for states and gradients, n L times keys and values for prompts that are kept, up to 640 MiB and the largest;
+  n V for logits, up to 2^26 at a time.
 
 ## Estimate and measurement
 

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 import ace
+from ace.model.aside import weights_aside
 from ace.tasks import Split
 from ace.training.ensemble import initial_weights, stacked_logits
 from ace.training.recipe import Recipe
 from ace.training.trainer import EnsembleTrainer
+from invariants.bench.random_models import random_model
 from invariants.contracts import builders
 from invariants.contracts.exact import Exact, Largest
 from invariants.contracts.test_courses import addition
@@ -68,3 +70,16 @@ def test_a_users_models_are_read_and_edited_where_they_are() -> None:
     for name in ("core.sufficiency", "core.necessity", "core.alignment", "core.transplant"):
         assert ace.verify_claim(name, subject).status != "INAPPLICABLE"
     assert all(parameter.is_cuda for model in models for parameter in model.parameters())
+
+
+def test_a_twin_takes_the_models_place_on_the_gpu() -> None:
+    """As much memory as the model took is free meanwhile, and what it says afterwards is the same to the bit."""
+    language = random_model("llama", 64, 2, 4096)
+    language.model.cuda()
+    ids = torch.tensor([[1, 2, 3]], device="cuda")
+    before, _ = language.run(ids)
+    full = torch.cuda.memory_allocated()
+    size = sum(weight.nbytes for weight in language.model.parameters())
+    with weights_aside(language.model):
+        assert torch.cuda.memory_allocated() <= full - size
+    assert torch.equal(language.run(ids)[0], before)

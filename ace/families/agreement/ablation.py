@@ -126,7 +126,8 @@ def final_norm(subject: PromptSubject) -> Measurement:
     members = range(len(models))
 
     def untrained(index: int) -> Estimate:
-        estimate = mirrored(str(index), subject.twins().study(index, own_labels=True))
+        with subject.twins().alone(index, own_labels=True) as study:
+            estimate = mirrored(str(index), study)
         subject.twins().release(index)
         return estimate
 

@@ -27,7 +27,8 @@ def behaviour(subject: PromptSubject) -> Measurement:
         return study.behaviour.estimate(label, lambda part: part.auc[0])
 
     def untrained(index: int) -> Estimate:
-        estimate = agrees(str(index), subject.twins().study(index))
+        with subject.twins().alone(index) as study:
+            estimate = agrees(str(index), study)
         if index:  # the first is wanted again
             subject.twins().release(index)
         return estimate
@@ -67,7 +68,10 @@ def one_dimension(subject: PromptSubject) -> Measurement:
 
     places = [study.choice().site.index for study in models.studies]
     seeds = [dimensions(study, place) for study, place in zip(models.studies, places, strict=True)]
-    twins = [dimensions(subject.twins().study(k, own_labels=True), place) for k, place in enumerate(places)]
+    twins = []
+    for k, place in enumerate(places):
+        with subject.twins().alone(k, own_labels=True) as study:
+            twins.append(dimensions(study, place))
     return Measurement(
         tuple(larger(str(k), found) for k, found in enumerate(seeds)),
         {"untrained, own labels": tuple(larger(str(k), found) for k, found in enumerate(twins))},

@@ -121,9 +121,11 @@ def _coordinates(subject: Subject[Scales], *, untrained: bool = False, projector
     if not untrained:
         values = [np.stack([_coordinate(study, projector) for study in scale.trained.studies]) for scale in each]
         return _Coordinates(tuple(scale.name for scale in each), tuple(values), prompts.labels, prompts.clusters)
-    twins = [[scale.twins().study(0, own_labels=True)] for scale in each]
-    fewer = twins[0][0].prompts(Split.EVALUATION)
-    values = [np.stack([_coordinate(study) for study in studies]) for studies in twins]
+    fewer = each[0].twins().study(0, own_labels=True).prompts(Split.EVALUATION)
+    values = []
+    for scale in each:
+        with scale.twins().alone(0, own_labels=True) as study:
+            values.append(_coordinate(study)[None])
     return _Coordinates(tuple(scale.name for scale in each), tuple(values), fewer.labels, fewer.clusters)
 
 
