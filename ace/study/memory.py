@@ -6,7 +6,8 @@ import ctypes
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from functools import wraps
+from functools import cache, wraps
+from inspect import signature
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from ace.check import check_count
@@ -119,12 +120,27 @@ def remembered(
 ) -> Callable[Concatenate[Owner, Arguments], Value]:
     """A function of something with a memory, computed once for each set of (hashable) arguments until it is cleared.
 
-    Serves methods and functions alike: the first argument is the owner, compared by identity.
+    Serves methods and functions alike: the first argument is the owner, compared by identity. An argument is the same
+    whether it is given by name, by place or by its default.
     """
 
     @wraps(function)
     def call(owner: Owner, /, *arguments: Arguments.args, **named: Arguments.kwargs) -> Value:
-        key = (function, owner, arguments, tuple(sorted(named.items())))
+        key = key_of(function, owner, *arguments, **named)
         return owner.memory.get(key, lambda: function(owner, *arguments, **named))
 
     return call
+
+
+def key_of(function: Callable[..., object], owner: object, /, *arguments: object, **named: object) -> Hashable:
+    """Under which a call of a remembered function is kept, given what it wraps."""
+    usual = _defaults(function)
+    given = {**usual, **dict(zip(usual, arguments, strict=False)), **named}
+    too_many = arguments[len(usual) :]  # for the function itself to refuse
+    return function, owner, tuple(given.items()), too_many
+
+
+@cache
+def _defaults(function: Callable[..., object]) -> dict[str, object]:
+    """Names of a function's arguments but for the first, with their defaults, or a class where there is none."""
+    return {parameter.name: parameter.default for parameter in list(signature(function).parameters.values())[1:]}

@@ -5,13 +5,18 @@ There is no accelerator here: main memory stands for one.
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
 
 import ace.model.aside as aside
+import ace.study.language_subjects as language_subjects
 import ace.study.prompt_seeds as prompt_seeds
 from ace.errors import AceError
+from ace.families.agreement.axis import TWINS
 from ace.families.family import find_claim
 from ace.model.aside import weights_aside
 from ace.model.language import LanguageModel
@@ -97,6 +102,22 @@ def test_claims_are_the_same_where_twins_take_the_models_place(request: pytest.F
     assert told(measured(subject)) == beside
     with subject.twins().alone(0), pytest.raises((AceError, RuntimeError, IndexError)):
         language.run(torch.tensor([[1, 2, 3]]))
+
+
+def test_one_twin_at_a_time_is_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[LanguageModel]] = []
+
+    def twin(language: LanguageModel, seed: int) -> LanguageModel:
+        gc.collect()
+        alive = [one for one in made if one() is not None]
+        assert not alive, f"{len(alive)} twins beside the one that is asked for"
+        fresh = fresh_twin(language, seed)
+        made.append(weakref.ref(fresh))
+        return fresh
+
+    monkeypatch.setattr(language_subjects, "fresh_twin", twin)
+    measured(subject_of(random_model("llama", 32, 2, 2048)))
+    assert len(made) >= TWINS
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])

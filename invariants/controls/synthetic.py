@@ -25,7 +25,7 @@ from ace.model.prefix import PrefixRun
 from ace.model.sites import Site
 from ace.rank import RankChoice
 from ace.study.language_subjects import AGREEMENT
-from ace.study.memory import Memory
+from ace.study.memory import Memory, key_of
 from ace.study.prompt_rest import few_runs
 from ace.study.prompt_seeds import PromptStudies, PromptSubject
 from ace.study.prompts import PromptStudy, Runs
@@ -92,7 +92,7 @@ class Group:
 
 def remember(study: PromptStudy, function: Any, arguments: tuple[object, ...], value: object) -> None:
     """Put a value in the place of what a remembered function of a study would give."""
-    study.memory.put((function.__wrapped__, study, arguments, ()), value)
+    study.memory.put(key_of(function.__wrapped__, study, *arguments), value)
 
 
 class Synthetic(PromptStudy):

@@ -153,9 +153,22 @@ class Owner:
 
 def test_what_is_remembered_belongs_to_one_owner_and_to_its_arguments() -> None:
     one, other = (Owner(memory) for memory in [Memory()] * 2)
-    assert [one.sum(1), one.sum(1), one.sum(1, 2), one.sum(1, second=2), other.sum(1)] == [1, 1, 3, 3, 1]
-    assert one.asked == [(1, 0), (1, 2), (1, 2)]
+    assert [one.sum(1), one.sum(1), one.sum(1, 2), one.sum(2), other.sum(1)] == [1, 1, 3, 2, 1]
+    assert one.asked == [(1, 0), (1, 2), (2, 0)]
     assert other.asked == [(1, 0)]
     one.memory.clear()
     one.sum(1)
     assert len(one.asked) == 4
+
+
+def test_an_argument_is_the_same_by_name_by_place_and_by_default() -> None:
+    one = Owner(Memory())
+    assert [one.sum(1), one.sum(1, 0), one.sum(1, second=0), one.sum(second=0, first=1)] == [1] * 4
+    assert one.asked == [(1, 0)]
+    assert [one.sum(1, 2), one.sum(1, second=2)] == [3, 3]
+    assert one.asked == [(1, 0), (1, 2)]
+    for wrong in ({"first": 1, "third": 0}, {}):
+        with pytest.raises(TypeError):
+            one.sum(**wrong)
+    with pytest.raises(TypeError):
+        one.sum(1, 0, 0)  # type: ignore[call-arg]
