@@ -81,7 +81,8 @@ def told(plan: Plan, others: list[Plan]) -> Iterator[str]:
     yield from (f"  {gibibytes(size):>8}  {name}" for name, size in plan.memory.items())
     yield ""
     least, most = plan.seconds
-    yield f"time: {duration(least)} (controls settle at once) to {duration(most)} (every control drawn to the end)"
+    yield f"time: {duration(least)} (controls settle at once, the site is near the top)"
+    yield f"  to  {duration(most)} (every control is drawn to the end, the site is near the bottom)"
     yield from (f"  {duration(low):>10} to {duration(high):>10}  {name}" for name, (low, high) in plan.claims.items())
     yield ""
     yield from textwrap.wrap(error_of(), 100)

@@ -2,7 +2,7 @@
 
 A random model does not agree with its subjects, so its prompts are labelled by its own contrast, which every model
 tells apart: the claims then run as on one that agrees. Its tokenizer knows the prompts' words, and as many others as
-its vocabulary has room for.
+its vocabulary has room for. Nor is its site where a trained one has it, near the top: it is put there.
 """
 
 from __future__ import annotations
@@ -27,11 +27,14 @@ from ace import verdict as verdict_module
 from ace.families.family import registry
 from ace.model.language import LanguageModel, wrap_model
 from ace.study.language_subjects import AGREEMENT, TWIN_SIZES, fresh_twin
-from ace.study.memory import Memory
+from ace.study.memory import Memory, remembered
 from ace.study.prompt_seeds import PromptStudies, PromptSubject
 from ace.study.prompts import SIZES, PromptStudy
 from ace.study.rest import rank_test
+from ace.study.site_choice import Choice, sufficient_at_site
+from ace.tasks.base import Split
 from ace.tasks.by_name import ENGLISH, TASKS
+from ace.tasks.prompt import PromptTask
 from ace.training.language.tokenizer import word_tokenizer
 from ace.verify import verify_claim
 from ace.zoo.named import load_subject
@@ -39,6 +42,7 @@ from ace.zoo.shape import find_shape, shape_of
 from ace.zoo.speed import measure_speed
 
 POSITIONS = 256
+LATE = 0.94  # of the depth: SmolLM2-135M has its site at the input of block 28 of 30, Gemma 3 270M at 17 of 18
 FACTORS = {"linalg_qr": 4.0, "_linalg_svd": 14.0, "_linalg_eigh": 9.0, "linalg_eig": 25.0, "linalg_lstsq": 4.0}
 
 
@@ -69,15 +73,36 @@ class Counting(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+class Late(PromptStudy):
+    """A study that looks for the site as ever, and then takes the one where trained models have theirs."""
+
+    @remembered
+    def choice(self, projector: str = "orthogonal", *, deep: bool = False) -> Choice:
+        """A site near the top, unless it is asked for below."""
+        found = super().choice(projector, deep=deep)
+        if deep:
+            return found
+        site = self.sites[round(LATE * (len(self.sites) - 2))]
+        return Choice(site, sufficient_at_site(self, Split.SELECTION, site, projector), projector)
+
+
 class OwnLabels(PromptStudies):
-    """One model whose prompts are labelled by its own contrast, as many of them as any model has."""
+    """One model whose prompts are labelled by its own contrast, as many of them as any model has.
+
+    Args:
+        kind: of the studies.
+    """
+
+    def __init__(self, language: LanguageModel, source: PromptTask, memory: Memory, kind: type[PromptStudy]) -> None:
+        super().__init__(lambda index: language, 1, source, memory=memory)
+        self._kind = kind
 
     def study(self, index: int, *, own_labels: bool = False) -> PromptStudy:
         """The study, with all prompts unless fewer are asked for as a control."""
 
         def make() -> PromptStudy:
             sizes = None if own_labels else SIZES
-            return PromptStudy(self.language(index), self.source, own_labels=True, sizes=sizes, memory=self.memory)
+            return self._kind(self.language(index), self.source, own_labels=True, sizes=sizes, memory=self.memory)
 
         return self.memory.get((OwnLabels, self, index, own_labels), make)
 
@@ -138,11 +163,16 @@ def as_if_it_agreed(all_draws: bool) -> Iterator[None]:
             setattr(owner, name, function)
 
 
-def subject_of(language: LanguageModel) -> PromptSubject:
-    """The model and its twin before training."""
+def subject_of(language: LanguageModel, kind: type[PromptStudy] = Late) -> PromptSubject:
+    """The model and its twin before training.
+
+    Args:
+        kind: of the model's studies. By itself a random model has its site near the bottom, and everything above is
+            run for every edit.
+    """
     memory = Memory()
     source = TASKS[ENGLISH]
-    after = OwnLabels(lambda index: language, 1, source, memory=memory)
+    after = OwnLabels(language, source, memory, kind)
     twin = partial(fresh_twin, language)
     before = PromptStudies(twin, 1, source, memory=memory, sizes=TWIN_SIZES, in_place_of=language)
     return PromptSubject("random", AGREEMENT, after, before, memory=memory)
@@ -164,7 +194,7 @@ def measure(architecture: str, width: int, blocks: int, vocabulary: int, *, all_
     most: dict[str, Any] = dict.fromkeys(least)
     if all_draws:
         with as_if_it_agreed(all_draws=True):
-            most = claim_by_claim(subject_of(language), shape.vocabulary)
+            most = claim_by_claim(subject_of(language, PromptStudy), shape.vocabulary)
     claims = {name: {**timed[name], "least": least[name], "most": most[name]} for name in timed}
     return {"shape": {**vars(shape), "architecture": architecture}, "claims": claims, **machine}
 

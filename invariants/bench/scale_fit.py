@@ -18,7 +18,8 @@ KINDS = ("blocks", "head", "factors", "calls")
 def fitted(record: Mapping[str, Any]) -> dict[str, Any]:
     """Factors of each claim's counts, what an operation costs, seconds that do not grow, and bytes of the libraries.
 
-    The most that a claim may count is its least, times how many times as much all draws took where they were counted.
+    The most that a claim may count is its least, times how many times as much all draws, at a site near the bottom,
+    took where they were counted.
     """
     models = record["models"]
     shapes = [shape_in(model) for model in models]

@@ -18,7 +18,8 @@ Written by `python -m invariants.bench.scale fit` from `fixtures/scale.json`, wh
 
 `ace verify --plan MODEL` prints this estimate for any model before anything runs. It reads the configuration alone,
 times a matrix product and a small operation on your machine for less than a second, and says for each claim how long
-it takes at least (controls settle at once) and at most (every control is drawn to the end).
+it takes at least (controls settle at once, and the site that is chosen is near the top, as in the models tried) and at
+most (every control is drawn to the end, and the site near the bottom).
 
 ## How it grows
 
@@ -33,7 +34,7 @@ With L blocks of w weights, width d, vocabulary V and n prompts:
 ## Estimate and measurement
 
 Processor seconds of all claims on one thread, and the most memory of the process. The estimate is fitted to the random
-models (`gpt2` and `llama` are their architectures), with controls that settle at once.
+models (`gpt2` and `llama` are their architectures), with controls that settle at once at a site near the top.
 """
 REAL = """Models in *italics*, trained by others, were not used for the times; of their memory two factors were chosen
 with the figures in sight.
