@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 
 def takes_room(tensor: Tensor) -> bool:
-    """Whether a tensor lies in an accelerator's memory, of which there is little, and not in the main one."""
-    return tensor.device.type not in ("cpu", "meta")
+    """Whether a tensor lies in an accelerator's own memory, of which there is little; Apple's is the main one."""
+    return tensor.device.type not in ("cpu", "meta", "mps")
 
 
 @contextmanager
