@@ -21,7 +21,7 @@ from ace.study.language_subjects import AGREEMENT
 from ace.study.prompts import SIZES
 from ace.tasks.base import Split
 from ace.tasks.by_name import ENGLISH, TASKS
-from ace.zoo.plan import REFERENCES, constants, load_of, make_plan
+from ace.zoo.plan import REFERENCES, constants, load_of, make_plan, memory_of, on_gpu
 from ace.zoo.shape import Shape, find_shape, shape_of
 from ace.zoo.speed import Speed, measure_speed
 from invariants.bench import scale
@@ -162,6 +162,18 @@ def test_time_and_memory_grow_with_blocks_width_vocabulary_and_prompts() -> None
     every = make_plan(small, load, SPEED)
     assert all(0 <= low <= high for low, high in every.claims.values())
     assert make_plan(small, load, replace(SPEED, flops=1e12, operation=1e-7)).seconds[0] < least
+
+
+def test_on_a_gpu_weights_are_there_once_and_nothing_of_main_memory_counts() -> None:
+    load = load_of(TASKS[ENGLISH])
+    shape = Shape("8B", 32, 4096, 128256, 218112000.0, 8030261248, 2048, "bfloat16")
+    weights = 2 * shape.weights
+    on_cpu, there = (memory_of(shape, load, device, 10**9) for device in ("cpu", "cuda"))
+    assert sum(on_cpu.values()) - sum(there.values()) == weights + 10**9
+    size, fits = on_gpu(make_plan(shape, load, SPEED))
+    assert size == sum(there.values())
+    assert weights < size < 24e9
+    assert fits == "one GPU of 24 GB"
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------
