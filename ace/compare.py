@@ -81,7 +81,7 @@ def _column_space(view: Tensor) -> Tensor:
     return left[:, sizes > max(columns.shape) * EPS * sizes[0]] if len(sizes) else columns
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Consensus:
     """Subspaces of several state spaces that vary together (generalised CCA, MAXVAR; Kettenring 1971).
 
@@ -147,7 +147,7 @@ def _unit(columns: Tensor) -> Tensor:
     return columns / columns.norm(dim=0).clamp_min(torch.finfo(torch.float64).tiny)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AffineMap:
     """y = x @ matrix + offset, matrix (k, l), offset (l)."""
 

@@ -16,7 +16,7 @@ from ace.stats import Estimate
 FEW = 3.0  # effective errors below which an AUC or accuracy is near its edge
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Quantities:
     """Three quantities, each (m, ...): how well m rows of scores tell label 1 from label 0.
 

@@ -16,7 +16,7 @@ from ace.errors import InputError
 FEW = 6  # eigenvalues, of which all 720 orders are tried at once
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operator:
     """An affine step z' = A z + b in core coordinates: matrix A (r, r), offset b (r)."""
 
@@ -56,7 +56,7 @@ def spectrum(matrix: Array) -> Complex:
     return values[np.lexsort((-values.imag, -np.round(np.abs(values), 10)))]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Match:
     """An optimal one-to-one matching of two spectra.
 

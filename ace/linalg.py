@@ -22,7 +22,7 @@ from ace.singular import SingularSystem
 BLOCK = 16  # rows of a block, in widths
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RowFactor:
     """What is kept of the rows of a matrix X (n, d).
 
@@ -112,7 +112,7 @@ def _stack(factors: Iterable[Tensor]) -> Tensor:
     return _compress(torch.cat([first, *others])) if others else first
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Balance:
     """Balanced coordinates of a pair of factors (A, B), scaled to unit size where extreme: A B^T = U S V^T."""
 

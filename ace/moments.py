@@ -17,7 +17,7 @@ from ace.check import as_finite
 from ace.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Moments:
     """Moments of several views of the same clusters.
 

@@ -50,7 +50,7 @@ class Spectrum(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GivenSpectrum:
     """A `Spectrum` whose values are known."""
 

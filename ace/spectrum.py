@@ -18,7 +18,7 @@ from ace.errors import InputError
 from ace.linalg import RowFactor, balance, nested_basis, orthonormal, random_frames
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BalancedSpan:
     """A span with its balanced coordinates, in which both Gramians are diagonal and equal.
 

@@ -133,7 +133,7 @@ def intervening(
         yield
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RankScan:
     """Which predictions are right under keep and remove at every rank.
 

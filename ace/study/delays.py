@@ -18,7 +18,7 @@ ENTRIES = ("moduli", "decays", "seeds", "logs", "ended", "ratios")  # one a run
 SHORTEST = 1.0  # steps: a run may generalise at the step at which it memorises, or before
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Delays:
     """Delays of a part of a sweep, flat: one entry a run that memorised.
 

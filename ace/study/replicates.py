@@ -13,7 +13,7 @@ REPLICATES = 200
 DIRECTIONS = 64  # leading balanced readers that stand for more rows of sensitivities
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CoreReplicates:
     """Bootstrap replicates of a core.
 

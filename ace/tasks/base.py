@@ -32,7 +32,7 @@ class Split(StrEnum):
 HELD_OUT = (Split.EXTRACTION, Split.SELECTION, Split.EVALUATION)  # what nothing is trained on
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """Sequences of one split.
 

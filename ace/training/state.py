@@ -19,7 +19,7 @@ from ace.training.recipe import Recipe
 from ace.training.result import checkpoints_of, tensors_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EnsembleState:
     """All tensors that the rest of a training depends on, or that it will return.
 

@@ -87,3 +87,22 @@ def test_importing_ace_loads_no_heavy_package() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nothing_of_the_kind"):
         _ = ace.nothing_of_the_kind
+
+
+COMPARED = {"Estimate"}  # those that are exact have no replicates, and are equal where their figures are
+
+
+def records_of_arrays() -> Iterator[str]:
+    """Dataclasses of the library with fields that are arrays or tensors, and with `==` field by field."""
+    for path in sorted(Path(ace.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            marks = [ast.unparse(mark) for mark in getattr(node, "decorator_list", [])]
+            if isinstance(node, ast.ClassDef) and any(m.startswith("dataclass") and "eq=False" not in m for m in marks):
+                hints = [ast.unparse(part.annotation) for part in node.body if isinstance(part, ast.AnnAssign)]
+                if any(re.search(r"\b(Array|Ints|Tensor|ndarray)\b", hint) for hint in hints):
+                    yield node.name
+
+
+def test_records_of_arrays_are_compared_by_identity() -> None:
+    """Arrays have no truth value: `==` would raise, before Python 3.13 only where they are not the same object."""
+    assert set(records_of_arrays()) == COMPARED

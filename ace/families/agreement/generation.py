@@ -46,7 +46,7 @@ CLEAN, FLIPPED, RANDOM = "clean", "flipped", "along the rest"
 COUNTED = ("agreeing", "copulas", "plural", "subjects", "parsed", "sentences")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Judged:
     """Copulas of some texts.
 

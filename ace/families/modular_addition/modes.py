@@ -68,7 +68,7 @@ def effective_modes(energy: Array) -> Array:
     return np.asarray(energy.sum(axis=-1) ** 2 / (energy**2).sum(axis=-1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EffectiveModes:
     """Effective modes of one model's core coordinates.
 

@@ -40,7 +40,7 @@ def addition_of(history: RunHistory) -> ModularAddition:
     return history.study(0).expect_task(ModularAddition)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HeldOut:
     """What a scan of one model needs: its states of all held-out pairs, and what reads them.
 

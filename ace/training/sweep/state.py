@@ -36,7 +36,7 @@ class Outcome:
     error: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StackState:
     """Runs that train in step, after some epochs. Arrays have a row a run; those of one weight decay lie together.
 
