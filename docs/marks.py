@@ -6,9 +6,9 @@ behind the mark that says where in the records it comes from, and before an empt
     by <!-- n: markov.spectrum markov-paper ; values ; max .3f -->0.029<!-- / --> at most
 
 is the largest of the result's `values` with three decimals; several subjects stand with commas between them. The second
-part is a path through the result, keys and places of lists divided by `/`, `*` for all of them. The third is one of
-`first`, `min`, `max`, `median`, `range` or `each`, and a format; or `word`, for a verdict. Marks are comments, so that
-a page reads the same as text, on a forge and on the site.
+part is a path through the result, keys and places of lists divided by `/`, `*` for all of them; of a mapping at its end
+the keys count. The third is one of `first`, `min`, `max`, `median`, `range` or `each`, and a format; or `word`, for a
+verdict. Marks are comments, so that a page reads the same as text, on a forge and on the site.
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ def value_of(mark: str, results: Results, name: str = "mark") -> str:
 
 
 def _followed(value: Any, path: list[str]) -> Iterator[Any]:
-    """The numbers at the end of a path; lists at its end count whole."""
+    """The numbers at the end of a path; of lists at its end every one, of mappings every key."""
     if not path:
-        yield from value if isinstance(value, list) else [value]
+        yield from value if isinstance(value, list | Mapping) else [value]
     elif path[0] == "*":
         for inner in value.values() if isinstance(value, Mapping) else value:
             yield from _followed(inner, path[1:])

@@ -9,15 +9,17 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+MAIN_MEMORY = ("cpu", "meta", "mps")  # devices without memory of their own: a Mac's GPU has the main one
+
 
 def takes_room(tensor: Tensor) -> bool:
-    """Whether a tensor lies in an accelerator's own memory, of which there is little; Apple's is the main one."""
-    return tensor.device.type not in ("cpu", "meta", "mps")
+    """Whether a tensor lies in an accelerator's own memory, of which there is little."""
+    return tensor.device.type not in MAIN_MEMORY
 
 
 @contextmanager
-def weights_aside(model: nn.Module) -> Iterator[None]:
-    """For the time of a `with` the weights and buffers that lie on accelerators wait in main memory, if there are any.
+def weights_aside(model: nn.Module) -> Iterator[bool]:
+    """For the time of a `with` the weights and buffers that lie on accelerators wait in main memory; gives if any do.
 
     Whatever runs the model meanwhile meets empty weights, and fails. Afterwards they are bit for bit as before and
     where they were, and those that shared memory, as tied ones do, share it again.
@@ -31,7 +33,7 @@ def weights_aside(model: nn.Module) -> Iterator[None]:
     for tensor in held:  # all of them are copied by now: what shares memory with another one is let go of with it
         tensor.data = tensor.new_empty(0)
     try:
-        yield
+        yield bool(held)
     finally:
         back = {key: content.to(key[0]) for key, content in waiting.items()}
         for tensor, place in zip(held, places, strict=True):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 from ace.check import check_count, check_instance
 from ace.errors import InputError
 from ace.extract import Extractor, extract_core
-from ace.model.aside import takes_room, weights_aside
+from ace.model.aside import weights_aside
 from ace.model.language import LanguageModel
 from ace.study.checks import require_different_prompts
 from ace.study.memory import Memory, remembered
@@ -98,15 +98,13 @@ class PromptStudies:
         in main memory, and come back as the twin is let go of. In main memory both stay: weights that are mapped from
         their file take none that could not be had back.
         """
-        twin_of = None if self._in_place_of is None else self._in_place_of.model
-        if twin_of is None or not any(map(takes_room, twin_of.parameters())):
-            yield self.study(index, own_labels=own_labels)
-            return
-        with weights_aside(twin_of):
+        twin_of = self._in_place_of
+        with weights_aside(twin_of.model) if twin_of is not None else nullcontext(enter_result=False) as waiting:
             try:
                 yield self.study(index, own_labels=own_labels)
             finally:
-                self.release(index)
+                if waiting:
+                    self.release(index)
 
     def release(self, index: int) -> None:
         """Let go of runs of one seed, and of its model unless it is kept; what was measured of it stays."""

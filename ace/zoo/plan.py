@@ -15,6 +15,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from ace.model.aside import MAIN_MEMORY
 from ace.study.memory import LIMIT
 from ace.study.prompts import SIZES
 from ace.tasks.base import Split
@@ -149,13 +150,14 @@ def amounts(counts: Mapping[str, float], width: int) -> dict[str, float]:
 
 
 def memory_of(shape: Shape, load: Load, device: str, base: int) -> dict[str, int]:
-    """Part -> bytes. On a GPU only what lies there counts, where the twin before training takes the model's place."""
+    """Part -> bytes. On a GPU with memory of its own what lies there, where the twin takes the model's place."""
     each, blocks, width = shape.bytes_each, shape.blocks, shape.width
     run = load.evaluation * each * (load.tokens * shape.stored * blocks + (blocks + 1) * width)
+    beside = device in MAIN_MEMORY
     parts = {
-        "python and its libraries": base if device == "cpu" else 0,
+        "python and its libraries": base if beside else 0,
         "weights": shape.weights * each,
-        "weights of the twin before training": shape.weights * each if device == "cpu" else 0,
+        "weights of the twin before training": shape.weights * each if beside else 0,
         "states and gradients at every site": 2 * (blocks + 1) * load.extraction * width * each,
         "keys, values and states of prompts kept": int(run + min(LIMIT, KEPT_RUNS * run)),
         "backward pass": load.extraction * blocks * ACTIVATIONS * width * each,

@@ -58,9 +58,8 @@ def _error(record: Mapping[str, Any], found: Mapping[str, Any]) -> str:
         seconds, plan = compared(model)
         least, most = plan.seconds
         text += (
-            f"; on {name}, whose time was not used for it, {least:.0f} to {most:.0f} s where it took {seconds:.0f} (one"
-            " thread),"
-            f" and {plan.peak / 2**30:.2f} GiB where it took {model['peak'] / 2**30:.2f}"
+            f"; on {name}, whose time is not among those fitted, {least:.0f} to {most:.0f} s where it took"
+            f" {seconds:.0f} (one thread), and {plan.peak / 2**30:.2f} GiB where it took {model['peak'] / 2**30:.2f}"
         )
     return f"{text}. The larger a model, the rougher it is."
 

@@ -36,8 +36,9 @@ With L blocks of w weights, width d, vocabulary V and n prompts:
 Processor seconds of all claims on one thread, and the most memory of the process. The estimate is fitted to the random
 models (`gpt2` and `llama` are their architectures), with controls that settle at once at a site near the top.
 """
-REAL = """Models in *italics*, trained by others, were not used for the times; of their memory two factors were chosen
-with the figures in sight.
+REAL = """Models in *italics* were trained by others. No time of theirs is fitted, but they are no fresh test: how deep
+the site lies in a random model is taken from them; the random models' sizes, and two factors of the memory, were chosen
+with their figures in sight.
 """
 LARGE_HEAD = """## What 8 and 70 billion parameters would need
 

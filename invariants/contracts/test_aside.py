@@ -14,7 +14,6 @@ from torch import nn
 
 import ace.model.aside as aside
 import ace.study.language_subjects as language_subjects
-import ace.study.prompt_seeds as prompt_seeds
 from ace.errors import AceError
 from ace.families.agreement.axis import TWINS
 from ace.families.family import find_claim
@@ -32,8 +31,7 @@ ASK_FOR_TWINS = ("agreement.behaviour", "agreement.one_dimension", "agreement.fi
 @pytest.fixture
 def small_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """Main memory counts as an accelerator's."""
-    for place in (aside, prompt_seeds):
-        monkeypatch.setattr(place, "takes_room", lambda tensor: True)
+    monkeypatch.setattr(aside, "takes_room", lambda tensor: True)
 
 
 class Tied(nn.Module):
@@ -49,7 +47,8 @@ class Tied(nn.Module):
 
 def test_nothing_of_main_memory_is_moved() -> None:
     model = Tied()
-    with weights_aside(model):
+    with weights_aside(model) as waiting:
+        assert not waiting
         assert model.first.shape == (3, 4)
 
 
@@ -57,7 +56,8 @@ def test_nothing_of_main_memory_is_moved() -> None:
 def test_weights_come_back_as_they_were_and_share_memory_as_before() -> None:
     model = Tied()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    with weights_aside(model):
+    with weights_aside(model) as waiting:
+        assert waiting
         assert [value.numel() for value in model.state_dict().values()] == [0] * len(before)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert model.same is model.first

@@ -115,6 +115,7 @@ def test_a_figure_is_made_small_and_one_that_is_missing_is_named(tmp_path: Path)
         ("markov.rank one, two ; verdict ; word", "HOLDS"),
         ("markov.rank one ; seeds/*/share/a, b ; each g", "0.1, 0.3"),
         ("markov.rank one ; seeds/1/share/a, b ; min g", "0.3"),
+        ("markov.rank one ; seeds/1 ; word", "share"),
     ],
 )
 def test_a_mark_says_which_number(mark: str, text: str) -> None:

@@ -166,9 +166,10 @@ def test_time_and_memory_grow_with_blocks_width_vocabulary_and_prompts() -> None
 
 def test_on_a_gpu_weights_are_there_once_and_nothing_of_main_memory_counts() -> None:
     load = load_of(TASKS[ENGLISH])
-    shape = Shape("8B", 32, 4096, 128256, 218112000.0, 8030261248, 2048, "bfloat16")
+    shape = REFERENCES[0]
     weights = 2 * shape.weights
-    on_cpu, there = (memory_of(shape, load, device, 10**9) for device in ("cpu", "cuda"))
+    on_cpu, on_mac, there = (memory_of(shape, load, device, 10**9) for device in ("cpu", "mps", "cuda"))
+    assert on_mac == on_cpu
     assert sum(on_cpu.values()) - sum(there.values()) == weights + 10**9
     size, fits = on_gpu(make_plan(shape, load, SPEED))
     assert size == sum(there.values())
