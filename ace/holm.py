@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from scipy import stats
-
-from ace.arrays import Array, Ints
 from ace.errors import InputError
 from ace.stats import Estimate
 
@@ -44,27 +40,3 @@ def holm_intervals(
         low, high = estimates[index].interval(level)
         placed[index] = Holm(estimates[index].label, estimates[index].value, low, high, level)
     return tuple(placed[i] for i in range(len(estimates)))
-
-
-def binomial_p_values(hits: Ints, trials: Ints, chances: Array) -> Array:
-    """Two-sided exact binomial p-values, Holm-adjusted (family-wise), of equal-shaped arrays.
-
-    Twice the smaller tail: a value is below alpha exactly where the Clopper-Pearson interval at 1 - alpha excludes the
-    chance. Entries without trials have p = 1.
-
-    Raises:
-        InputError: shapes differ, hits outside 0..trials, or chances that are no probabilities (rounding allowed).
-    """
-    if not hits.shape == trials.shape == chances.shape:
-        raise InputError(f"hits: expected equal shapes, got {hits.shape}, {trials.shape}, {chances.shape}")
-    if ((hits < 0) | (hits > trials)).any():
-        raise InputError("hits: expected counts between 0 and trials")
-    if not ((chances > -1e-9) & (chances < 1 + 1e-9)).all():
-        raise InputError(f"chances: expected probabilities, got {chances.min()} to {chances.max()}")
-    k, n, p = hits.ravel(), trials.ravel(), np.clip(chances.ravel(), 0.0, 1.0)
-    raw = 2 * np.minimum(stats.binom.cdf(k, n, p), stats.binom.sf(k - 1, n, p))
-    order = np.argsort(raw)
-    steps = raw[order] * np.arange(raw.size, 0, -1)
-    adjusted = np.empty_like(raw)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return adjusted.reshape(hits.shape)

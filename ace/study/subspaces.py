@@ -83,6 +83,24 @@ def rest_subspaces(core: Core, states: Tensor, draws: int, *, seed: int, project
     return Subspaces(colour @ unread, unread.mT @ white)
 
 
+def under_readers(core: Core, states: Tensor, draws: int, *, seed: int) -> Subspaces:
+    """Random directions under the core's own readers: what is read of a state stays, where it is written is drawn.
+
+    Gaussian combinations of the states' departures from the mean, mixed so that the readers read them as they read the
+    core's own directions. They contain half of the core, so they are no control: where their flip does what the
+    core's does, it is the readers that matter and not the directions.
+
+    Args:
+        states: (n, d) extraction states.
+    """
+    check_count("draws", draws)
+    centred = states.double().cpu() - core.mean
+    generator = torch.Generator().manual_seed(seed)
+    mixed = torch.randn(draws, core.dimension, len(centred), generator=generator, dtype=torch.float64) @ centred
+    directions = mixed.mT @ torch.linalg.inv(core.readers @ mixed.mT)
+    return Subspaces(directions, core.readers.expand(draws, -1, -1))
+
+
 def _require_directions(core: Core, outside: Tensor, centred: Tensor) -> None:
     varied = int((outside > ROUNDING * float(centred.norm())).sum())
     if varied < core.dimension:

@@ -304,7 +304,6 @@ bad(
 )
 
 # --- ace.stats --------------------------------------------------------------------------------------------------------
-COUNTS = np.array([[1, 2]])
 bad("stats.Estimate.interval: confidence", lambda _: stats.exact("0", 1.0).interval(1.5), "confidence | 1.5")
 bad(
     "stats.Estimate: NaN",
@@ -355,21 +354,6 @@ bad("holm.holm_intervals: none", lambda _: holm.holm_intervals([], float), "esti
 bad("stats.quantile: no draws", lambda _: stats.quantile(np.ones(0), 0.9), "values | one draw | none")
 bad("stats.quantile: level", lambda _: stats.quantile(np.ones(3), 99.9), "level | 0 and 1 | 99.9")
 bad("stats.quantile: NaN", lambda _: stats.quantile(np.array([1.0, NAN]), 0.5), "values | NaN | 1 of 2")
-bad(
-    "holm.binomial_p_values: shapes differ",
-    lambda _: holm.binomial_p_values(COUNTS, COUNTS.T, np.ones((1, 2)) / 2),
-    "hits | (1, 2) | (2, 1)",
-)
-bad(
-    "holm.binomial_p_values: hits above trials",
-    lambda _: holm.binomial_p_values(COUNTS + 1, COUNTS, np.ones((1, 2)) / 2),
-    "hits | between 0 and trials",
-)
-bad(
-    "holm.binomial_p_values: no probability",
-    lambda _: holm.binomial_p_values(COUNTS, COUNTS, np.array([[0.5, 1.5]])),
-    "chances | probabilities | 1.5",
-)
 
 # --- ace.moments ------------------------------------------------------------------------------------------------------
 VIEW = np.ones((3, 4, 2))

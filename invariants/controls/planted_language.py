@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ace.core import PROJECTORS, Core
 from ace.families.agreement import generation
-from ace.families.agreement.generation import CLEAN, FLIPPED, RANDOM, RANDOM_TEXTS, TEXTS
+from ace.families.agreement.generation import CLEAN, FLIPPED, OBLIQUE_TEXTS, OTHERWISE, RANDOM, RANDOM_TEXTS, TEXTS
 from ace.model.language import LanguageModel, wrap_model
 from ace.rank import RankRule
 from ace.study.language_subjects import AGREEMENT, AGREEMENT_FAMILY, Scales
@@ -231,6 +231,11 @@ def written_alike() -> PromptSubject:
                 for text, number in zip(prompts.texts[:count], prompts.labels, strict=False)
             )
 
-        written = {CLEAN: texts(0), FLIPPED: texts(1), RANDOM: texts(1, RANDOM_TEXTS)}
+        written = {
+            CLEAN: texts(0),
+            FLIPPED: texts(1),
+            RANDOM: texts(1, RANDOM_TEXTS),
+            OTHERWISE: texts(1, OBLIQUE_TEXTS),
+        }
         remember(study, generation._texts, (TEXTS,), written)
     return subject

@@ -20,6 +20,7 @@ CHAIN, LOW, HIDDEN, DEEP = "markov-compact", "low-rank", "hidden-markov", "hidde
 CASES: dict[tuple[str, str], tuple[str, Plant]] = {
     ("markov.accuracy", "untrained"): (CHAIN, planted.with_trained_twins),
     ("markov.rank", "low-rank chain"): (CHAIN, planted.with_its_own_chain),
+    ("markov.rank", "untrained"): (CHAIN, planted.as_it_is),
     ("markov.sufficiency", REST): (CHAIN, planted.with_quiet_cores),
     ("markov.sufficiency", "complement"): (CHAIN, planted.with_quiet_cores),
     ("markov.sufficiency_loss", REST): (CHAIN, planted.with_quiet_cores),

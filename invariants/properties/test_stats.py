@@ -17,7 +17,7 @@ from scipy import stats
 
 from ace.arrays import Array, Ints
 from ace.errors import InputError
-from ace.holm import binomial_p_values, holm_intervals
+from ace.holm import holm_intervals
 from ace.intervals import acceleration, binomial_limits, effective_limits, freedom, replicate_interval
 from ace.stats import (
     RESAMPLES,
@@ -205,38 +205,6 @@ def test_the_null_quantile_grows_with_the_level_and_ignores_order(
     assert quantile(values, low) <= quantile(values, high)
     assert quantile(values[::-1], low) == quantile(values, low)
     assert quantile(np.stack([values, values + 1]), low) == quantile(np.concatenate([values, values + 1]), low)
-
-
-@given(count=counts, chance=st.floats(0.01, 0.99), alpha=st.floats(0.001, 0.5))
-def test_a_p_value_is_below_alpha_exactly_where_the_interval_excludes_the_chance(
-    count: tuple[int, int], chance: float, alpha: float
-) -> None:
-    hits, trials = count
-    low, high = proportion("0", hits, trials).interval(1 - alpha)
-    p_value = float(binomial_p_values(np.array(hits), np.array(trials), np.array(chance)))
-    if min(abs(p_value - alpha), abs(chance - low), abs(chance - high)) > ROOT:
-        assert (p_value < alpha) == (not low <= chance <= high)
-
-
-@given(hits=st.lists(st.integers(0, 20), min_size=1, max_size=8), chance=st.floats(0.05, 0.95))
-def test_holm_adjusted_p_values_dominate_the_raw_ones_and_keep_their_order(hits: list[int], chance: float) -> None:
-    count = np.array(hits)
-    adjusted = binomial_p_values(count, np.full(count.shape, 20), np.full(count.shape, chance))
-    raw = np.array([float(binomial_p_values(*map(np.array, (k, 20, chance)))) for k in hits])
-    assert bool(((adjusted >= raw - ROOT) & (adjusted <= np.minimum(1.0, len(hits) * raw) + ROOT)).all())
-    order = np.argsort(raw, kind="stable")
-    assert bool((np.diff(adjusted[order]) >= 0).all())
-    # The smallest carries the full Bonferroni factor, the whole reason for the adjustment.
-    assert adjusted.min() == pytest.approx(min(1.0, len(hits) * raw.min()))
-
-
-@given(hits=st.lists(st.integers(0, 20), min_size=1, max_size=8), seed=seeds)
-def test_holm_adjustment_does_not_depend_on_the_order_of_the_tests(hits: list[int], seed: int) -> None:
-    count, chance = np.array(hits), np.linspace(0.1, 0.9, len(hits))
-    order = np.random.default_rng(seed).permutation(len(hits))
-    trials = np.full(count.shape, 20)
-    adjusted = binomial_p_values(count, trials, chance)
-    assert distance(binomial_p_values(count[order], trials, chance[order]), adjusted[order]) <= rounding(len(hits))
 
 
 # --- Holm intervals ---------------------------------------------------------------------------------------------------
@@ -536,24 +504,6 @@ BAD: list[tuple[Callable[[], object], str]] = [
         lambda: quantile(np.array([1.0, math.nan, math.inf]), 0.9),
         "values: expected finite draws, got NaN or infinity in 2 of 3",
     ),
-    (
-        lambda: binomial_p_values(PAIR, PAIR[:1], np.ones(2)),
-        "hits: expected equal shapes, got (2,), (1,), (2,)",
-    ),
-    (
-        lambda: binomial_p_values(PAIR, PAIR, np.ones(1)),
-        "hits: expected equal shapes, got (2,), (2,), (1,)",
-    ),
-    (lambda: binomial_p_values(2 * PAIR, PAIR, np.ones(2)), "hits: expected counts between 0 and trials"),
-    (lambda: binomial_p_values(-PAIR, PAIR, np.ones(2)), "hits: expected counts between 0 and trials"),
-    (
-        lambda: binomial_p_values(PAIR, PAIR, np.array([0.5, 1.5])),
-        "chances: expected probabilities, got 0.5 to 1.5",
-    ),
-    (
-        lambda: binomial_p_values(PAIR, PAIR, np.array([-0.5, 0.5])),
-        "chances: expected probabilities, got -0.5 to 0.5",
-    ),
 ]
 
 
@@ -561,21 +511,6 @@ BAD: list[tuple[Callable[[], object], str]] = [
 def test_a_bad_call_says_what_was_expected_and_what_came(call: Callable[[], object], message: str) -> None:
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         call()
-
-
-@pytest.mark.parametrize("beyond", [1e-10, -1e-10])
-def test_chances_may_be_off_by_rounding(beyond: float) -> None:
-    hits, trials = np.array([0, 1, 3]), np.array([3, 3, 3])
-    edge = 1.0 if beyond > 0 else 0.0
-    off = binomial_p_values(hits, trials, np.full(3, edge + beyond))
-    assert distance(off, binomial_p_values(hits, trials, np.full(3, edge))) <= ROOT
-    inside = binomial_p_values(hits, trials, np.full(3, edge - beyond))
-    assert distance(off, inside) <= 1e-6
-
-
-def test_p_values_of_one_trial_and_of_none() -> None:
-    found = binomial_p_values(np.array([1, 0]), np.array([1, 0]), np.array([0.01, 0.01]))
-    assert found.tolist() == pytest.approx([0.04, 1.0])
 
 
 def test_the_first_seed_is_0() -> None:

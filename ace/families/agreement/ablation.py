@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,14 +19,19 @@ from ace.families.agreement.controls import (
     edited_details,
     separation,
 )
+from ace.families.agreement.shown import digits
 from ace.model.intervene import Intervention
-from ace.stats import Estimate
+from ace.stats import Estimate, exact
 from ace.study.measurement import Measurement, measures
-from ace.study.prompt_rest import rest_of
+from ace.study.prompt_rest import few_runs, own_contrasts, pushed_subspaces, rest_of
 from ace.study.prompt_seeds import PromptStudies, PromptSubject
 from ace.study.prompts import PromptStudy
-from ace.study.rest import Rest
+from ace.study.rest import DRAWS, Rest
+from ace.study.site_choice import rank_of
+from ace.study.subspaces import under_readers
 from ace.tasks.base import Split
+
+UNDER_READERS = "its readers, median of random directions"
 
 
 def rest_separation(mode: str, edited: Mapping[str, Array], base: Array, labels: Ints) -> Array:
@@ -107,7 +113,22 @@ def flip(subject: PromptSubject) -> Measurement:
 @measures("the rest")
 def mirror(subject: PromptSubject) -> Measurement:
     """Separation under the flip, oblique projector."""
-    return _separated(subject.trained, "flip", OBLIQUE, {})
+    models = subject.trained
+    found = _separated(models, "flip", OBLIQUE, {})
+    drawn = [_under_readers(study) for study in models.studies]
+    details = {"its readers, random directions": [digits(np.sort(each)) for each in drawn]}
+    medians = tuple(exact(str(k), float(np.median(each)), count=len(each)) for k, each in enumerate(drawn))
+    return replace(found, details={**found.details, **details}, beside={**found.beside, UNDER_READERS: medians})
+
+
+def _under_readers(study: PromptStudy) -> Array:
+    """(draws) separation of few prompts under flips along random directions that the core's own readers read."""
+    choice = study.choice(OBLIQUE)
+    core, rows = study.core(choice.site, rank_of(choice)), study.few_rows(Split.EVALUATION)
+    drawn = under_readers(core, study.observed[0][choice.site.index], DRAWS, seed=choice.site.index)
+    runs = few_runs(study, None)
+    edited = pushed_subspaces(study, runs, choice, drawn, "flip")
+    return separations(edited, own_contrasts(runs), study.labels(Split.EVALUATION)[rows])
 
 
 @measures("untrained, own labels")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ace.core import OBLIQUE
 from ace.families.agreement.alternatives import comparison, methods_table
 from ace.families.agreement.axes import EXTRACTED, best_axes, extracted_axis
 from ace.stats import Estimate
@@ -34,5 +35,6 @@ def advantage(subject: PromptSubject) -> Measurement:
         tuple(estimates),
         {},
         details={"seeds": [methods_table(study) for study in models.studies]},
+        site=models.sites(OBLIQUE),
         beside={name: tuple(rows) for name, rows in beside.items()},
     )

@@ -229,7 +229,8 @@ CLAIMS = (
         Bound("<=", 0.0),
         MARGIN,
         "nine in ten agree clean, one in ten flipped, and the numbers of subjects move by no more than the same tenth;"
-        " 256 texts of 50 tokens of each model, 128 where there are more than two; temperature 1, top 50",
+        " 256 texts of each model, temperature 1, top 50; in the fragment of 50 tokens, in open English of 20 or"
+        " two sentences",
         controls=("the rest, each text along a draw",),
         measure=generation.generation,
         replication=Replication(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
-from ace.core import Core
+from ace.core import OBLIQUE, ORTHOGONAL, Core
 from ace.families.agreement.reading import reading_directions
 from ace.model.continuation import scattered
 from ace.stats import Estimate, bootstrap_ratio
@@ -28,7 +28,7 @@ PROJECTIONS = "random projections of equal rank"
 def dormant(subject: PromptSubject) -> Measurement:
     """Share of the flip's effect that is left when only that part of the axis is flipped which weights above read."""
     models = subject.trained
-    estimates, details, rest = [], [], []
+    estimates, beside, details, rest = [], [], [], []
     for k, study in enumerate(models.studies):
         core, site = study.core(study.choice().site, 1), study.choice().site
         readers = reading_directions(study.language, site)
@@ -38,11 +38,15 @@ def dormant(subject: PromptSubject) -> Measurement:
         parts = [readers @ (readers.T @ axis), axis - readers @ (readers.T @ axis)]
         kept, dropped = _effect(study, core, torch.stack(parts), runs)
         estimates.append(_share(str(k), kept, whole, study))
+        both = _effect(study, core, torch.stack([parts[0], axis]), runs, OBLIQUE)
+        beside.append(_share(str(k), both[0], both[1], study))
         rest.append(_random_shares(str(k), study, core, readers.shape[1], whole))
         details.append(
             {"directions": readers.shape[1], "width": core.width, "unread part": float(dropped.mean() / whole.mean())}
         )
-    return Measurement(tuple(estimates), {}, details={"seeds": details}, rest=tuple(rest))
+    return Measurement(
+        tuple(estimates), {}, details={"seeds": details}, rest=tuple(rest), beside={OBLIQUE: tuple(beside)}
+    )
 
 
 def _random_shares(label: str, study: PromptStudy, core: Core, count: int, whole: Array) -> Rest:
@@ -87,13 +91,13 @@ def _share(label: str, part: Array, whole: Array, study: PromptStudy) -> Estimat
     return bootstrap_ratio(label, sums)
 
 
-def _effect(study: PromptStudy, core: Core, steps: Tensor, runs: Runs) -> Array:
+def _effect(study: PromptStudy, core: Core, steps: Tensor, runs: Runs, projector: str = ORTHOGONAL) -> Array:
     """(m, n) how far contrasts move to the other side when the core coordinate times -2 is added along steps (m, d)."""
     site, (groups, each) = study.choice().site, runs
     parts = []
     for run in each:
         states = run.states(site)
-        coordinate = (states.double().cpu() - core.mean) @ core.basis[:, 0]
+        coordinate = core.coordinates(states, projector)[:, 0].cpu()
         moves = (-2 * coordinate[None, :, None] * steps[:, None, :]).to(states)
         moved = torch.cat([run.push(site, states + part) for part in moves.split(64)])
         parts.append((run.base - moved) * run.base.sign())

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
+from ace.core import OBLIQUE
 from ace.errors import Inapplicable
 from ace.model.generate import continue_until
 from ace.model.steer import Steering, first_tokens
@@ -30,9 +31,10 @@ from ace.tasks.fragment.judge import judge
 from ace.tasks.prompt import Prompts
 from ace.tasks.sentences import sentence_ends
 
-TEXTS = 256  # of each model, of up to two; of more, half as many
+TEXTS = 256  # of each model
 DRAWN = 8  # times as many prompts, to have that many of few lengths
 RANDOM_TEXTS = 64  # each along a draw of the rest of its own; were none of 32 to agree, an eighth of all might
+OBLIQUE_TEXTS = 64  # flipped by the other projector as well
 ENOUGH = 8  # copulas
 TOKENS = 50  # as published
 OPEN_TOKENS, SENTENCES = 20, 2  # of a text outside the fragment, whichever comes first
@@ -41,7 +43,7 @@ AGREES, TURNED = 0.9, 0.1
 MOVED = 0.1  # largest change of the share of plural subjects: the flip should change verbs and not their subjects
 TINY = 1e-12  # for resamples in which no subject was drawn
 SHOWN = 4
-CLEAN, FLIPPED, RANDOM = "clean", "flipped", "along the rest"
+CLEAN, FLIPPED, RANDOM, OTHERWISE = "clean", "flipped", "along the rest", "flipped, oblique"
 
 COUNTED = ("agreeing", "copulas", "plural", "subjects", "parsed", "sentences")
 
@@ -83,10 +85,10 @@ def generation(subject: PromptSubject) -> Measurement:
         raise Inapplicable(f"text is judged by the number of its subjects, not by {' and '.join(models.source.names)}")
     estimates: list[Estimate] = []
     controls: list[Estimate] = []
+    beside: list[Estimate] = []
     details = []
-    both = TEXTS if len(models) <= 2 else TEXTS // 2
     for k, study in enumerate(models.studies):
-        texts, prompts = _texts(study, both), _prompts(study, both)[0]
+        texts, prompts = _texts(study, TEXTS), _prompts(study, TEXTS)[0]
         judged = {kind: _judged(study, written, prompts.take(range(len(written)))) for kind, written in texts.items()}
         for kind, result in judged.items():
             if result.copulas.sum() < ENOUGH:
@@ -94,6 +96,7 @@ def generation(subject: PromptSubject) -> Measurement:
         parts = _excesses(str(k), judged[CLEAN], judged[FLIPPED])
         estimates += parts
         controls.append(_excesses(str(k), judged[RANDOM], judged[RANDOM])[1])  # the flipped share alone
+        beside.append(_excesses(str(k), judged[OTHERWISE], judged[OTHERWISE])[1])
         details.append(
             {
                 "share": {kind: result.share for kind, result in judged.items()},
@@ -105,7 +108,10 @@ def generation(subject: PromptSubject) -> Measurement:
             }
         )
     return Measurement(
-        tuple(estimates), {"the rest, each text along a draw": tuple(controls)}, details={"seeds": details}
+        tuple(estimates),
+        {"the rest, each text along a draw": tuple(controls)},
+        details={"seeds": details},
+        beside={OBLIQUE: tuple(beside)},
     )
 
 
@@ -166,19 +172,21 @@ def _power(part: Estimate, comparisons: int) -> float | None:
 
 @remembered
 def _texts(study: PromptStudy, count: int) -> dict[str, tuple[str, ...]]:
-    """Kind -> prompts continued: `count` clean and flipped, some of them each along a draw of the rest of its own."""
+    """Kind -> prompts continued: `count` clean and flipped, some along draws of the rest, some flipped obliquely."""
     groups = _prompts(study, count)[1]
-    clean, flipped, random = list[str](), list[str](), list[str]()
+    clean, flipped, random, otherwise = list[str](), list[str](), list[str](), list[str]()
     generators = [torch.Generator().manual_seed(0) for _ in range(2)]
     size = max(1, min(AT_ONCE, LOGITS // study.language.vocabulary))
     for ids in told([part for group in groups for part in group.split(size)], "batches of texts"):
         drawn = max(0, min(len(ids), RANDOM_TEXTS - len(random)))
+        other = max(0, min(len(ids), OBLIQUE_TEXTS - len(otherwise)))
         clean += _continued(study, ids, generators[0], None)
-        steering = _steering(study, len(ids), range(len(random), len(random) + drawn), count)
-        steered = _continued(study, torch.cat([ids, ids[:drawn]]), generators[1], steering)
+        steering = _steering(study, len(ids), range(len(random), len(random) + drawn), other, count)
+        steered = _continued(study, torch.cat([ids, ids[:drawn], ids[:other]]), generators[1], steering)
         flipped += steered[: len(ids)]
-        random += steered[len(ids) :]
-    return {CLEAN: tuple(clean), FLIPPED: tuple(flipped), RANDOM: tuple(random)}
+        random += steered[len(ids) : len(ids) + drawn]
+        otherwise += steered[len(ids) + drawn :]
+    return {CLEAN: tuple(clean), FLIPPED: tuple(flipped), RANDOM: tuple(random), OTHERWISE: tuple(otherwise)}
 
 
 def _continued(study: PromptStudy, ids: Tensor, generator: torch.Generator, steering: Steering | None) -> list[str]:
@@ -221,23 +229,29 @@ def _prompts(study: PromptStudy, count: int) -> tuple[Prompts, list[Tensor]]:
     return prompts.take(rows), groups
 
 
-def _steering(study: PromptStudy, flipped: int, draws: range, count: int) -> Steering:
-    """Flipping the core in so many texts, then in further ones a draw of the rest each."""
+def _steering(study: PromptStudy, flipped: int, draws: range, obliquely: int, count: int) -> Steering:
+    """Flipping the core in so many texts, a draw of the rest in each of further ones, then the core obliquely."""
     choice = study.choice()
     rank = rank_of(choice)
     core, drawn = study.core(choice.site, rank), rest_at(study, choice.site, rank, choice.projector)
     prompts = _prompts(study, count)[0]
     tokens = first_tokens(study.language, prompts.texts[0], prompts.contrasts[0])
-    axes = torch.cat([core.basis.expand(flipped, -1, -1), drawn.directions[draws.start : draws.stop].to(core.basis)])
+    random = drawn.take(torch.tensor(list(draws), dtype=torch.int64))
+    axes, readers = (
+        torch.cat([ours.expand(flipped, -1, -1), rest.to(ours), other.expand(obliquely, -1, -1)])
+        for ours, rest, other in (
+            (core.basis, random.directions, core.basis),
+            (core.basis.T, random.readers, core.readers),
+        )
+    )
 
     def of_row(rows: Tensor) -> Callable[[Tensor], Tensor]:
         """Every row has a subspace of its own."""
-        chosen = axes[rows]
+        chosen, reading = axes[rows], readers[rows]
 
         def component(states: Tensor) -> Tensor:
-            own = chosen.to(states)
-            inner = torch.einsum("nd,ndr->nr", states - core.mean.to(states), own)
-            return torch.einsum("nr,ndr->nd", inner, own)
+            inner = torch.einsum("nd,nrd->nr", states - core.mean.to(states), reading.to(states))
+            return torch.einsum("nr,ndr->nd", inner, chosen.to(states))
 
         return component
 

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
-from ace.core import OBLIQUE
+from ace.core import OBLIQUE, ORTHOGONAL
 from ace.errors import Inapplicable
-from ace.families.agreement.axes import EXTRACTED, Axis, best_axes, edited_states, extracted_axis, place
+from ace.families.agreement.axes import EXTRACTED, Axis, all_axes, best_axes, edited_states, extracted_axis, place
 from ace.families.agreement.elsewhere import few_encoded, few_prompts, few_runs
 from ace.model.continuation import Encoded, scattered
 from ace.model.prefix import PrefixRun
@@ -39,6 +39,7 @@ SIDE = 2  # words on each side of a contrast, as the copula's has
 CALIPER = 2.0  # nats by which a word's mean log-probability may differ from that of the contrast's words
 FEWEST = 8  # words, the nearest, where fewer are within
 AT_ONCE = 50  # edits pushed at a time
+PUBLISHED = EXTRACTED, ORTHOGONAL
 
 # Words that agree with a subject in number, or stand for one: no others to compare with.
 NUMBERED = {
@@ -195,6 +196,7 @@ def specificity(subject: PromptSubject) -> Measurement:
     details = []
     for k, study in enumerate(models.studies):
         words, others = arbitrary_words(study), {m: a for m, a in best_axes(study).items() if m != EXTRACTED}
+        others |= {axis.projector: axis for axis in all_axes(study) if (axis.method, axis.projector) == PUBLISHED}
         axes = (extracted_axis(study), *others.values())
         own, *rows = axis_selectivities(study, axes, [str(k)] * len(axes))
         estimates.append(own)
@@ -205,6 +207,7 @@ def specificity(subject: PromptSubject) -> Measurement:
         tuple(estimates),
         {},
         details={"seeds": details},
+        site=models.sites(OBLIQUE),
         rest=tuple(
             Rest(str(k), (str(k),), partial(rest_selectivities, study)) for k, study in enumerate(models.studies)
         ),

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ace.arrays import Array
+from ace.core import OBLIQUE
 from ace.errors import Inapplicable
-from ace.families.core.alignment import aligned, coordinates, overlaps
+from ace.families.core.alignment import aligned, coordinates, oblique, overlaps
 from ace.families.core.operator import fitted_spectrum, known_eigenvalues, plane, spectrum_error, steps
 from ace.families.core.size import require_cores, require_several
 from ace.families.core.transplant import transplanted
@@ -130,6 +131,7 @@ def transplant(subject: TokenSubject) -> Measurement:
             "untrained donor": transplanted(twins, study, coordinates),
             "outputs": transplanted(study, study, outputs),
         },
+        beside={OBLIQUE: transplanted(study, study, oblique, projector=OBLIQUE)},
     )
 
 

@@ -41,7 +41,7 @@ def accuracy(subject: TokenSubject) -> Measurement:
     )
 
 
-@measures("low-rank chain")
+@measures("low-rank chain", "untrained")
 def rank(subject: TokenSubject) -> Measurement:
     """Dimensions of the core, less those of the chain's next-state distributions if all rows were different."""
 
@@ -50,13 +50,12 @@ def rank(subject: TokenSubject) -> Measurement:
 
     return Measurement(
         below(subject.trained),
-        {"low-rank chain": below(subject.companion("low-rank chain"))},
+        {"low-rank chain": below(subject.companion("low-rank chain")), "untrained": below(subject.twins())},
         details={
             "dimensions": [subject.trained.core(k).dimension for k in range(len(subject.trained))],
             "sigma": _spectra(subject.trained),
             **share_that_may_fail(subject.trained),
         },
-        beside={"untrained": below(subject.twins())},
     )
 
 

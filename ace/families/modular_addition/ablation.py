@@ -9,6 +9,7 @@ from typing import Any
 from ace.alternatives.methods import own_readers
 from ace.arrays import Array
 from ace.core import OBLIQUE, ORTHOGONAL, Core
+from ace.families.core.alignment import oblique
 from ace.families.core.likeness import outputs
 from ace.families.core.transplant import transplants
 from ace.families.modular_addition.clock_or_pizza import distance_irrelevance, gradient_symmetricity
@@ -102,18 +103,18 @@ def each(study: TokenStudy, value: Callable[[TokenStudy, int, Core], Estimate]) 
 
 def _beside(study: TokenStudy, late: TokenStudy, value: Callable[..., Estimate]) -> dict[str, tuple[Estimate, ...]]:
     """The same by the oblique projector, at the end of training, and with every alternative in the core's place."""
-    oblique = partial(value, projector=OBLIQUE)
+    obliquely = partial(value, projector=OBLIQUE)
     ways = {
-        OBLIQUE: each(study, oblique),
+        OBLIQUE: each(study, obliquely),
         "at the end": each(late, value),
-        "at the end, oblique": each(late, oblique),
+        "at the end, oblique": each(late, obliquely),
     }
     cores = {k: alternative_cores(study, k) for k in study.members}
     for name in dict.fromkeys(name for found in cores.values() for name in found):
         ways[name] = tuple(value(study, k, found[name]) for k, found in cores.items() if name in found)
         if not all(own_readers(found[name]) for found in cores.values() if name in found):
             ways[f"{name}, oblique"] = tuple(
-                oblique(study, k, found[name]) for k, found in cores.items() if name in found
+                obliquely(study, k, found[name]) for k, found in cores.items() if name in found
             )
     return ways
 
@@ -136,7 +137,9 @@ def universality(subject: TokenSubject) -> Measurement:
             "at the end": transplants(late, late),
             "at the end, outputs": transplants(late, late, view=outputs),
             "shuffled map": transplants(study, study, shuffled=True),
+            OBLIQUE: transplants(study, study, view=oblique, projector=OBLIQUE),
         },
+        site=f"{study.site}, {WHEN}",
     )
 
 

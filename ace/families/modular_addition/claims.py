@@ -178,12 +178,13 @@ CLAIMS = (
     ),
     Claim(
         "modadd.universality",
-        "Seeds share the algorithm, not only the spectrum: core coordinates of one run another.",
+        "Seeds share the algorithm at grokking, not only the spectrum: core coordinates of one run another.",
         f"{OURS}; gradient symmetricity and distance irrelevance: arXiv 2306.17844",
-        "accuracy of the host on transplanted coordinates minus its own accuracy, same pairs",
+        "accuracy of the host on transplanted coordinates minus its own, at the first checkpoint after grokking",
         Bound(">=", -0.01),
         "equivalence margin",
-        "non-inferior within one percentage point, as sufficiency",
+        "non-inferior within one percentage point, as sufficiency; beside it the same at the end of the training, where"
+        " outputs do as well",
         controls=("outputs", "memorised donor"),
         measure=ablation.universality,
     ),
