@@ -12,6 +12,8 @@ from ace.study.measurement import Measure
 from ace.study.rest import LEVEL
 
 DIRECTIONS = ("<=", "<", ">=", "==", "in")
+OURS = "ours"
+PAPER = "arXiv 2602.22600"
 KINDS = {"P": "the paper's own sentence, in its statistic and projector", "S": "strengthened, or ours"}
 SOURCES = ("paper", "theorem", "null", "chance", "oracle", "equivalence margin")
 
@@ -116,7 +118,7 @@ class Claim:
     Attributes:
         id: such as "markov.spectrum".
         statement: the sentence, in our words.
-        source: where it stands in the paper, or "ours" for a strengthened form or control.
+        source: where it stands in the paper, beginning with `PAPER`; or "ours" for a strengthened form or control.
         quantity: what is measured, and its unit.
         bound: what the quantity is held against.
         bound_source: "paper", "theorem", "null", "chance", "oracle" or "equivalence margin".
@@ -133,7 +135,7 @@ class Claim:
     Raises:
         ClaimError: a control that the measure does not bring, or a control twice; another kind or
             source of the bound; the paper as the source of a bound that is ours; a sentence of the paper
-            without its replication.
+            without its replication, or under another kind than P.
     """
 
     id: str
@@ -154,6 +156,11 @@ class Claim:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ClaimError(f"{self.id}: expected a kind out of {', '.join(KINDS)}, got {self.kind!r}")
+        if (self.kind == "P") != self.source.startswith(PAPER):
+            raise ClaimError(
+                f"{self.id}: expected kind P for a sentence whose source is {PAPER} and only there, got {self.kind} for"
+                f" {self.source!r}"
+            )
         if self.bound_source not in SOURCES:
             raise ClaimError(f"{self.id}: expected a bound from {', '.join(SOURCES)}, got {self.bound_source!r}")
         if self.kind == "S" and (self.bound_source == "paper" or self.replication is not None):
@@ -176,6 +183,3 @@ class Claim:
     def family(self) -> str:
         """The id's first part."""
         return self.id.partition(".")[0]
-
-
-OURS = "ours"

@@ -1366,7 +1366,7 @@ bad(
     lambda _: claims.Claim(
         "t.t",
         "A sentence.",
-        "the paper",
+        claims.PAPER,
         "a number",
         AT_MOST_ONE,
         "paper",

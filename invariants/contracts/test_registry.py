@@ -19,7 +19,7 @@ import ace.families
 from ace.errors import ClaimError
 from ace.families.family import Family, families, find_claim, registry
 from ace.stats import exact
-from ace.study.claim import DIRECTIONS, Bound, Claim, Replication
+from ace.study.claim import DIRECTIONS, OURS, PAPER, Bound, Claim, Replication
 from ace.study.measurement import Measurement, measures
 from ace.suite.parametrize import claims_of
 from ace.suite.subjects import Asked, asked_subjects
@@ -105,7 +105,8 @@ def one(subject: object) -> Measurement:
 
 def claim(**changes: Any) -> Claim:
     fields: dict[str, Any] = {"controls": ("control",), "measure": one, **changes}
-    return Claim("t.one", "A sentence.", "ours", "a number", Bound(">=", 0.0), "null", "why", **fields)
+    source = f"{PAPER}, somewhere" if fields.get("kind") == "P" else OURS
+    return Claim("t.one", "A sentence.", source, "a number", Bound(">=", 0.0), "null", "why", **fields)
 
 
 # --- a claim and its measure ------------------------------------------------------------------------------------------
@@ -130,6 +131,10 @@ def test_a_sentence_of_the_paper_brings_its_figure_and_one_of_ours_has_none() ->
         claim(kind="P")
     with pytest.raises(ClaimError, match=r"t\.one: expected no bound and no figure of the paper"):
         claim(replication=figure)
+    with pytest.raises(ClaimError, match=r"t\.one: expected kind P .* got S for 'arXiv 2602\.22600, somewhere'"):
+        replace(claim(kind="P", replication=figure), kind="S", replication=None)
+    with pytest.raises(ClaimError, match=r"t\.one: expected kind P .* got P for 'ours'"):
+        replace(claim(), kind="P", replication=figure)
 
 
 def test_a_family_with_such_a_claim_is_refused_when_claims_are_collected(add_family: Callable[..., Path]) -> None:

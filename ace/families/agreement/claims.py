@@ -16,9 +16,9 @@ from ace.families.agreement import (
     scales,
 )
 from ace.families.agreement.claims_beside import BESIDE
-from ace.study.claim import OURS, Bound, Claim, Replication
+from ace.study.claim import OURS, PAPER, Bound, Claim, Replication
 
-PAPER = "arXiv 2602.22600, subject-verb agreement"
+SOURCE = f"{PAPER}, subject-verb agreement"
 MARGIN = "equivalence margin"
 SEPARATION = "mean contrast of plural prompts less that of singular ones, over the same without edit"
 
@@ -26,7 +26,7 @@ CLAIMS = (
     Claim(
         "agreement.behaviour",
         "The model agrees at all: its contrast of verb forms tells the number of the head.",
-        PAPER,
+        SOURCE,
         "AUC of the contrast for the head's number, crossed prompts",
         Bound(">=", 0.7),
         "chance",
@@ -43,7 +43,7 @@ CLAIMS = (
     Claim(
         "agreement.one_dimension",
         "One axis carries agreement.",
-        PAPER,
+        SOURCE,
         "dimensions: the larger of r_suf, the smallest rank whose keeping leaves the AUC within .02, and of how many"
         " sigma exceed the largest that turned sensitivities have in 99 of 100 draws",
         Bound("==", 1.0),
@@ -61,7 +61,7 @@ CLAIMS = (
     Claim(
         "agreement.sufficiency",
         "Keeping the axis keeps agreement.",
-        PAPER,
+        SOURCE,
         f"separation with the core kept at the last position, orthogonal projector: {SEPARATION}",
         Bound.between(0.8, 1.25),
         MARGIN,
@@ -78,7 +78,7 @@ CLAIMS = (
     Claim(
         "agreement.necessity",
         "Removing the axis destroys agreement.",
-        PAPER,
+        SOURCE,
         f"separation with the core removed, orthogonal projector: {SEPARATION}",
         Bound.between(-0.1, 0.1),
         MARGIN,
@@ -95,7 +95,7 @@ CLAIMS = (
     Claim(
         "agreement.flip",
         "Reflecting the axis inverts number.",
-        PAPER,
+        SOURCE,
         "AUC, and accuracy, under the flip, orthogonal projector",
         Bound("<", 0.5),
         "chance",
@@ -149,7 +149,7 @@ CLAIMS = (
     Claim(
         "agreement.knob",
         "The contrast is affine in the core coordinate.",
-        PAPER,
+        SOURCE,
         "held-out R2 of the contrast on the core coordinates",
         Bound(">=", 0.9),
         MARGIN,
@@ -191,7 +191,7 @@ CLAIMS = (
     Claim(
         "agreement.scales",
         "Core coordinates agree across scales.",
-        PAPER,
+        SOURCE,
         "Pearson's and Spearman's correlation of two models' coordinates on shared prompts",
         Bound(">=", 0.9),
         MARGIN,
@@ -223,7 +223,7 @@ CLAIMS = (
     Claim(
         "agreement.generation",
         "Flipping inverts number all through open-ended generation, and leaves the subjects as they were.",
-        PAPER,
+        SOURCE,
         "excesses: of .9 over the share of copulas that agree in clean text, of that share under the flip over .1, and"
         " of how far the flip moves the share of plural subjects over .1, up and down",
         Bound("<=", 0.0),

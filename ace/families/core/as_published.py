@@ -18,6 +18,7 @@ from ace.compare import canonical_correlations, overlap
 from ace.core import Core
 from ace.errors import Inapplicable
 from ace.extract import extract_core
+from ace.families.core.operator import known_eigenvalues, spectrum_distance, steps
 from ace.model.intervene import Intervention
 from ace.model.tail import Edit
 from ace.rank import Energy
@@ -86,6 +87,12 @@ def _smallest_correlation(study: TokenStudy, i: int, j: int) -> float:
     return float(canonical_correlations(*views).min())
 
 
+def _spectrum_distance(study: TokenStudy, index: int) -> float:
+    """From the task's eigenvalues, of the operator fitted to the sequences that it is judged on."""
+    wanted = known_eigenvalues(study.task)
+    return float(spectrum_distance(steps(published_coordinates(study, index)).mean(axis=0), wanted))
+
+
 rank = of_each(lambda study, k: published_core(study, k).dimension)
 """Dimensions of each core."""
 
@@ -100,3 +107,6 @@ divergence = of_pairs(_overlap)
 
 alignment = of_pairs(_smallest_correlation)
 """Smallest canonical correlation of the coordinates of each pair, whose states have the same positions."""
+
+spectrum = of_each(_spectrum_distance)
+"""Largest distance of the fitted operator's eigenvalues to the task's own, best matched."""

@@ -19,11 +19,9 @@ from ace.families.core.as_published import (
     published_core,
     published_edit,
 )
-from ace.families.core.operator import spectrum_distance, steps
 from ace.families.markov.ablation import shared_subspaces
 from ace.moments import explained, moments, regression
 from ace.study.tokens import TokenStudy, TokenSubject
-from ace.tasks.markov import MarkovChain
 
 
 def _accuracy(study: TokenStudy, index: int, core: Core, mode: str) -> float:
@@ -44,11 +42,6 @@ def _kept(study: TokenStudy, index: int) -> float:
 
 def _removed(study: TokenStudy, index: int) -> float:
     return _accuracy(study, index, published_core(study, index), "remove")
-
-
-def _distance(study: TokenStudy, index: int) -> float:
-    wanted = study.expect_task(MarkovChain).eigenvalues
-    return float(spectrum_distance(steps(published_coordinates(study, index)).mean(axis=0), wanted))
 
 
 def _r2_over_oracle(study: TokenStudy, index: int) -> float:
@@ -75,5 +68,4 @@ accuracy = of_each(_below_oracle)
 sufficiency = of_each(_kept)
 necessity = of_each(_removed)
 weights = of_pairs(lambda study, i, j: abs(weight_cosine(study.models[i], study.models[j])))
-spectrum = of_each(_distance)
 oracle_r2 = of_each(_r2_over_oracle)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from ace.families.core import as_published as published
 from ace.families.core import likeness as any_task
 from ace.families.markov import ablation, as_published, dynamics, likeness, optimum
-from ace.study.claim import OURS, Bound, Claim, Replication
+from ace.study.claim import OURS, PAPER, Bound, Claim, Replication
 from ace.study.subspaces import REST
 
-PAPER = "arXiv 2602.22600, Markov-chain transformers"
+SOURCE = f"{PAPER}, Markov-chain transformers"
 WORDS = "in words only"  # no digits of the paper are on record
 ZERO = "there about zero, and on the sequences that the core was extracted from"
 IN_SAMPLE = "there in sample, on the sequences that the core was extracted from"
@@ -19,7 +19,7 @@ CLAIMS = (
     Claim(
         "markov.accuracy",
         "Each model reaches the accuracy and the cross-entropy of the Bayes predictor.",
-        PAPER,
+        SOURCE,
         "accuracy of each model minus the oracle's, and cross-entropy minus the oracle's in nats, same sequences",
         Bound.between(-optimum.MARGIN, optimum.MARGIN),
         "equivalence margin",
@@ -34,7 +34,7 @@ CLAIMS = (
     Claim(
         "markov.rank",
         "Every seed uses all dimensions that its head allows: the core has one fewer than the chain has states.",
-        PAPER,
+        SOURCE,
         "dimensions of the core at 0.999 of the energy, less the chain's states - 1",
         Bound("==", 0.0),
         "theorem",
@@ -49,7 +49,7 @@ CLAIMS = (
     Claim(
         "markov.sufficiency",
         "The core alone preserves accuracy.",
-        PAPER,
+        SOURCE,
         "accuracy with the core kept minus accuracy of the whole model, same sequences",
         Bound(">=", -0.01),
         "equivalence margin",
@@ -73,7 +73,7 @@ CLAIMS = (
     Claim(
         "markov.necessity",
         "Without the core accuracy falls to chance.",
-        PAPER,
+        SOURCE,
         "accuracy with the core removed minus the best constant guess's, over the whole model's minus that",
         Bound.between(-0.1, 0.1),
         "equivalence margin",
@@ -88,7 +88,7 @@ CLAIMS = (
     Claim(
         "markov.divergence",
         "The cores of different seeds lie in nearly orthogonal subspaces.",
-        PAPER,
+        SOURCE,
         "overlap of two cores: mean squared cosine of the principal angles",
         Bound("<=", 0.0, "99.9% of Haar subspaces"),
         "null",
@@ -101,7 +101,7 @@ CLAIMS = (
     Claim(
         "markov.weights",
         "The weights of different seeds differ.",
-        PAPER,
+        SOURCE,
         "absolute cosine of all weights of two models",
         Bound("<=", 0.0, "99.9% of independent inits"),
         "null",
@@ -114,7 +114,7 @@ CLAIMS = (
     Claim(
         "markov.alignment",
         "Core coordinates agree across seeds up to a linear map.",
-        PAPER,
+        SOURCE,
         "smallest canonical correlation of the core coordinates of two seeds, held out",
         Bound(">=", 0.9),
         "paper",
@@ -127,7 +127,7 @@ CLAIMS = (
     Claim(
         "markov.spectrum",
         "The linear operator fitted in the core has the chain's eigenvalues other than 1.",
-        PAPER,
+        SOURCE,
         "optimal matching distance of fitted and true eigenvalues",
         Bound("<=", 0.02, "sampling term"),
         "paper",
@@ -136,12 +136,12 @@ CLAIMS = (
         controls=("untrained", "outputs"),
         measure=dynamics.operator_spectrum,
         kind="P",
-        replication=Replication("below 1 to 2 %", as_published.spectrum, IN_SAMPLE),
+        replication=Replication("below 1 to 2 %", published.spectrum, IN_SAMPLE),
     ),
     Claim(
         "markov.oracle_r2",
         "The operator predicts the next core coordinates as well as the chain's states predict each other.",
-        PAPER,
+        SOURCE,
         "held-out R2 of the core's operator divided by that of the operator on the chain's states",
         Bound(">=", 0.97),
         "paper",
@@ -154,7 +154,7 @@ CLAIMS = (
     Claim(
         "markov.consensus",
         "A consensus subspace of the whole states is no substitute for the core: larger, and its removal is not fatal.",
-        PAPER,
+        SOURCE,
         "smaller of: rank of the consensus over 5 times the core's; accuracy above chance after its removal over 0.1",
         Bound(">=", 1.0),
         "paper",

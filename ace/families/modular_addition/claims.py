@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ace.families.modular_addition import ablation, as_published, formation, growth, modes, rotation
-from ace.study.claim import OURS, Bound, Claim, Replication
+from ace.study.claim import OURS, PAPER, Bound, Claim, Replication
 from ace.study.subspaces import REST
 
-PAPER = "arXiv 2602.22600, modular addition"
+SOURCE = f"{PAPER}, modular addition"
 SPREAD = "dimensions that accuracy is spread over (area under the curve of removal)"
 SPLIT = "there on the pairs that the core was extracted from, logits not centred"
 IN_SAMPLE = "there in sample, at the core's full rank"
@@ -16,7 +16,7 @@ CLAIMS = (
     Claim(
         "modadd.grok",
         "Training accuracy saturates long before held-out accuracy, which gets there all the same.",
-        PAPER,
+        SOURCE,
         "epochs to .99 on held-out pairs over epochs to .99 on training pairs; 0 if held-out ends below",
         Bound(">=", 2.0),
         "equivalence margin",
@@ -30,7 +30,7 @@ CLAIMS = (
     Claim(
         "modadd.formation",
         "The core appears at grokking.",
-        PAPER,
+        SOURCE,
         "1 if at the first checkpoint after grokking the core alone answers .99 and removing it leaves at most 2 / p,"
         " and not both at the last checkpoint before, else 0",
         Bound("==", 1.0),
@@ -45,7 +45,7 @@ CLAIMS = (
     Claim(
         "modadd.sufficiency",
         "At the first checkpoint after grokking the core alone keeps accuracy.",
-        PAPER,
+        SOURCE,
         "accuracy with the core kept minus accuracy of the whole model, same pairs, orthogonal projector",
         Bound(">=", -0.01),
         "equivalence margin",
@@ -58,7 +58,7 @@ CLAIMS = (
     Claim(
         "modadd.necessity",
         "At the first checkpoint after grokking accuracy is at chance without the core.",
-        PAPER,
+        SOURCE,
         "accuracy with the core removed, orthogonal projector",
         Bound("<=", 0.0, "2 / p"),
         "paper",
@@ -71,7 +71,7 @@ CLAIMS = (
     Claim(
         "modadd.rotation",
         "The shift operator's eigenvalues lie on the unit circle after grokking, and inside it before.",
-        PAPER,
+        SOURCE,
         "share of eigenvalues within sin(pi / p) of the circle; rank at most p / 3, operators without held-out edges",
         Bound(">=", 0.9),
         "equivalence margin",
@@ -84,7 +84,7 @@ CLAIMS = (
     Claim(
         "modadd.operator_r2",
         "The shift operator predicts the class mean of c + 1 from that of c.",
-        PAPER,
+        SOURCE,
         "R2 on edges left out of the fit, rank at most p / 3",
         Bound(">=", 0.0, "larger of null and 0"),
         "null",
@@ -98,7 +98,7 @@ CLAIMS = (
     Claim(
         "modadd.angles",
         "The angles of its eigenvalues are multiples of 2 pi / p.",
-        PAPER,
+        SOURCE,
         "mean distance of an angle to the grid, in units of 2 pi / p; rank at most p / 3, without held-out edges",
         Bound("<=", 0.0, rotation.NULL),
         "null",
@@ -111,7 +111,7 @@ CLAIMS = (
     Claim(
         "modadd.inflation",
         "With weight decay the core inflates after grokking.",
-        PAPER,
+        SOURCE,
         f"{SPREAD} at the end, over those at the first checkpoint after grokking",
         Bound(">=", 2.0),
         "paper",
@@ -124,7 +124,7 @@ CLAIMS = (
     Claim(
         "modadd.no_inflation",
         "Without weight decay it does not.",
-        PAPER,
+        SOURCE,
         f"{SPREAD} at the end of the arm without weight decay, over those at the branch",
         Bound("<=", 1.3),
         "equivalence margin",
@@ -137,7 +137,7 @@ CLAIMS = (
     Claim(
         "modadd.redundancy",
         "With weight decay necessity grows and sufficiency does not: the core becomes redundant.",
-        PAPER,
+        SOURCE,
         "growth, from the first checkpoint after grokking to the end, of the dimensions that accuracy is spread over"
         " beyond those that it takes (area under the curve of removal less that above the curve of keeping)",
         Bound(">=", 1.0),
@@ -153,7 +153,7 @@ CLAIMS = (
     Claim(
         "modadd.modes",
         "Rotation modes fill up to p // 2 + 1.",
-        PAPER,
+        SOURCE,
         "distinct modes of the operator on all core coordinates at the end, the constant one with them",
         Bound("==", 0.0, "p // 2 + 1"),
         "paper",
