@@ -18,6 +18,8 @@ from ace.study.subject import Subject
 from ace.tasks.base import Split
 from ace.tasks.prompt import PromptTask
 
+TWINS = 3  # untrained ones at least: one alone may tell plurals by their spelling, by luck
+
 
 class PromptStudies:
     """Seeds of one language model on one source of prompts, or their twins before training.

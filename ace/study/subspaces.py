@@ -62,10 +62,7 @@ def rest_subspaces(core: Core, states: Tensor, draws: int, *, seed: int, project
     """
     check_choice("projector", projector, PROJECTORS)
     check_count("draws", draws)
-    centred = states.double().cpu()
-    if centred.ndim != 2 or centred.shape[1] != core.width:
-        raise InputError(f"states: expected shape (n, {core.width}), got {tuple(centred.shape)}")
-    centred = centred - core.mean
+    centred = _centred(core, states)
     generator = torch.Generator().manual_seed(seed)
     if projector == "orthogonal":
         outside = centred - centred @ core.basis @ core.basis.T
@@ -92,13 +89,25 @@ def under_readers(core: Core, states: Tensor, draws: int, *, seed: int) -> Subsp
 
     Args:
         states: (n, d) extraction states.
+        seed: as `rest_subspaces`.
+
+    Raises:
+        InputError: states of another width, or no draws.
     """
     check_count("draws", draws)
-    centred = states.double().cpu() - core.mean
+    centred = _centred(core, states)
     generator = torch.Generator().manual_seed(seed)
     mixed = torch.randn(draws, core.dimension, len(centred), generator=generator, dtype=torch.float64) @ centred
     directions = mixed.mT @ torch.linalg.inv(core.readers @ mixed.mT)
     return Subspaces(directions, core.readers.expand(draws, -1, -1))
+
+
+def _centred(core: Core, states: Tensor) -> Tensor:
+    """(n, d) float64 departures of states (n, d) from the core's mean."""
+    given = states.double().cpu()
+    if given.ndim != 2 or given.shape[1] != core.width:
+        raise InputError(f"states: expected shape (n, {core.width}), got {tuple(given.shape)}")
+    return given - core.mean
 
 
 def _require_directions(core: Core, outside: Tensor, centred: Tensor) -> None:

@@ -15,13 +15,12 @@ from torch import nn
 import ace.model.aside as aside
 import ace.study.language_subjects as language_subjects
 from ace.errors import AceError
-from ace.families.agreement.axis import TWINS
 from ace.families.family import find_claim
 from ace.model.aside import weights_aside
 from ace.model.language import LanguageModel
 from ace.study.language_subjects import fresh_twin, language_subject
 from ace.study.measurement import Measurement
-from ace.study.prompt_seeds import PromptSubject
+from ace.study.prompt_seeds import TWINS, PromptSubject
 from ace.tasks.by_name import ENGLISH, TASKS
 from invariants.bench.random_models import as_if_it_agreed, random_model
 

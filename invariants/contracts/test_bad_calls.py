@@ -68,7 +68,7 @@ from ace.study.memory import Memory
 from ace.study.prompt_seeds import PromptStudies
 from ace.study.rest import Rest, rank_test
 from ace.study.run_history import RunHistory
-from ace.study.subspaces import rest_subspaces
+from ace.study.subspaces import rest_subspaces, under_readers
 from ace.study.sweep import SweepStudy, sweep_subject
 from ace.study.tokens import TokenStudy, TokenSubject
 from ace.suite.parametrize import parametrize_with_claims, require_different_names
@@ -1387,6 +1387,11 @@ bad(
 bad(
     "study.subspaces.rest_subspaces: width",
     lambda _: rest_subspaces(builders.core(), torch.zeros(9, 2), 3, seed=0),
+    "states | (n, | (9, 2)",
+)
+bad(
+    "study.subspaces.under_readers: width",
+    lambda _: under_readers(builders.core(), torch.zeros(9, 2), 3, seed=0),
     "states | (n, | (9, 2)",
 )
 bad(

@@ -20,7 +20,7 @@ from ace.errors import Inapplicable, InputError
 from ace.linalg import weighted_frames
 from ace.progress import shown
 from ace.study.rest import DRAWS, Rest, allowed, jackknife, rank_test
-from ace.study.subspaces import rest_subspaces
+from ace.study.subspaces import rest_subspaces, under_readers
 
 WIDTH, RANK = 7, 2
 
@@ -48,6 +48,23 @@ def test_the_rest_is_orthogonal_to_the_core(seed: int) -> None:
     assert float((core.basis.T @ drawn.directions).abs().max()) < 1e-10
     assert torch.equal(drawn.readers, drawn.directions.mT)
     assert torch.allclose(drawn.readers @ drawn.directions, torch.eye(RANK, dtype=torch.float64).expand(20, -1, -1))
+
+
+@given(seed=st.integers(0, 50))
+def test_directions_under_the_cores_readers_are_read_as_its_own_are_and_lie_elsewhere(seed: int) -> None:
+    core, states, _ = core_of(seed)
+    drawn = under_readers(core, states, 20, seed=seed)
+    size = float(drawn.directions.abs().max())
+    eye = torch.eye(RANK, dtype=torch.float64)
+    assert torch.allclose(core.readers @ drawn.directions, eye.expand(20, -1, -1), atol=1e-8 * size)
+    assert torch.equal(drawn.readers, core.readers.expand(20, -1, -1))
+    apart = drawn.directions - core.directions
+    assert float(apart.square().sum(dim=(1, 2)).min()) > 1e-4 * float(core.directions.square().sum())
+    # Whatever a map behind it reads in the readers alone, a flip along any of them turns.
+    flipped = drawn.edited(states, core.mean, "flip") - core.mean
+    assert torch.allclose(
+        flipped @ core.readers.T, -((states - core.mean) @ core.readers.T).expand(20, -1, -1), atol=1e-7 * size
+    )
 
 
 @given(seed=st.integers(0, 50))

@@ -24,7 +24,7 @@ from ace.model.intervene import Intervention
 from ace.stats import Estimate, exact
 from ace.study.measurement import Measurement, measures
 from ace.study.prompt_rest import few_runs, own_contrasts, pushed_subspaces, rest_of
-from ace.study.prompt_seeds import PromptStudies, PromptSubject
+from ace.study.prompt_seeds import TWINS, PromptStudies, PromptSubject
 from ace.study.prompts import PromptStudy
 from ace.study.rest import DRAWS, Rest
 from ace.study.site_choice import rank_of
@@ -154,7 +154,7 @@ def final_norm(subject: PromptSubject) -> Measurement:
 
     return Measurement(
         tuple(mirrored(str(k), models.study(k)) for k in members),
-        {"untrained, own labels": tuple(untrained(k) for k in members)},
+        {"untrained, own labels": tuple(untrained(k) for k in range(max(TWINS, len(models))))},
         site=" or ".join(dict.fromkeys(str(study.sites[-1]) for study in models.studies)),
         beside={ORTHOGONAL: tuple(mirrored(str(k), models.study(k), ORTHOGONAL) for k in members)},
     )

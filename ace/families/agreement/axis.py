@@ -9,13 +9,12 @@ from ace.extract import extract_core
 from ace.rank import Null
 from ace.stats import Estimate, exact
 from ace.study.measurement import Measurement, measures
-from ace.study.prompt_seeds import PromptSubject
+from ace.study.prompt_seeds import TWINS, PromptSubject
 from ace.study.prompts import PromptStudy
 from ace.study.site_choice import sufficient_at_site
 from ace.tasks.base import Split
 
 NULL = Null(quantile=0.99, draws=99)
-TWINS = 3  # untrained ones at least: one alone may tell plurals by their spelling, by luck
 
 
 @measures("untrained")
@@ -68,10 +67,14 @@ def one_dimension(subject: PromptSubject) -> Measurement:
 
     places = [study.choice().site.index for study in models.studies]
     seeds = [dimensions(study, place) for study, place in zip(models.studies, places, strict=True)]
-    twins = []
-    for k, place in enumerate(places):
-        with subject.twins().alone(k, own_labels=True) as study:
-            twins.append(dimensions(study, place))
+
+    def untrained(index: int) -> dict[str, Any]:
+        with subject.twins().alone(index, own_labels=True) as study:
+            found = dimensions(study, places[index % len(places)])
+        subject.twins().release(index)
+        return found
+
+    twins = [untrained(k) for k in range(max(TWINS, len(models)))]
     return Measurement(
         tuple(larger(str(k), found) for k, found in enumerate(seeds)),
         {"untrained, own labels": tuple(larger(str(k), found) for k, found in enumerate(twins))},

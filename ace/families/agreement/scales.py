@@ -20,6 +20,8 @@ from ace.rank import Fixed
 from ace.stats import Estimate, bootstrap
 from ace.study.language_subjects import Scales
 from ace.study.measurement import Measurement, measures
+from ace.study.memory import remembered
+from ace.study.prompt_seeds import TWINS, PromptStudies
 from ace.study.prompts import PromptStudy
 from ace.study.subject import Subject
 from ace.tasks.base import Split
@@ -122,11 +124,17 @@ def _coordinates(subject: Subject[Scales], *, untrained: bool = False, projector
         values = [np.stack([_coordinate(study, projector) for study in scale.trained.studies]) for scale in each]
         return _Coordinates(tuple(scale.name for scale in each), tuple(values), prompts.labels, prompts.clusters)
     fewer = each[0].twins().study(0, own_labels=True).prompts(Split.EVALUATION)
-    values = []
-    for scale in each:
-        with scale.twins().alone(0, own_labels=True) as study:
-            values.append(_coordinate(study)[None])
+    values = [np.stack([_untrained_coordinate(scale.twins(), k) for k in range(TWINS)]) for scale in each]
     return _Coordinates(tuple(scale.name for scale in each), tuple(values), fewer.labels, fewer.clusters)
+
+
+@remembered
+def _untrained_coordinate(twins: PromptStudies, index: int) -> Array:
+    """(n) of one twin, on prompts that are labelled by its own contrast."""
+    with twins.alone(index, own_labels=True) as study:
+        values = _coordinate(study)
+    twins.release(index)
+    return values
 
 
 def _coordinate(study: PromptStudy, projector: str = ORTHOGONAL) -> Array:
