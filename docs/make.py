@@ -24,7 +24,7 @@ from ace.report.methods import LEGEND, methods
 from ace.report.readme import BEGIN, with_table
 from ace.report.record import SHOWN, read_document
 from ace.report.replication import replication
-from ace.report.table import markdown_lines, rows, tally
+from ace.report.table import WHERE, markdown_lines, number, rows, tally, where
 from ace.study.control_words import COMMON_CONTROLS
 from ace.verdict import MEANINGS
 from docs import pictures
@@ -113,13 +113,31 @@ def _tally(results: Iterable[Result]) -> str:
 
 
 def _rows(by_name: Mapping[tuple[str, str], Result]) -> str:
-    headings = ("the sentence", "on", "value and interval", "bound", "nearest control", "verdict")
+    headings = ("the sentence", "on", WHERE, "value and interval", "bound", "nearest control", "verdict")
     chosen = [by_name[name] for name in ROWS]
     cells = [
-        [f"{found['statement']} `{claim}`", subject, value, bound, control, found["verdict"]]
+        [
+            f"{found['statement']} `{claim}`",
+            subject,
+            where(found),
+            _worst_part(found, value),
+            bound,
+            control,
+            found["verdict"],
+        ]
         for found, (claim, subject, value, bound, control, _) in zip(chosen, rows(chosen), strict=True)
     ]
     return "\n".join(markdown_lines(headings, cells))
+
+
+def _worst_part(found: Result, value: str) -> str:
+    """A value, or of a claim with several parts a seed the worst part's own value, interval and name."""
+    labels = [str(label).partition(", ")[2] for label in found["seeds"]]
+    if not any(labels) or found["estimate"] is None:
+        return value
+    worst = min(range(len(labels)), key=lambda part: abs(found["values"][part] - found["estimate"]))
+    low, high = found["intervals"][worst]
+    return f"{number(found['estimate'])} [{number(low)}, {number(high)}], {labels[worst]}"
 
 
 def _claims(results: Sequence[Result]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 Result = Mapping[str, Any]
 HEADINGS = ("claim", "subject", "value [interval over seeds]", "bound", "control nearest the bound", "verdict")
+WHERE = "where"  # and when; where there is room for it
 DOCUMENTED = "as documented"
 
 
@@ -31,6 +32,11 @@ def rows(results: Iterable[Result]) -> list[list[str]]:
         value = f"{number(result['estimate'])} [{number(result['low'])}, {number(result['high'])}]"
         cells.append([result["claim"], result["subject"], value, bound_text(result), _control(result), verdict])
     return cells
+
+
+def where(result: Result) -> str:
+    """The site, and the stage of a training, at which a verdict was measured."""
+    return str(result.get("site") or "-")
 
 
 def bound_text(result: Result) -> str:
@@ -64,7 +70,8 @@ def _control(result: Result) -> str:
 
 def markdown(results: Sequence[Result]) -> str:
     """The table as markdown, with the statement and the reason of every verdict below it."""
-    lines = [*markdown_lines(HEADINGS, rows(results)), ""]
+    cells = [[*row[:2], where(result), *row[2:]] for result, row in zip(results, rows(results), strict=True)]
+    lines = [*markdown_lines((*HEADINGS[:2], WHERE, *HEADINGS[2:]), cells), ""]
     lines += [*(f"{line}\n" for line in unfinished(results)), tally(results), ""]
     for result in results:
         lines.append(f"- **{result['claim']}** ({result['subject']}), {result['verdict']}: {result['reason']}.")

@@ -19,6 +19,7 @@ from ace.core import PROJECTORS, Core
 from ace.errors import Inapplicable
 from ace.families.agreement import depth, dose, generation, knob, published
 from ace.model.intervene import Intervention
+from ace.model.steer import core_component
 from ace.study.prompt_rest import own_contrasts, read_under, rest_at, rest_of
 from ace.study.prompts import PromptStudy, encoded_once
 from ace.study.rest import DISMISSED
@@ -58,6 +59,21 @@ def test_draws_of_the_rest_are_edits_with_cores_of_their_own(study: PromptStudy,
     edits = [Intervention(drawn_core(study, choice, k), mode, projector="oblique") for k in range(3)]
     slow = [study.push(Split.EVALUATION, choice.site, [edit])[0] for edit in edits]
     assert np.abs(many - np.array(slow)).max() <= TOLERANCE
+
+
+def test_texts_are_steered_by_the_core_then_by_draws_then_by_the_core_obliquely(study: PromptStudy) -> None:
+    choice = study.choice()
+    core = study.core(choice.site, rank_of(choice))
+    drawn = rest_at(study, choice.site, rank_of(choice), choice.projector)
+    states = study.states(Split.EVALUATION, choice.site)[:4]
+    found = generation._steering(study, 1, range(5, 7), 1, 8).component(states)
+    centred = states - core.mean.to(states)
+    slow = [
+        core_component(core, "orthogonal")(states)[0],
+        *(centred[row] @ (drawn.directions[draw] @ drawn.readers[draw]).T.to(states) for row, draw in ((1, 5), (2, 6))),
+        core_component(core, "oblique")(states)[3],
+    ]
+    assert torch.allclose(found, torch.stack(slow), atol=1e-5 * float(centred.abs().max()))
 
 
 def test_a_draw_is_judged_on_few_prompts_by_the_same_statistic(study: PromptStudy) -> None:

@@ -91,12 +91,13 @@ def generation(subject: PromptSubject) -> Measurement:
         texts, prompts = _texts(study, TEXTS), _prompts(study, TEXTS)[0]
         judged = {kind: _judged(study, written, prompts.take(range(len(written)))) for kind, written in texts.items()}
         for kind, result in judged.items():
-            if result.copulas.sum() < ENOUGH:
+            if kind != OTHERWISE and result.copulas.sum() < ENOUGH:
                 raise Inapplicable(f"seed {k}: {int(result.copulas.sum())} copulas in {kind} text, too few to judge")
         parts = _excesses(str(k), judged[CLEAN], judged[FLIPPED])
         estimates += parts
         controls.append(_excesses(str(k), judged[RANDOM], judged[RANDOM])[1])  # the flipped share alone
-        beside.append(_excesses(str(k), judged[OTHERWISE], judged[OTHERWISE])[1])
+        if judged[OTHERWISE].copulas.sum() >= ENOUGH:
+            beside.append(_excesses(str(k), judged[OTHERWISE], judged[OTHERWISE])[1])
         details.append(
             {
                 "share": {kind: result.share for kind, result in judged.items()},
@@ -111,7 +112,7 @@ def generation(subject: PromptSubject) -> Measurement:
         tuple(estimates),
         {"the rest, each text along a draw": tuple(controls)},
         details={"seeds": details},
-        beside={OBLIQUE: tuple(beside)},
+        beside={OBLIQUE: tuple(beside)} if beside else {},
     )
 
 
@@ -240,7 +241,7 @@ def _steering(study: PromptStudy, flipped: int, draws: range, obliquely: int, co
     axes, readers = (
         torch.cat([ours.expand(flipped, -1, -1), rest.to(ours), other.expand(obliquely, -1, -1)])
         for ours, rest, other in (
-            (core.basis, random.directions, core.basis),
+            (core.basis, random.directions, core.directions),
             (core.basis.T, random.readers, core.readers),
         )
     )
