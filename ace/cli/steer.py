@@ -48,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     edits.add_argument("--remove", action="store_true", help="put the axis at its mean")
     edits.add_argument("--scale", type=float, metavar="G", help="multiply the axis: 0 removes it, -1 reflects it once")
     parser.add_argument("--core", type=Path, metavar="FILE", help="axis that `ace extract MODEL --contrast` wrote")
+    parser.add_argument(
+        "--any-model",
+        action="store_true",
+        help="use the axis of --core in another model than it was found in, of the same shape; it may do nothing there",
+    )
     parser.add_argument("--tokens", type=int, default=50, help="tokens to generate (default 50)")
     parser.add_argument("--seed", type=int, default=0, help="of the sampling, the same for both texts (default 0)")
     parser.add_argument(
@@ -75,6 +80,8 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     for name in ("site", "task"):
         if found is not None and getattr(chosen, name) is not None:
             raise InputError(f"{name}: expected without --core, which says where it acts, got both")
+    if chosen.any_model and found is None:
+        raise InputError("any_model: expected with --core, whose axis comes from a model, got it alone")
     asked = asked_model(chosen.model, chosen, chosen.task or "")
     searches = edit is not None and found is None
     with shown(steps=1 + searches * len(STAGES), opened=lambda: sys.stderr) as line:
@@ -89,17 +96,35 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
             return 0
         sys.stdout.write(f"{textwrap.fill(text, _width())}\n")
         return 0
-    steering = found.steering(language, chosen.prompt, edit, chosen.scale)
+    foreign = None if searches else _foreign(found, language, chosen)
+    steering = found.steering(language, chosen.prompt, edit, chosen.scale, any_model=True)
     texts = _texts(language, chosen, {"clean": None, EDITED[edit]: steering})
     if chosen.json:
         axis = {"site": found.index, "path": found.path, "rank": found.core.dimension, "auc": found.auc}
+        axis |= {"auc_of": found.model, "same_model": foreign is None}
         write_json({"model": language.name, "edit": edit, **axis, "texts": texts})
         return 0
+    auc = f"AUC {found.auc:.3f}" + (f" measured in {found.model}; {foreign}" if foreign else "")
     sys.stdout.write(
-        f"{language.name}, {found.core.site}, rank {found.core.dimension}, AUC {found.auc:.3f}\n\n"
+        f"{language.name}, {found.core.site}, rank {found.core.dimension}, {auc}\n\n"
         + side_by_side(*texts.items(), width=_width())
     )
     return 0
+
+
+def _foreign(found: FoundCore, language: LanguageModel, chosen: argparse.Namespace) -> str | None:
+    """Why a model is not known to be the one that an axis of a file was found in; refused unless any will do.
+
+    Raises:
+        InputError: it is not known to be, or the axis does not fit it.
+    """
+    from ace.errors import InputError
+
+    found.site_in(language)
+    foreign = found.foreign(language)
+    if foreign and not chosen.any_model:
+        raise InputError(f"core: expected one of {language.name}, got one {foreign}; --any-model uses it all the same")
+    return foreign
 
 
 def _edit(chosen: argparse.Namespace) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ace.check import check_instance
-from ace.errors import Inapplicable
+from ace.errors import Inapplicable, InputError
 from ace.study.language_subjects import Scales
 from ace.study.prompt_seeds import PromptStudies
 from ace.study.subject import Subject
@@ -107,6 +108,24 @@ def weights_digest(model: nn.Module) -> str:
     except (RuntimeError, NotImplementedError):  # kept on disk, or in a form without plain bytes
         return ELSEWHERE
     return digest.hexdigest()
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """SHA-256 of all that a tokenizer's ids hang on, as 64 hexadecimal digits; of a slow one, its vocabulary alone.
+
+    How texts are padded or cut is left out, since calls set it.
+
+    Raises:
+        InputError: no tokenizer.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        told: dict[str, Any] = {**json.loads(backend.to_str()), "padding": None, "truncation": None}
+    elif callable(getattr(tokenizer, "get_vocab", None)):
+        told = {str(word): int(index) for word, index in tokenizer.get_vocab().items()}
+    else:
+        raise InputError(f"tokenizer: expected one with a vocabulary, got {type(tokenizer).__name__}")
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _digest_of(parts: Iterable[str | bytes]) -> str:

@@ -19,6 +19,7 @@ from ace.model.observe import states_at
 from ace.model.sites import Site
 from ace.model.steer import Steering, core_component, first_tokens
 from ace.rank import RankChoice
+from ace.study.fingerprint import ELSEWHERE, tokenizer_digest, weights_digest
 from ace.study.prompts import PromptStudy
 from ace.study.site_choice import MODES, Choice, rank_of, sufficient_at_site
 from ace.tasks.base import Split
@@ -27,6 +28,7 @@ from ace.tasks.prompt import Contrast
 EDITS = ("flip", "keep", "remove", "scale")
 STAGES = ("states and sensitivities", "site and rank", "evaluation")
 ENTRIES: Mapping[str, type] = {"model": str, "index": int, "path": str, "projector": str, "auc": float}
+DIGESTS = ("weights", "tokenizer")  # not in files that were written before these were kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,7 @@ class FoundCore:
         contrast: the continuations that it was extracted for.
         auc: of the model as it is, on the evaluation split.
         separation: under keep, remove and flip, on the evaluation split.
+        weights, tokenizer: SHA-256 of those of that model; empty where it is not known.
     """
 
     core: Core
@@ -51,6 +54,8 @@ class FoundCore:
     contrast: Contrast
     auc: float
     separation: Mapping[str, float]
+    weights: str = ""
+    tokenizer: str = ""
 
     def save(self, path: str | Path) -> None:
         """Write it to one file, which `ace.Core.load` reads, too.
@@ -58,7 +63,7 @@ class FoundCore:
         Raises:
             ArtifactError: the file cannot be written.
         """
-        entries = {name: getattr(self, name) for name in ENTRIES}
+        entries = {name: getattr(self, name) for name in (*ENTRIES, *DIGESTS)}
         sets = {"wanted": list(self.contrast.wanted), "other": list(self.contrast.other)}
         self.core.save(path, {**entries, **sets, "separation": dict(self.separation)})
 
@@ -83,7 +88,23 @@ class FoundCore:
             contrast = Contrast(tuple(use["wanted"]), tuple(use["other"]))
         except (InputError, TypeError) as error:
             raise ArtifactError(f"{path}: expected a contrast: {error}") from error
-        return cls(core, **{name: use[name] for name in ENTRIES}, contrast=contrast, separation=use["separation"])
+        entries = {name: use[name] for name in ENTRIES} | {name: use.get(name, "") for name in DIGESTS}
+        return cls(core, **entries, contrast=contrast, separation=use["separation"])
+
+    def foreign(self, language: LanguageModel) -> str | None:
+        """Why a model is not known to be the one that the core was found in; None where it is.
+
+        All weights are read, about a second for each half GB.
+        """
+        if ELSEWHERE in (self.weights or ELSEWHERE, self.tokenizer or ELSEWHERE):
+            return f"found in {self.model}, and it is not known which weights and tokenizer that had"
+        weights, tokenizer = weights_digest(language.model), tokenizer_digest(language.tokenizer)
+        if weights != self.weights:
+            return f"found in {self.model} with other weights or dtype: SHA-256 {self.weights[:12]}, not {weights[:12]}"
+        if tokenizer != self.tokenizer:
+            shown = f"SHA-256 {self.tokenizer[:12]}, not {tokenizer[:12]}"
+            return f"found in {self.model} with another tokenizer: {shown}"
+        return None
 
     def site_in(self, language: LanguageModel) -> Site:
         """The site of a model that it acts at: the same module's input, of the same width.
@@ -105,21 +126,33 @@ class FoundCore:
             )
         return site
 
-    def steering(self, language: LanguageModel, text: str, edit: str, strength: float | None = None) -> Steering:
+    def steering(
+        self,
+        language: LanguageModel,
+        text: str,
+        edit: str,
+        strength: float | None = None,
+        *,
+        any_model: bool = False,
+    ) -> Steering:
         """What is done at each token that continues a text.
 
         Args:
             edit: flip (as far as it takes to turn the contrast round), keep, remove, or scale.
             strength: for scale: 1 leaves the state as it is, 0 removes the core's part, -1 reflects it once.
+            any_model: whether the model may be another than that which the core was found in.
 
         Raises:
-            InputError: as `site_in`, another edit, a strength without scale or scale without, or continuations that
-                the model's tokenizer does not tell apart.
+            InputError: as `site_in`, another model without `any_model`, another edit, a strength without scale or
+                scale without, or continuations that the model's tokenizer does not tell apart.
         """
         check_choice("edit", edit, EDITS)
         if (edit == "scale") != (strength is not None):
             raise InputError(f"strength: expected with scale and only there, got {edit}, {strength!r}")
         site = self.site_in(language)
+        foreign = None if any_model else self.foreign(language)
+        if foreign:
+            raise InputError(f"core: expected one of {language.name}, got one {foreign}")
         component = core_component(self.core, self.projector, outside=edit == "keep")
         tokens = first_tokens(language, text, self.contrast)
         if edit == "flip":
@@ -184,6 +217,8 @@ def find_core(
         study.contrast or study.source.contrast or study.prompts(Split.EXTRACTION).contrasts[0],
         float(study.behaviour.auc[0]),
         dict(zip(MODES, apart.tolist(), strict=True)),
+        weights_digest(study.language.model),
+        tokenizer_digest(study.language.tokenizer),
     )
 
 
@@ -192,6 +227,9 @@ def _fault(use: Mapping[str, Any]) -> str | None:
     for name, kind in ENTRIES.items():
         if type(use.get(name)) is not kind:
             return f"expected {name} as {kind.__name__}, got {use.get(name)!r}"
+    for name in DIGESTS:
+        if not isinstance(use.get(name, ""), str):
+            return f"expected {name} as a SHA-256, got {use[name]!r}"
     if use["projector"] not in PROJECTORS:
         return f"expected projector as one of {', '.join(PROJECTORS)}, got {use['projector']!r}"
     for name in ("wanted", "other"):

@@ -1547,6 +1547,11 @@ bad("zoo.named.lazy_subject: no such module", lambda _: named.lazy_subject("no.s
 # --- ace.study.fingerprint --------------------------------------------------------------------------------------------
 bad("study.fingerprint.fingerprint: a model", lambda _: fingerprint.fingerprint(builders.model()), "subject | Subject")  # type: ignore[arg-type]
 bad("study.fingerprint.weights_digest: weights", lambda _: fingerprint.weights_digest({}), "model | Module | dict")  # type: ignore[arg-type]
+bad(
+    "study.fingerprint.tokenizer_digest: a text",
+    lambda _: fingerprint.tokenizer_digest("gpt2"),
+    "tokenizer | vocabulary | str",
+)
 
 # --- ace.report.record ------------------------------------------------------------------------------------------------
 bad(
@@ -2445,6 +2450,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
     ),
     "test_cores_used_again has a wrong call for each of its messages": (
         "study.found_core.find_core",
+        "study.found_core.FoundCore.foreign",
         "study.found_core.FoundCore.load",
         "study.found_core.FoundCore.site_in",
         "study.found_core.FoundCore.steering",

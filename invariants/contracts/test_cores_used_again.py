@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,6 +30,7 @@ from invariants.contracts.builders import gaussian
 ROOT = Path(__file__).parents[2]
 PLACES = [sorted((ROOT / "fixtures" / "weights").glob(f"agreement-{size}-*"))[0] / "0" for size in ("small", "large")]
 SMALL, LARGE = PLACES
+SIBLING = SMALL.with_name("1")  # of the same shape, trained from another seed
 PROMPT = "the keys near the old cabinet"
 
 
@@ -63,7 +66,7 @@ def failed(capsys: pytest.CaptureFixture[str], *words: object) -> str:
 def test_a_core_is_read_back_to_the_bit(found: FoundCore, path: Path) -> None:
     again = FoundCore.load(path)
     assert again.core == found.core == Core.load(path)
-    for name in ("model", "index", "path", "projector", "contrast", "auc", "separation"):
+    for name in ("model", "index", "path", "projector", "contrast", "auc", "separation", "weights", "tokenizer"):
         assert getattr(again, name) == getattr(found, name)
     assert again.core.rank.rule.startswith("r_suf") or again.core.rank.value == 1
     assert (again.core.task, again.core.split) == ("agreement", "extraction")
@@ -166,6 +169,50 @@ def test_a_core_of_another_model_is_refused(path: Path, capsys: pytest.CaptureFi
         found.steering(wide, PROMPT, "flip")
 
 
+def test_a_core_is_used_in_another_model_of_the_same_shape_only_where_any_will_do(
+    found: FoundCore, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = failed(capsys, "steer", SIBLING, PROMPT, "--core", path)
+    assert f"core: expected one of {SIBLING}, got one found in {SMALL} with other weights or dtype: SHA-256" in said
+    assert "--any-model uses it all the same" in said
+    words = ["steer", str(SIBLING), PROMPT, "--core", str(path), "--tokens", "3", "--any-model"]
+    assert main(words) == 0
+    heading = capsys.readouterr().out.splitlines()[0]
+    assert heading.startswith(f"{SIBLING}, site ")
+    assert f"AUC {found.auc:.3f} measured in {SMALL}; found in {SMALL} with other weights" in heading
+    assert main([*words, "--json"]) == 0
+    axis = json.loads(capsys.readouterr().out)
+    assert (axis["model"], axis["auc_of"], axis["same_model"]) == (str(SIBLING), str(SMALL), False)
+    sibling = load_language_model(SIBLING)
+    with pytest.raises(InputError, match=r"core: expected one of .* got one found in .* other weights"):
+        found.steering(sibling, PROMPT, "flip")
+    assert found.steering(sibling, PROMPT, "flip", any_model=True).site.path == found.path
+    assert "measured in" not in steered(capsys, "--core", str(path), "--any-model")
+
+
+def test_the_same_weights_under_another_name_are_the_same_model(
+    found: FoundCore, language: LanguageModel, path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "copied").symlink_to(SMALL)
+    assert main(["steer", str(tmp_path / "copied"), PROMPT, "--core", str(path), "--tokens", "3"]) == 0
+    assert "measured in" not in capsys.readouterr().out
+    assert main(["steer", str(SMALL), PROMPT, "--core", str(path), "--tokens", "3", "--dtype", "bfloat16"]) == 1
+    assert f"got one found in {SMALL} with other weights or dtype" in capsys.readouterr().err
+    vocabulary = dict(language.tokenizer.get_vocab())
+    assert found.foreign(language) is None
+    other = SimpleNamespace(get_vocab=lambda: {**vocabulary, "more": len(vocabulary)})
+    assert "with another tokenizer: SHA-256" in str(found.foreign(replace(language, tokenizer=other)))
+
+
+def test_of_a_file_without_digests_it_is_not_known_which_model_it_is_of(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rewritten(path, {"weights": None, "tokenizer": None})
+    said = failed(capsys, "steer", SMALL, PROMPT, "--core", path)
+    assert f"got one found in {SMALL}, and it is not known which weights and tokenizer that had; --any-model" in said
+    assert "it is not known which weights" in steered(capsys, "--core", str(path), "--any-model").splitlines()[0]
+
+
 def test_a_core_without_a_contrast_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "core.safetensors"
     extract_core(gaussian(0, 20, 64), gaussian(1, 4, 64)).save(path)
@@ -175,13 +222,13 @@ def test_a_core_without_a_contrast_is_refused(tmp_path: Path, capsys: pytest.Cap
 
 
 def rewritten(path: Path, changes: Mapping[str, Any]) -> None:
-    """The file with other entries beside the core, sealed again."""
+    """The file with other entries beside the core, or without those that are None, sealed again."""
     arrays = load_file(path)
     content = path.read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     document = json.loads(header["__metadata__"][ENTRY])
     del document["sha256"]
-    document["use"].update(changes)
+    document["use"] = {name: value for name, value in {**document["use"], **changes}.items() if value is not None}
     document["sha256"] = _digest(document, arrays)
     save_file(arrays, path, metadata={ENTRY: json.dumps(document)})
 
@@ -196,6 +243,7 @@ def rewritten(path: Path, changes: Mapping[str, Any]) -> None:
         ({"wanted": []}, "expected a contrast: wanted: expected at least one"),
         ({"other": [[1]]}, "expected a contrast: other: "),
         ({"other": [" are"], "wanted": [" are"]}, "expected a contrast: continuations: expected different ones"),
+        ({"weights": 3}, "expected weights as a SHA-256, got 3"),
         ({"separation": {"keep": 1.0}}, "expected separations under keep, remove, flip, got"),
     ],
 )
@@ -222,6 +270,7 @@ def test_what_is_beside_a_core_is_sealed_with_it(path: Path) -> None:
         (["steer", SMALL, PROMPT, "--core", "CORE", "--site", "1"], "site: expected without --core"),
         (["steer", SMALL, PROMPT, "--core", "CORE", "--task", "agreement"], "task: expected without --core"),
         (["steer", SMALL, PROMPT, "--core", "CORE", "--scale", "nan"], "strengths: expected one finite number"),
+        (["steer", SMALL, PROMPT, "--flip", "--any-model"], "any_model: expected with --core"),
         (["extract", SMALL, "--contrast", "none.csv", "--out", "OUT"], "task: expected one of agreement-english, "),
         (["extract", SMALL, "--contrast", "agreement", "--out", "no/such/folder/core"], "out: expected a file in a"),
         (["extract", "./none", "--contrast", "agreement", "--out", "OUT"], "model: expected a folder at './none'"),
