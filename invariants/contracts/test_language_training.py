@@ -224,31 +224,15 @@ def test_a_foreign_folder_is_refused(folder: Path, tmp_path: Path) -> None:
 # Imports little: every training is a process that imports this again.
 CHILD = """
 import sys
-import time
-from dataclasses import replace
 from pathlib import Path
 
 if __name__ == "__main__":
-    from ace.training import resumable
-    from ace.training.language import store as language_store
-    from ace.training.language import trainer as language
     from ace.training.language.recipe import LanguageRecipe
     from ace.zoo.obtain import Store
 
-    what, cache, steps = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    cache, steps = Path(sys.argv[1]), int(sys.argv[2])
     recipe = LanguageRecipe("tiny", (1, 2), 24, 1, 16, 2, 1e-2, 0.01, 1.0, 2, steps, 4, 1, 5)
-    if what == "obtain":
-        Store(cache / "no fixtures", cache, progress=False).language_models(recipe)
-    else:
-        resumable.PARTIAL_SECONDS = 0.0
-        advance = language.LanguageTrainer.advance
-
-        def slowly(trainer):
-            time.sleep(0.3)
-            return advance(trainer)
-
-        language.LanguageTrainer.advance = slowly
-        language_store._train_and_store(recipe, 0, cache / recipe.address / "0", cache, False)
+    Store(cache / "no fixtures", cache, progress=False).language_models(recipe)
 """
 ALONE = replace(TINY, models=1)
 
@@ -258,11 +242,11 @@ def quiet(cache: Path, folder: Path = FIXTURES, **options: Any) -> Store:
 
 
 @contextmanager
-def children(folder: Path, what: str, count: int = 1, steps: int = TINY.steps) -> Iterator[list[subprocess.Popen[str]]]:
+def children(folder: Path, count: int = 1, steps: int = TINY.steps) -> Iterator[list[subprocess.Popen[str]]]:
     """Processes that do the same; killed at the end whatever happens."""
     script = folder / "child.py"
     script.write_text(CHILD)
-    with processes((str(script), what, str(folder / "cache"), str(steps)), count, PATIENCE) as running:
+    with processes((str(script), str(folder / "cache"), str(steps)), count, PATIENCE) as running:
         yield running
 
 
@@ -277,7 +261,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def test_of_two_processes_that_ask_at_once_both_get_the_same_models(
     tmp_path: Path, trained: TrainedLanguageModel
 ) -> None:
-    with children(tmp_path, "obtain", 2) as running:
+    with children(tmp_path, 2) as running:
         for process in running:
             output, _ = process.communicate(timeout=PATIENCE)
             assert (process.returncode, output) == (0, "")
@@ -288,27 +272,10 @@ def test_of_two_processes_that_ask_at_once_both_get_the_same_models(
     assert [path.suffix for path in folder.parent.iterdir() if path.is_file()] == [".lock"]
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9; this system has none")
-def test_a_training_killed_midway_is_continued_to_the_same_weights(
-    tmp_path: Path, trained: TrainedLanguageModel
-) -> None:
-    cache = tmp_path / "cache"
-    partial = cache / f"{ALONE.address}-0-partial.json"
-    with children(tmp_path, "one") as (process,):
-        wait_for(lambda: partial.exists() or process.poll() is not None)
-        process.send_signal(signal.SIGKILL)
-        process.wait(PATIENCE)
-    assert process.returncode == -signal.SIGKILL
-    assert not (cache / ALONE.address / "0").exists()
-    found = train_language_model(ALONE, 0, partial=partial)
-    assert 0 < found.provenance["resumed_from_step"] < TINY.steps
-    assert same(found.model, trained.model)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the trainings of a process under /proc")
 def test_trainings_end_with_the_process_that_asked_for_them(tmp_path: Path) -> None:
-    with children(tmp_path, "obtain", steps=1_000_000) as (process,):
+    with children(tmp_path, steps=1_000_000) as (process,):
         listing = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         wait_for(lambda: len(listing.read_text().split()) >= 2)  # a training, and what tracks its resources
         started = [int(found) for found in listing.read_text().split()]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +22,7 @@ from ace.training.ensemble import initial_weights, member
 from ace.training.seeds import model_seeds
 from ace.training.sweep import run as running
 from ace.training.sweep.advance import Slice, advance
-from ace.training.sweep.recipe import Run, SweepRecipe, parse_sweep, read_sweep
+from ace.training.sweep.recipe import Run, SweepRecipe, parse_sweep
 from ace.training.sweep.run import new_stacks, run_sweep, spread
 from ace.training.sweep.stack import StackTrainer, started
 from ace.training.sweep.state import Outcome, StackState
@@ -247,52 +244,6 @@ def recipe_file(folder: Path) -> Path:
 
 def command(recipe: Path, table: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "ace", "sweep", str(recipe), "--out", str(table), "--resume", *more]
-
-
-def killed_and_resumed(folder: Path, kills: int) -> None:
-    recipe = recipe_file(folder)
-    whole = run_sweep(read_sweep(recipe), folder / "whole.jsonl", engine=Engine(workers=1))
-    table = folder / "killed.jsonl"
-    generator, done = torch.Generator().manual_seed(0), 0
-    lines: list[bytes] = []
-    for _ in range(20 * kills):
-        process = subprocess.Popen(
-            command(recipe, table, "--workers", "1", "--seconds", "0.05"),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + 60
-        while not table.exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        try:
-            process.wait(timeout=0.3 + 1.5 * float(torch.rand((), generator=generator)))
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            done += 1
-        else:
-            if process.returncode == 0:
-                break
-        before, lines = lines, [line for line in table.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
-        assert lines[: len(before)] == before  # nothing that was there is lost
-        if done >= kills:
-            subprocess.run(command(recipe, table, "--workers", "1"), check=True, capture_output=True)
-            break
-    resumed = read_table(table)  # refuses a run that is there twice
-    runs = read_sweep(recipe).runs
-    assert resumed.of(runs) == whole.of(runs)
-    assert len(resumed.outcomes) == len(runs)
-    assert done > 0
-
-
-def test_a_sweep_that_is_killed_loses_and_repeats_nothing(tmp_path: Path) -> None:
-    killed_and_resumed(tmp_path, kills=2)
-
-
-@pytest.mark.slow
-def test_a_sweep_that_is_killed_ten_times_loses_and_repeats_nothing(tmp_path: Path) -> None:
-    killed_and_resumed(tmp_path, kills=10)
 
 
 def test_a_sweep_that_dies_at_any_system_call_goes_on_to_the_same_table_and_leaves_no_file(tmp_path: Path) -> None:

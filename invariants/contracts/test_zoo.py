@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -104,14 +102,6 @@ def finish(process: subprocess.Popen[str]) -> None:
     assert process.returncode == 0, output
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + child.PATIENCE
-    while not condition():
-        assert process.poll() is None, f"the process ended by itself: {process.communicate()[0]}"
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.005)
-
-
 def test_of_two_processes_that_ask_at_once_one_trains_and_both_get_the_same_weights(tmp_path: Path) -> None:
     with children(tmp_path, 2, seconds=0.05) as running:
         for process in running:
@@ -121,27 +111,6 @@ def test_of_two_processes_that_ask_at_once_one_trains_and_both_get_the_same_weig
     assert lines.count("training") == 1
     done = [line for line in lines if line.startswith("done")]
     assert done == 2 * [f"done {child.fingerprint(train(builders.recipe(**EPOCHS)).checkpoints)}"]
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9; this system has none")
-def test_a_training_killed_midway_is_continued_to_the_weights_of_an_uninterrupted_one(
-    tmp_path: Path, trainings: list[int]
-) -> None:
-    recipe = builders.recipe(**EPOCHS)
-    cache = tmp_path / "cache"
-    partial = cache / f"{recipe.address}-partial.json"
-    with children(tmp_path, 1, seconds=0.1) as (process,):
-        wait_for(partial.exists, process)
-        process.send_signal(signal.SIGKILL)
-        process.wait(child.PATIENCE)
-    assert process.returncode == -signal.SIGKILL
-    assert "done" not in (tmp_path / "log").read_text()
-    continued = quiet(cache).ensemble(recipe)  # the lock died with its process
-    assert 0 < trainings[0] < recipe.schedule.epochs
-    assert builders.same_weights(continued.checkpoints, train(recipe).checkpoints)
-    left = {path.name.removeprefix(recipe.address).rpartition(".")[2] for path in cache.iterdir()}
-    assert left == {"json", "lock", "safetensors"}
-    assert not partial.exists()
 
 
 # --- loading and training ---------------------------------------------------------------------------------------------
