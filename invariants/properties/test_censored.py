@@ -105,3 +105,14 @@ def test_too_few_that_ended_give_no_number() -> None:
     assert np.isnan(found[1]).all()
     alike = np.ones((60, 2))
     assert np.isnan(fit(alike, logs, ended, np.ones((1, 60)))[0]).all()
+
+
+def test_a_mean_without_censoring_needs_one_time_alone() -> None:
+    """A resample may draw one seed several times; with a censored one beside it one time does not tell the spread."""
+    logs, ended = np.array([1.0, 2.0, 3.0]), np.array([True, True, False])
+    weights = np.array([[2.0, 0.0, 0.0], [1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [1.0, 1.0, 1.0]])
+    found, spread, _ = fit(np.ones((3, 1)), logs, ended, weights)
+    np.testing.assert_allclose(found[:2, 0], [1.0, 1.5], atol=1e-12)
+    assert np.isnan(found[2, 0])
+    assert found[3, 0] > 2
+    np.testing.assert_allclose(spread[:2], [0.0, 0.5], atol=1e-5)

@@ -28,16 +28,30 @@ def fit(columns: Array, logs: Array, ended: Bools, weights: Array) -> tuple[Arra
 
     Returns:
         coefficients (b, k), standard deviations (b) and log-likelihoods (b); NaN where a resample has too few times
-        that ended to tell, or columns that do not differ in them.
+        that ended to tell, or columns that do not differ in them. Without a censored time as many tell as there are
+        columns, such as one a mean: a resample may draw the same seed each time.
     """
     resamples, count = weights.shape
     rows = np.broadcast_to(columns, (resamples, count, columns.shape[-1]))
     size = columns.shape[-1]
     seen = weights * ended
-    enough = ((seen > 0).sum(axis=1) > size) & _differ(rows, seen)
+    whole = ~(weights[:, ~ended] > 0).any(axis=1)  # nothing censored: least squares is the maximum
+    enough = ((seen > 0).sum(axis=1) >= np.where(whole, size, size + 1)) & _differ(rows, seen)
     start, spread = _least_squares(rows, logs, seen, enough)
-    if ended.all():  # least squares is the maximum
-        return start, spread, _likelihood(rows, logs, ended, weights, start, spread)
+    found, deviations = start.copy(), spread.copy()
+    likelihood = _likelihood(rows, logs, ended, weights, start, spread)
+    part = ~whole
+    if part.any():
+        climbed = _climb(rows[part], logs, ended, weights[part], start[part], spread[part], enough[part])
+        found[part], deviations[part], likelihood[part] = climbed
+    return found, deviations, likelihood
+
+
+def _climb(
+    rows: Array, logs: Array, ended: Bools, weights: Array, start: Array, spread: Array, enough: Bools
+) -> tuple[Array, Array, Array]:
+    """Newton's steps from least squares of those that ended, for resamples in which some are censored."""
+    resamples, count, size = rows.shape
     point = np.concatenate([start / spread[:, None], 1 / spread[:, None]], axis=1)
     augmented = np.concatenate([-rows, np.broadcast_to(logs[:, None], (resamples, count, 1))], axis=2)  # z = a . point
     value = _concave(augmented, ended, weights, point)
