@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class Delays:
         ratios: (n) log of the ratio of the weights' squared norms when memorised and when generalised; NaN where not.
         left_out: runs that did not memorise, or failed.
         waiting: runs that are done, of settings of which others are not.
+        waited: log of the steps after which a run is given up: no delay could be seen that is longer.
     """
 
     moduli: Array
@@ -40,6 +42,7 @@ class Delays:
     ratios: Array
     left_out: int
     waiting: int = 0
+    waited: float = field(kw_only=True)
 
     @property
     def settings(self) -> list[tuple[float, float]]:
@@ -52,8 +55,9 @@ class Delays:
 
     def __add__(self, other: Delays) -> Delays:
         """The runs of both, those of this first."""
-        both = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in ENTRIES}
-        return Delays(**both, left_out=self.left_out + other.left_out, waiting=self.waiting + other.waiting)
+        both: dict[str, Any] = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in ENTRIES}
+        lacking: dict[str, Any] = {name: getattr(self, name) + getattr(other, name) for name in ("left_out", "waiting")}
+        return Delays(**both, **lacking, waited=max(self.waited, other.waited))
 
     def counts(self, resamples: int, seed: int = 0) -> Array:
         """(1 + resamples, n) how often each run counts: once each, then with its seed drawn with replacement.
@@ -94,6 +98,7 @@ def delays_of(table: SweepTable, part: Part) -> Delays:
         ratios=_array([_ratio(outcome) for outcome in told]),
         left_out=len(outcomes) - len(told),
         waiting=waiting,
+        waited=float(np.log(table.settings["search"]["limit"])),
     )
 
 
@@ -115,10 +120,42 @@ def missing(table: SweepTable, parts: Sequence[Part]) -> list[Run]:
     return sorted({run for part in parts for run in part.runs()} - known)
 
 
-def shuffled(delays: Delays, seed: int = 0) -> Delays:
-    """The same delays with settings dealt out anew among the runs."""
-    order = np.random.default_rng(seed).permutation(len(delays.logs))
-    return replace(delays, moduli=delays.moduli[order], decays=delays.decays[order])
+def dealt(delays: Delays, numbers: Sequence[int]) -> tuple[Delays, Array]:
+    """The settings of each seed's runs dealt out anew among them, once for each of g numbers.
+
+    A seed keeps its runs and its settings: what its runs share stays as it was.
+
+    Returns:
+        every run at each of the k settings, and (g, n k) which of these a number deals out: 1, or 0.
+    """
+    settings, of = np.unique(np.stack([delays.moduli, delays.decays], axis=1), axis=0, return_inverse=True)
+    of, runs = of.reshape(-1), len(delays.logs)
+    counts = np.zeros((len(numbers), runs, len(settings)))
+    groups = [np.flatnonzero(delays.seeds == seed) for seed in np.unique(delays.seeds)]
+    for row, number in enumerate(numbers):
+        rng = np.random.default_rng(number)
+        for group in groups:
+            counts[row, group, rng.permutation(of[group])] = 1
+    every: dict[str, Any] = {name: np.repeat(getattr(delays, name), len(settings)) for name in ENTRIES}
+    every |= {"moduli": np.tile(settings[:, 0], runs), "decays": np.tile(settings[:, 1], runs)}
+    return replace(delays, **every), counts.reshape(len(numbers), -1)
+
+
+def regrouped(first: Delays, second: Delays, numbers: Sequence[int]) -> Array:
+    """(g, n) which runs of both, those of the first before those of the second, are of the first: 1, or 0.
+
+    Dealt out anew within each setting, once for each of g numbers; as many of each setting as there are.
+    """
+    both = first + second
+    _, of = np.unique(np.stack([both.moduli, both.decays], axis=1), axis=0, return_inverse=True)
+    own = (np.arange(len(both.logs)) < len(first.logs)).astype(np.float64)
+    counts = np.empty((len(numbers), len(own)))
+    groups = [np.flatnonzero(of.reshape(-1) == place) for place in range(of.max() + 1)]
+    for row, number in enumerate(numbers):
+        rng = np.random.default_rng(number)
+        for group in groups:
+            counts[row, group] = rng.permutation(own[group])
+    return counts
 
 
 def _length(outcome: Outcome) -> float:

@@ -2415,7 +2415,8 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
     "takes what a study holds, or numbers of its own": (
         "study.delays.Delays.where",
         "study.delays.Delays.counts",
-        "study.delays.shuffled",
+        "study.delays.dealt",
+        "study.delays.regrouped",
         "alternatives.methods.onto_readers",
         "alternatives.methods.own_readers",
         "study.alternatives.alternative_cores",

@@ -20,8 +20,13 @@ LIMIT = 40_000
 Law = Callable[[Run], float]  # the log of the typical delay
 
 
-def recipe(seeds: int = 12, modulus: int = 31) -> SweepRecipe:
-    """All parts that the claims ask for, weight decays at one modulus."""
+def recipe(seeds: int = 12, modulus: int = 31, given: int | None = None, free: int | None = None) -> SweepRecipe:
+    """All parts that the claims ask for, weight decays at one modulus.
+
+    Args:
+        given, free: seeds of the parts that start from given weights, and of those without weight decay.
+    """
+    given, free = seeds if given is None else given, seeds if free is None else free
     moduli = {"moduli": MODULI, "weight_decays": [1.0], "seeds": seeds}
     decays = {"moduli": [modulus], "weight_decays": DECAYS, "seeds": seeds}
     return parse_sweep(
@@ -37,9 +42,9 @@ def recipe(seeds: int = 12, modulus: int = 31) -> SweepRecipe:
                 "decays": decays,
                 "moduli-own-split": {**moduli, "split": "own"},
                 "decays-own-split": {**decays, "split": "own"},
-                "moduli-no-decay": {**moduli, "weight_decays": [0.0]},
-                "moduli-given": {**moduli, "start": "given"},
-                "decays-given": {**decays, "start": "given"},
+                "moduli-no-decay": {**moduli, "weight_decays": [0.0], "seeds": free},
+                "moduli-given": {**moduli, "start": "given", "seeds": given},
+                "decays-given": {**decays, "start": "given", "seeds": given},
             },
         },
     )
@@ -56,10 +61,16 @@ def at_once(run: Run) -> float:
 
 
 def planted(
-    law: Law = redundant, *, given: Law = at_once, spread: float = 0.08, seeds: int = 12, modulus: int = 31
+    law: Law = redundant,
+    *,
+    given: Law = at_once,
+    spread: float = 0.08,
+    seeds: int = 12,
+    modulus: int = 31,
+    sweep: SweepRecipe | None = None,
 ) -> SweepSubject:
     """A sweep in which delays follow `law`, those from given weights follow `given`, with noise of each run's own."""
-    sweep, rng = recipe(seeds, modulus), np.random.default_rng(0)
+    sweep, rng = sweep or recipe(seeds, modulus), np.random.default_rng(0)
     outcomes = []
     for run in sweep.runs:
         typical = (given if run.start == "given" else law)(run)

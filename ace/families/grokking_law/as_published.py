@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import curve_fit
 
 from ace.arrays import Array
+from ace.errors import Inapplicable
 from ace.study.delays import Delays
 from ace.study.sweep import SweepSubject
 
@@ -19,7 +20,11 @@ def omega(subject: SweepSubject) -> tuple[float, ...]:
 
 
 def redundancy(subject: SweepSubject) -> tuple[float, ...]:
-    """R2 of the law with its two numbers fitted to the mean delays of the moduli."""
+    """R2 of the law with its two numbers fitted to the mean delays of the moduli.
+
+    Raises:
+        Inapplicable: the delays do not determine the two numbers.
+    """
     delays = subject.trained.delays("moduli")
     moduli, means = _means(delays, delays.moduli)
 
@@ -27,9 +32,11 @@ def redundancy(subject: SweepSubject) -> tuple[float, ...]:
         return np.asarray(-constant * np.log1p(-critical / modulus))
 
     smallest = moduli.min()
-    found, _ = curve_fit(
-        law, moduli, means, p0=(means.mean(), smallest / 2), bounds=((0, 0), (np.inf, smallest * (1 - 1e-6)))
-    )
+    bounds = ((0, 0), (np.inf, smallest * (1 - 1e-6)))
+    try:
+        found, _ = curve_fit(law, moduli, means, p0=(means.mean(), smallest / 2), bounds=bounds)
+    except RuntimeError as error:  # its search for the best two numbers does not end
+        raise Inapplicable(f"expected delays that determine Omega and p_crit: {error}") from error
     errors = means - law(moduli, *found)
     return (float(1 - (errors**2).sum() / ((means - means.mean()) ** 2).sum()),)
 

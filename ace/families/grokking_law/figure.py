@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -135,11 +136,11 @@ def _words_of_decays(result: Result) -> Words:
 
 def _words_of_moduli(result: Result) -> Words:
     details = result["details"]
-    moduli = list(details["moduli"])
+    moduli, factor = list(details["moduli"]), math.exp(abs(result["estimate"]))
     return Words(
         alt="falling with the modulus along a curve that steepens towards small moduli",
         caption=f"Over moduli {moduli[0]} to {moduli[-1]} the law with Omega {details['omega']:.3g} and p_crit"
-        f" {details['critical']:.3g} foretells {result['estimate']:.3g} of what moduli left out differ by (bars).",
+        f" {details['critical']:.3g} misses no modulus left out (bars) by more than a factor of {factor:.3g}.",
     )
 
 

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ace.arrays import Array
 from ace.errors import Inapplicable
 from ace.families.grokking_law import laws
-from ace.intervals import acceleration, freedom
-from ace.stats import RESAMPLES, Estimate, exact
-from ace.study.delays import Delays, shuffled
+from ace.families.grokking_law.foretelling import (
+    EVERY,
+    LAW,
+    RIVALS,
+    advantage,
+    explained,
+    misses,
+    names_of,
+    of_control,
+)
+from ace.families.grokking_law.over_seeds import Sampled, Statistic, estimate, estimated, estimates, sampled
+from ace.families.grokking_law.shuffles import (
+    ALL,
+    SHUFFLED,
+    changes_dealt,
+    exponent_dealt,
+    misses_dealt,
+    regrouped_p,
+)
+from ace.stats import Estimate
+from ace.study.delays import Delays
 from ace.study.measurement import Measurement, measures
 from ace.study.sweep import SweepSubject
 
-SHUFFLED, GIVEN, NO_DECAY = "settings shuffled", "all but the head given", "without weight decay"
+GIVEN, NO_DECAY = "all but the head given", "without weight decay"
 OTHERS = "mean of the other moduli"
 POWER = "delays along a power of the modulus"
-OPEN = 0.05  # share of resamples that may have too few delays that ended
-
-Statistic = Callable[[Delays, Array], Array]
 
 
 @measures(SHUFFLED, GIVEN)
@@ -31,11 +45,9 @@ def omega(subject: SweepSubject) -> Measurement:
     """Exponent of the delay in the weight decay."""
     delays, given = (subject.trained.delays(part) for part in ("decays", "decays-given"))
     return Measurement(
-        (estimate("all seeds", delays, laws.exponent),),
-        {
-            SHUFFLED: (estimate("all seeds", shuffled(delays), laws.exponent),),
-            GIVEN: (estimate("all seeds", given, laws.exponent),),
-        },
+        (estimate(ALL, delays, laws.exponent),),
+        {GIVEN: (estimate(ALL, given, laws.exponent),)},
+        rest=(exponent_dealt(delays),),
         details={
             **_details(subject, delays),
             "decays": _typical(delays, delays.decays),
@@ -43,26 +55,26 @@ def omega(subject: SweepSubject) -> Measurement:
             GIVEN: _typical(given, given.decays),
         },
         beside={
-            "medians": (estimate("all seeds", delays, laws.median_exponent),),
-            "those that ended": (estimate("all seeds", delays.where(delays.ended), laws.exponent),),
+            "medians": (estimate(ALL, delays, laws.median_exponent),),
+            "those that ended": (estimate(ALL, delays.where(delays.ended), laws.exponent),),
         },
     )
 
 
 @measures(SHUFFLED, GIVEN, NO_DECAY)
 def redundancy(subject: SweepSubject) -> Measurement:
-    """Share of the variance of mean log delays over moduli that the law foretells, each modulus from the others."""
+    """What the law misses each modulus by, seen minus foretold in log delay, each modulus from the others."""
     delays, given, free = (subject.trained.delays(part) for part in ("moduli", "moduli-given", "moduli-no-decay"))
     ones = np.ones((1, len(delays.logs)))
     constant, critical = laws.redundancy(delays, ones)
     seen, told = laws.foretold(delays, ones, laws.redundancy_law)
+    missed = misses(delays)
+    beside = {name: misses(delays, of) for name, of in RIVALS.items()}
+    named = names_of(np.unique(delays.moduli))
     return Measurement(
-        (estimate("all seeds", delays, _explained, most=1.0),),
-        {
-            SHUFFLED: (estimate("all seeds", shuffled(delays), _explained, most=1.0),),
-            GIVEN: (_or_nothing(given),),
-            NO_DECAY: (_or_nothing(free),),
-        },
+        missed,
+        {GIVEN: of_control(GIVEN, given), NO_DECAY: of_control(NO_DECAY, free)},
+        rest=(misses_dealt(delays, [one.label for one in missed]),),
         details={
             **_details(subject, delays),
             "omega": float(np.exp(constant[0])),
@@ -70,10 +82,17 @@ def redundancy(subject: SweepSubject) -> Measurement:
             "moduli": _typical(delays, delays.moduli),
             GIVEN: _typical(given, given.moduli),
             NO_DECAY: _typical(free, free.moduli),
-            "foretold": dict(zip(_names(np.unique(delays.moduli)), np.exp(told[0]).tolist(), strict=True)),
-            "seen": dict(zip(_names(np.unique(delays.moduli)), np.exp(seen[0]).tolist(), strict=True)),
+            "foretold": dict(zip(named, np.exp(told[0]).tolist(), strict=True)),
+            "seen": dict(zip(named, np.exp(seen[0]).tolist(), strict=True)),
+            "missed": {
+                name: {modulus: _written(one) for modulus, one in zip(named, each, strict=True)}
+                for name, each in {LAW: missed, **beside}.items()
+            },
+            "held-out R2": {
+                name: _written(estimate(ALL, delays, explained(of), most=1.0)) for name, of in EVERY.items()
+            },
         },
-        beside={name: (estimate("all seeds", delays, rival, most=1.0),) for name, rival in RIVALS.items()},
+        beside=beside,
     )
 
 
@@ -81,15 +100,15 @@ def redundancy(subject: SweepSubject) -> Measurement:
 def rivals(subject: SweepSubject) -> Measurement:
     """How much more of the variance the law of redundancy foretells than the better of its rivals."""
     delays = subject.trained.delays("moduli")
-    law, *others = (sampled(delays, way) for way in (_explained, *RIVALS.values()))
+    law, *others = (sampled(delays, explained(of)) for of in EVERY.values())
 
     def over(*rivals: Sampled) -> Estimate:
         better = Sampled(*(np.max(parts, axis=0) for parts in zip(*rivals, strict=True)))
-        return estimated("all seeds", delays, Sampled(law.values - better.values, law.left_out - better.left_out))
+        return estimated(ALL, delays, Sampled(law.values - better.values, law.left_out - better.left_out))
 
     return Measurement(
         (over(*others),),
-        {POWER: (estimate("all seeds", along_a_power(delays), _advantage),)},
+        {POWER: (estimate(ALL, along_a_power(delays), advantage),)},
         details=_details(subject, delays),
         beside={f"over the {name}": (over(rival),) for name, rival in zip(RIVALS, others, strict=True)},
     )
@@ -111,116 +130,64 @@ def consistency(subject: SweepSubject) -> Measurement:
 
     def apart(law: laws.Law) -> Statistic:
         def statistic(delays: Delays, counts: Array) -> Array:
-            told = law(delays.where(~first), counts[:, ~first], np.array([modulus]))[:, 0]
+            told = laws.waited(law(delays.where(~first), counts[:, ~first], np.array([modulus]))[:, 0], delays)
             return laws.product(delays.where(first), counts[:, first]) - told
 
         return statistic
 
     return Measurement(
-        (estimate("all seeds", both, apart(laws.redundancy_law)),),
-        {OTHERS: (estimate("all seeds", both, apart(_mean_law)),)},
+        (estimate(ALL, both, apart(laws.redundancy_law)),),
+        {OTHERS: (estimate(ALL, both, apart(_mean_law)),)},
         details={**_details(subject, both), "modulus": int(modulus)},
-        beside={"by the power law": (estimate("all seeds", both, apart(laws.power_law)),)},
+        beside={"by the power law": (estimate(ALL, both, apart(laws.power_law)),)},
     )
 
 
 @measures(SHUFFLED)
 def split(subject: SweepSubject) -> Measurement:
-    """What changes where every seed has its own deal of the pairs: exponent, and mean log delay over moduli."""
+    """What changes where every seed has its own deal of the pairs: exponent, and mean log delay at each modulus."""
     study = subject.trained
     decays, moduli = (study.delays(part) for part in ("decays", "moduli"))
     own_decays, own_moduli = (study.delays(f"{part}-own-split") for part in ("decays", "moduli"))
     own_decays, decays = _shared(own_decays, decays)
     own_moduli, moduli = _shared(own_moduli, moduli)
 
-    def difference(label: str, own: Delays, shared: Delays, statistic: Statistic) -> Estimate:
-        both = own + shared
-        first = np.arange(len(both.logs)) < len(own.logs)
-        return estimate(
-            label,
-            both,
-            lambda d, c: statistic(d.where(first), c[:, first]) - statistic(d.where(~first), c[:, ~first]),
+    slope, level, each = (
+        _change(statistic, own, shared)
+        for statistic, own, shared in (
+            (laws.exponent, own_decays, decays),
+            (_mean_delay, own_moduli, moduli),
+            (_delay_at_each, own_moduli, moduli),
         )
-
+    )
+    both = own_moduli + moduli
+    changes = (
+        estimate("exponent", own_decays + decays, slope),
+        *estimates([f"modulus {name}" for name in names_of(np.unique(both.moduli))], both, each),
+    )
+    labels = [change.label for change in changes]
     return Measurement(
-        (
-            difference("exponent", own_decays, decays, laws.exponent),
-            difference("delay", own_moduli, moduli, _mean_delay),
-        ),
-        {SHUFFLED: (difference("exponent", shuffled(own_decays), decays, laws.exponent),)},
-        details=_details(subject, own_moduli),
-        beside={"explained with splits of their own": (estimate("all seeds", own_moduli, _explained, most=1.0),)},
+        changes,
+        {},
+        rest=(changes_dealt((own_decays, decays), (own_moduli, moduli), labels),),
+        details={
+            **_details(subject, own_moduli),
+            "by chance": {
+                "exponent": regrouped_p(own_decays, decays, laws.exponent),
+                "largest change of a modulus": regrouped_p(own_moduli, moduli, _delay_at_each),
+            },
+            "explained with splits of their own": _written(estimate(ALL, own_moduli, explained(EVERY[LAW]), most=1.0)),
+        },
+        beside={"mean over moduli": (estimate("delay", both, level),)},
     )
 
 
-class Sampled(NamedTuple):
-    """A statistic of delays: (1 + b) of all and of each resample of seeds, and (k) with each seed left out."""
-
-    values: Array
-    left_out: Array
-
-
-def sampled(delays: Delays, statistic: Statistic) -> Sampled:
-    """A statistic of all delays, of resamples of their seeds, each with all of its runs, and without each seed.
-
-    Raises:
-        Inapplicable: fewer than two seeds.
-    """
-    seeds = len(np.unique(delays.seeds))
-    if seeds < 2:
-        raise Inapplicable(f"expected two seeds at least, got {seeds}")
-    with np.errstate(all="ignore"):
-        return Sampled(statistic(delays, delays.counts(RESAMPLES)), statistic(delays, delays.left_out_counts()))
-
-
-def estimated(label: str, delays: Delays, found: Sampled, most: float = np.inf) -> Estimate:
-    """A statistic with its interval over seeds.
-
-    Args:
-        most: that the statistic can be.
-
-    Raises:
-        Inapplicable: too few delays ended to tell, in the sample or in more than one resample of twenty.
-    """
-    value, replicates = float(found.values[0]), found.values[1:]
-    told, known = np.isfinite(replicates), found.left_out[np.isfinite(found.left_out)]
-    if not np.isfinite(value) or told.mean() < 1 - OPEN:
-        ended = int(delays.ended.sum())
-        raise Inapplicable(f"expected delays that ended at enough settings, got {ended} of {len(delays.ended)}")
-    return Estimate(
-        label,
-        value,
-        replicates[told],
-        count=len(delays.logs),
-        clusters=len(found.left_out),
-        acceleration=acceleration(known),
-        freedom=freedom(known),
-        possible=(-np.inf, most),
+def _change(statistic: Statistic, own: Delays, shared: Delays) -> Statistic:
+    """Of the runs of both, those of the first before those of the second: the first's statistic less the second's."""
+    first = np.arange(len(own.logs) + len(shared.logs)) < len(own.logs)
+    return lambda both, counts: (
+        statistic(both.where(first), counts[:, first]) - statistic(both.where(~first), counts[:, ~first])
     )
-
-
-def estimate(label: str, delays: Delays, statistic: Statistic, most: float = np.inf) -> Estimate:
-    """A statistic of delays with its interval over seeds; see `sampled` and `estimated`."""
-    return estimated(label, delays, sampled(delays, statistic), most)
-
-
-def _explained(delays: Delays, counts: Array) -> Array:
-    return laws.explained(*laws.foretold(delays, counts, laws.redundancy_law))
-
-
-def _power_explained(delays: Delays, counts: Array) -> Array:
-    return laws.explained(*laws.foretold(delays, counts, laws.power_law))
-
-
-def _norm_explained(delays: Delays, counts: Array) -> Array:
-    return laws.explained(*laws.norm_foretold(delays, counts))
-
-
-RIVALS: dict[str, Statistic] = {"power law": _power_explained, "norm-ratio law": _norm_explained}
-
-
-def _advantage(delays: Delays, counts: Array) -> Array:
-    return _explained(delays, counts) - np.maximum(_power_explained(delays, counts), _norm_explained(delays, counts))
 
 
 def along_a_power(delays: Delays) -> Delays:
@@ -230,14 +197,6 @@ def along_a_power(delays: Delays) -> Delays:
     return replace(delays, logs=delays.logs + moved)
 
 
-def _or_nothing(delays: Delays) -> Estimate:
-    """What the law foretells of a control; nothing, exactly, where its delays do not end."""
-    try:
-        return estimate("all seeds", delays, _explained, most=1.0)
-    except Inapplicable:
-        return exact("all seeds", 0.0, len(delays.logs))
-
-
 def _mean_law(delays: Delays, counts: Array, moduli: Array) -> Array:
     each = laws.means(delays, counts, np.unique(delays.moduli))
     return np.repeat(laws.known_mean(each)[:, None], len(moduli), axis=1)
@@ -245,6 +204,10 @@ def _mean_law(delays: Delays, counts: Array, moduli: Array) -> Array:
 
 def _mean_delay(delays: Delays, counts: Array) -> Array:
     return laws.known_mean(laws.means(delays, counts, np.unique(delays.moduli)))
+
+
+def _delay_at_each(delays: Delays, counts: Array) -> Array:
+    return laws.means(delays, counts, np.unique(delays.moduli))
 
 
 def _shared(first: Delays, second: Delays) -> tuple[Delays, Delays]:
@@ -282,9 +245,10 @@ def _typical(delays: Delays, by: Array) -> dict[str, Any]:
     """By setting: the delays of its runs, and which of them ended."""
     return {
         name: {"delays": np.exp(delays.logs[by == value]).tolist(), "ended": delays.ended[by == value].tolist()}
-        for name, value in zip(_names(np.unique(by)), np.unique(by), strict=True)
+        for name, value in zip(names_of(np.unique(by)), np.unique(by), strict=True)
     }
 
 
-def _names(values: Array) -> list[str]:
-    return [f"{value:g}" for value in values]
+def _written(estimate: Estimate) -> list[float]:
+    """Value and both ends of its interval, plain numbers."""
+    return [float(number) for number in (estimate.value, *estimate.interval())]
