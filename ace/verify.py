@@ -10,6 +10,7 @@ from ace.errors import ClaimError, Inapplicable
 from ace.families.family import find_claim
 from ace.study.claim import Claim
 from ace.study.fingerprint import fingerprint
+from ace.study.language_subjects import Scales
 from ace.study.memory import return_freed
 from ace.study.subject import LazySubject, Subject
 from ace.verdict import Status, Verdict, judge
@@ -54,6 +55,10 @@ def _timed(sentence: Claim, subject: Subject[Any]) -> tuple[Verdict, float]:
     if subject.history is not None:
         verdict = replace(verdict, details={**verdict.details, "trained": subject.history.progress})
     # Only now: a subject may have to be analysed before it can say where.
+    if isinstance(subject.trained, Scales) and subject.trained.left_out:
+        left_out = dict(subject.trained.left_out)
+        reason = f"{verdict.reason}; left out: {'; '.join(left_out.values())}"
+        verdict = replace(verdict, reason=reason, details={**verdict.details, "left out": left_out})
     verdict = replace(verdict, site=measured.site or subject.site, replication=_replicated(sentence, subject))
     return verdict, time.perf_counter() - started
 

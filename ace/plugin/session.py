@@ -127,7 +127,9 @@ def documented_of_models(chosen: Options) -> tuple[Expectation, ...]:
     """What is documented of real models by their short names, as long as nothing is asked for otherwise."""
     if not chosen.models or {"task", "dtype", "tokenizer", "revision", "extractor", "names"} & set(chosen.given):
         return ()
-    subjects = {*chosen.models, " and ".join(chosen.models)}
+    from ace.zoo.real_models import family_name
+
+    subjects = {*chosen.models, family_name(chosen.models)}
     return tuple(each for each in real_model_expectations() if each.subject in subjects)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -31,9 +31,11 @@ class Scales:
 
     Attributes:
         subjects: one for each scale, smallest first.
+        left_out: name -> why a model that was asked for is not among them.
     """
 
     subjects: tuple[PromptSubject, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def site(self) -> str:
@@ -47,6 +49,8 @@ class Scales:
             Inapplicable: a model lacks the behaviour, or there are fewer than two scales.
         """
         if len(self.subjects) < 2:
+            if self.left_out:
+                raise Inapplicable(f"fewer than two models are left to compare; {'; '.join(self.left_out.values())}")
             raise Inapplicable("one model alone has no other scale to be compared with")
         for subject in self.subjects:
             subject.require_behaviour()
@@ -85,16 +89,33 @@ def language_subject(
 
 
 def several_scales(name: str, each: Sequence[LazySubject], *, rerun: str = "") -> LazySubject:
-    """Several models as one subject, whose coordinates are compared with each other."""
+    """Several models as one subject, whose coordinates are compared with each other, from the smallest on.
+
+    A model that cannot be judged, or lacks the behaviour, is left out by name: the others are compared all the same.
+    """
     memory = each[0].memory
 
     def make() -> Subject[Any]:
-        scales = Scales(tuple(one.subject() for one in each))
+        compared, left_out = list[PromptSubject](), dict[str, str]()
+        for one in each:
+            try:
+                subject = one.subject()
+                if len(each) > 1:
+                    subject.require_behaviour()
+                compared.append(subject)
+            except Inapplicable as reason:
+                left_out[one.name] = str(reason)
+        scales = Scales(tuple(sorted(compared, key=_size_and_name)), left_out)
         return Subject(name, AGREEMENT_FAMILY, scales, rerun=rerun, memory=memory)
 
     return LazySubject(
         name, AGREEMENT_FAMILY, make, "", each[0].group, rerun, single_thread=each[0].single_thread, memory=memory
     )
+
+
+def _size_and_name(subject: PromptSubject) -> tuple[int, str]:
+    """Parameters of a subject's first model, and its name: an order that does not hang on who was named first."""
+    return sum(weight.numel() for weight in subject.trained.language(0).model.parameters()), subject.name
 
 
 def fresh_twin(language: LanguageModel, seed: int = 0) -> LanguageModel:

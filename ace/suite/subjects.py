@@ -16,6 +16,7 @@ from ace.suite.parametrize import require_different_names
 from ace.zoo.fixtures import StoredFixtures
 from ace.zoo.named import ModelSource, lazy_factory, lazy_model
 from ace.zoo.obtain import Store
+from ace.zoo.real_models import family_name
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,8 @@ def asked_subjects(asked: Asked) -> tuple[LazySubject, ...]:
 
 
 def _together(models: Sequence[LazySubject], asked: Asked) -> tuple[LazySubject, ...]:
-    """The models as one subject, named after its members; claims that compare them are INAPPLICABLE to one alone."""
+    """The models as one subject, named after them in any order; of one alone its claims are INAPPLICABLE."""
     if not models:
         return ()
-    name = " and ".join(model.name for model in models)
+    name = family_name(model.name for model in models)
     return (several_scales(name, models, rerun=asked.rerun(name)),)

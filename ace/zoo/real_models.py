@@ -6,8 +6,9 @@ carry its weights as a GGUF file, whole or in parts.
 
 from __future__ import annotations
 
+import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -98,6 +99,19 @@ def real_model(name: str) -> RealModel:
     if name not in known:
         raise InputError(f"name: expected one of {', '.join(known)}, got {name!r}")
     return known[name]
+
+
+def family_name(names: Iterable[str]) -> str:
+    """What several models are called together, in whatever order they were asked for.
+
+    Real models come first, from the smallest on, then all others by name: how large they are is not known yet.
+    """
+    known = real_models()
+
+    def order(name: str) -> tuple[float, str]:
+        return (known[name].parameters if name in known else math.inf), name
+
+    return " and ".join(sorted(names, key=order))
 
 
 def documented_folder() -> AbstractContextManager[Path]:

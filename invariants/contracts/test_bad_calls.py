@@ -2158,6 +2158,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "model.steer.Steering.of_rows",
         "model.stored_keys.only_grows",
         "study.memory.Memory.release",
+        "zoo.real_models.family_name",
         "study.memory.key_of",
         "model.aside.takes_room",
         "model.aside.weights_aside",

@@ -25,7 +25,7 @@ from ace.plugin.session import documented_of_models
 from ace.tasks.base import Split
 from ace.zoo.download import model_place, obtain, obtained_folder
 from ace.zoo.named import ModelSource
-from ace.zoo.real_models import GgufSource, HubSource, Package, RealModel, real_model, real_models
+from ace.zoo.real_models import GgufSource, HubSource, Package, RealModel, family_name, real_model, real_models
 from ace.zoo.shape import find_shape
 
 WORDS = ["<unk>", "<s>", "</s>", *"abcdefgh", "▁", "▁a", "▁ab", "▁cd", "bc"]
@@ -275,6 +275,8 @@ def test_what_is_documented_of_real_models_counts_for_their_short_names_alone() 
     both = ("smollm2-135m", "gemma3-270m")
     of_both = documented_of_models(Options(models=both))
     assert {each.subject for each in of_both} == {*both, "smollm2-135m and gemma3-270m"}
+    assert documented_of_models(Options(models=both[::-1])) == of_both
+    assert family_name(["z", "gemma3-270m", "a", "smollm2-135m"]) == "smollm2-135m and gemma3-270m and a and z"
     assert {each.subject for each in documented_of_models(Options(models=both[:1]))} == {both[0]}
     assert unknown_claims(of_both) == []
     assert documented_of_models(Options(models=("/models/smollm2-135m",))) == ()

@@ -9,11 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 import ace
 from ace.errors import ClaimError, InputError
 from ace.extract import extract_core
 from ace.suite.subjects import Asked, asked_subjects
+from ace.verify import Status
 from ace.zoo.named import ModelSource, lazy_factory
 from invariants.contracts.exact import Exact, Largest
 from invariants.contracts.runs import SUFFICIENCY, Run, documented, expected, read
@@ -205,8 +207,38 @@ def test_several_models_are_a_subject_each_and_one_together_named_after_its_memb
         ("hub/a and hub/b and hub/c", "agreement_family"),
     ]
     assert made[-1].command("agreement.scales") == "again hub/a and hub/b and hub/c"
+    for order in ([2, 0, 1], [1, 2, 0]):
+        again = asked_subjects(Asked(models=[models[place] for place in order]))
+        assert again[-1].name == made[-1].name
     alone = asked_subjects(Asked(models=models[:1]))
     assert [(one.name, one.about) for one in alone] == [("hub/a", "agreement"), ("hub/a", "agreement_family")]
+
+
+def test_a_family_is_ordered_by_size_and_leaves_out_by_name_what_does_not_agree(tmp_path: Path) -> None:
+    small, large = (
+        sorted((Path(__file__).parents[2] / "fixtures" / "weights").glob(f"agreement-{size}-*"))[0] / "0"
+        for size in ("small", "large")
+    )
+    weak = tmp_path / "weak"
+    language = ace.load_language_model(small)
+    with torch.no_grad():  # the same shape, and no behaviour
+        for weight in language.model.parameters():
+            weight.normal_(std=0.02, generator=torch.Generator().manual_seed(0))
+    language.model.save_pretrained(weak)  # type: ignore[operator]
+    language.tokenizer.save_pretrained(weak)
+    sources = [ModelSource(str(place)) for place in (large, weak, small)]
+    *_, family = asked_subjects(Asked(models=sources))
+    made = family.subject().trained
+    assert [one.name for one in made.subjects] == [str(small), str(large)]
+    assert list(made.left_out) == [str(weak)]
+    verdict = ace.verify_claim("agreement.scales", family)
+    assert verdict.status is not Status.INAPPLICABLE
+    assert f"; left out: {weak} does not agree: AUC " in verdict.reason
+    assert list(verdict.details["left out"]) == [str(weak)]
+    *_, pair = asked_subjects(Asked(models=sources[:2]))
+    alone = ace.verify_claim("agreement.scales", pair)
+    assert alone.status is Status.INAPPLICABLE
+    assert alone.reason.startswith(f"fewer than two models are left to compare; {weak} does not agree")
 
 
 def test_two_copies_of_a_model_agree_with_each_other(tmp_path: Path) -> None:
