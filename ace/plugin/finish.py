@@ -14,9 +14,9 @@ from ace.report.baseline import read_baseline
 from ace.report.compared import lines
 from ace.report.comparison import Comparison, Outcome, compare
 from ace.report.fingerprints import partial
-from ace.report.record import document, write_document
+from ace.report.record import document, nothing_measured, write_document
 
-NOTHING_COMPARED, CHANGED = 6, 7  # exit codes beside those of pytest, 0 to 5
+NOTHING_COMPARED, CHANGED, NO_VERDICT = 6, 7, 8  # exit codes beside those of pytest, 0 to 5
 
 
 def finish(session: Session) -> int:
@@ -32,7 +32,10 @@ def finish(session: Session) -> int:
         return int(pytest.ExitCode.TESTS_FAILED)
     if compared and not compared.common:
         return NOTHING_COMPARED
-    return CHANGED if compared and compared.changed and session.options.strict else 0
+    if compared and compared.changed and session.options.strict:
+        return CHANGED
+    accepting = session.options.accept is not None  # which documents that
+    return NO_VERDICT if nothing_measured(session.gatherer.results) and not accepting else 0
 
 
 def _document(session: Session) -> dict[str, Any]:
@@ -83,6 +86,8 @@ def _save_baseline(session: Session, path: Path, found: dict[str, Any], compared
         write_document(path, found)
         if reasons:
             session.notes.append(f"{path} is a partial baseline, and says so: {reasons}")
+        if nothing_measured(session.gatherer.results):
+            session.notes.append(f"{path} is a baseline that holds nothing: no claim got a verdict to compare with")
 
 
 def _loss(compared: Comparison) -> str:
@@ -136,6 +141,9 @@ def summarise(session: Session, terminal: pytest.TerminalReporter) -> None:
             terminal.write_line(text, red=True)
         for line in lines(compared):
             terminal.write_line(line)
+    if nothing_measured(results):
+        text = "ERROR: no verdict: every claim is INAPPLICABLE, for the reasons above, and nobody documented that"
+        terminal.write_line(text, red=True)
     for text in session.notes:
         terminal.write_line(f"ace: {text}")
     for text in session.unwritten:

@@ -124,6 +124,14 @@ def environment(extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return {"python": platform.python_version(), "machine": platform.machine(), "versions": versions, **(extra or {})}
 
 
+def nothing_measured(results: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether no claim could be put to anything, and nobody documented that: such a run shows nothing of a model.
+
+    A model that is all broken comes to this end, as one of a task that it does not do.
+    """
+    return bool(results) and all(one["verdict"] == "INAPPLICABLE" and not one["documented"] for one in results)
+
+
 def document(
     results: Sequence[Mapping[str, Any]],
     extra: Mapping[str, Any] | None = None,

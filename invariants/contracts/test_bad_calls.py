@@ -2247,6 +2247,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "report.record.result",
         "report.record.environment",
         "report.record.document",
+        "report.record.nothing_measured",
         "report.record.write_document",
         "model.sites.state_place",
         "model.passes.run_any",

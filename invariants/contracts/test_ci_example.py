@@ -16,7 +16,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ace.plugin.finish import NOTHING_COMPARED
+from ace.cli.verify import EXITS
+from ace.plugin.finish import CHANGED, NO_VERDICT, NOTHING_COMPARED
 from ace.plugin.options import OPTIONS
 
 yaml = pytest.importorskip("yaml")
@@ -58,6 +59,19 @@ def test_every_flag_is_one_of_the_command() -> None:
     flags = {f"--{option.name}" for option in OPTIONS} | {"--junitxml"}
     assert set(re.findall(r"--[a-z-]+", STEPS["Compare with the baseline"]["run"])) <= flags
     assert set(re.findall(r"--[a-z-]+", STEPS["Write a baseline"]["run"])) <= flags
+
+
+def test_it_speaks_of_every_exit_code_that_the_page_beside_it_has_and_of_those_of_the_command() -> None:
+    handled = set(re.findall(r"^ *(\d)\) echo", STEPS["Compare with the baseline"]["run"], re.MULTILINE))
+    listed = set(re.findall(r"^ *\| (\d) \|", (EXAMPLE / "README.md").read_text(), re.MULTILINE))
+    told = set(re.findall(r"^  (\d)  ", EXITS, re.MULTILINE))
+    assert handled == listed == told - {"2", "3", "5"}  # interrupted, within pytest, and -k selected nothing
+    assert {str(NOTHING_COMPARED), str(CHANGED), str(NO_VERDICT)} <= handled
+
+
+def test_what_it_installs_draws_the_report_that_it_asks_for() -> None:
+    assert "--report" in STEPS["Compare with the baseline"]["run"]
+    assert "figures" in WORKFLOW["env"]["PACKAGE"].rstrip("]").partition("[")[2].split(",")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ace.families.family import find_claim as claim
+from ace.plugin.finish import NO_VERDICT
 from invariants.contracts import builders
 from invariants.contracts.runs import SUFFICIENCY, TRANSPLANT, Run, documented, expected, read
 
@@ -50,7 +51,8 @@ def test_a_verdict_becomes_its_outcome(run: Run, suite: Callable[..., None], sta
     suite(status)
     found = run()
     assert found.parseoutcomes() == {outcome: 1}
-    assert found.ret == (pytest.ExitCode.TESTS_FAILED if outcome == "failed" else pytest.ExitCode.OK)
+    alone = {"failed": pytest.ExitCode.TESTS_FAILED, "skipped": NO_VERDICT, "passed": pytest.ExitCode.OK}
+    assert found.ret == alone[outcome]
 
 
 @pytest.mark.parametrize("status", ["FAILS", "UNDECIDED"])
@@ -85,6 +87,31 @@ def test_an_undecided_verdict_says_how_many_more_samples_would_settle_it(run: Ru
 def test_an_inapplicable_claim_is_skipped_with_its_reason(run: Run, suite: Callable[..., None]) -> None:
     suite("INAPPLICABLE")
     run().stdout.fnmatch_lines(["SKIPPED*model 0 lacks the behaviour"])
+
+
+def test_a_run_in_which_nothing_got_a_verdict_is_no_success_and_says_that_its_baseline_holds_nothing(
+    run: Run, suite: Callable[..., None], tmp_path: Path
+) -> None:
+    base = tmp_path / "base.json"
+    suite("INAPPLICABLE", ("INAPPLICABLE", TRANSPLANT))
+    found = run("--ace-save-baseline", base)
+    assert found.ret == NO_VERDICT
+    found.stdout.fnmatch_lines(
+        ["ERROR: no verdict: every claim is INAPPLICABLE*", f"*{base} is a baseline that holds nothing*"]
+    )
+    assert base.exists()
+    assert run("--ace-accept", tmp_path / "accepted.toml").ret == pytest.ExitCode.OK  # which documents that
+
+
+@pytest.mark.parametrize("beside", ["HOLDS", "VACUOUS", "documented"])
+def test_one_verdict_or_a_documented_lack_of_them_is_enough(
+    run: Run, suite: Callable[..., None], tmp_path: Path, beside: str
+) -> None:
+    suite("INAPPLICABLE", *([] if beside == "documented" else [(beside, TRANSPLANT)]))
+    more = documented(verdicts='["INAPPLICABLE"]') if beside == "documented" else ""
+    found = run("--ace-expected", expected(tmp_path, more))
+    assert found.ret == pytest.ExitCode.OK
+    found.stdout.no_fnmatch_line("*no verdict*")
 
 
 def test_the_summary_is_a_table_of_all_verdicts_with_a_count(
