@@ -38,6 +38,10 @@ class ArtifactError(AceError, OSError):
     """A stored file is truncated, corrupt, foreign or from another schema."""
 
 
+class EngineError(AceError, RuntimeError):
+    """The processes or the cluster that work was shared out to are gone, or cannot run it."""
+
+
 class NotTrained(AceError):
     """Weights that nobody has trained yet and that would take hours: nothing trains them without being asked to."""
 

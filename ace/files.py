@@ -8,8 +8,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,38 @@ def remove_cut_off(path: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, work: str) -> Iterator[None]:
+    """Hold the lock of a file that several calls would write to, `<path>.lock`, which stays; its folder is made.
+
+    Args:
+        work: what another call that holds the lock would be, in the words of the message.
+
+    Raises:
+        ArtifactError: another process holds the lock, or no file can be made there.
+    """
+    from filelock import FileLock, Timeout
+
+    place = path.with_name(f"{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Opened here first: where no file can be made, the lock says no more than that it was not to be had.
+        os.close(os.open(place, os.O_RDWR | os.O_CREAT, 0o644))
+    except OSError as error:
+        raise ArtifactError(f"{path}: expected a place where files can be made: {error}") from error
+    lock = FileLock(place, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise ArtifactError(f"{path}: expected no other {work} at work on it, got one that holds its lock") from error
+    except OSError as error:
+        raise ArtifactError(f"{path}: expected a place where files can be locked: {error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _sync_folder(folder: Path) -> None:

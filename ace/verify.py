@@ -57,8 +57,8 @@ def _timed(sentence: Claim, subject: Subject[Any]) -> tuple[Verdict, float]:
     # Only now: a subject may have to be analysed before it can say where.
     if isinstance(subject.trained, Scales) and subject.trained.left_out:
         left_out = dict(subject.trained.left_out)
-        reason = f"{verdict.reason}; left out: {'; '.join(left_out.values())}"
-        verdict = replace(verdict, reason=reason, details={**verdict.details, "left out": left_out})
+        told = f"{verdict.reason}; left out: {'; '.join(left_out.values())}"
+        verdict = replace(verdict, reason=told, details={**verdict.details, "left out": left_out})
     verdict = replace(verdict, site=measured.site or subject.site, replication=_replicated(sentence, subject))
     return verdict, time.perf_counter() - started
 

@@ -21,9 +21,9 @@ from typing import Any
 from tqdm import tqdm
 
 from ace.cli.words import exit_code
-from ace.engine import Engine
+from ace.engine import Engine, Failed
 from ace.errors import ArtifactError, InputError
-from ace.files import read_json, write_json
+from ace.files import locked, read_json, write_json
 from ace.report.record import write_document
 
 SCHEMA = 1
@@ -48,9 +48,13 @@ class Job:
 
 
 def _files(place: Path) -> list[tuple[str, int, int]]:
-    """Name, size and time of change of a file, or of those in a folder; none of a name on the hub."""
+    """Name, size and time of change of a file, or of those in a folder, by their paths there; none of a hub's name."""
     found = sorted(place.rglob("*")) if place.is_dir() else [place] if place.is_file() else []
-    return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in found if path.is_file()]
+    return [
+        (path.relative_to(place).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
+        for path in found
+        if path.is_file()
+    ]
 
 
 def read_models(path: Path) -> tuple[str, ...]:
@@ -89,8 +93,15 @@ def verify_many(models: Sequence[str], words: Sequence[str], record: Path, engin
 
     Raises:
         InputError: an engine that is not there.
-        ArtifactError: a part that cannot be read, or a model whose run gave no record.
+        ArtifactError: a part that cannot be read, a record that another call is at work on, or a model whose run gave
+            no record.
+        EngineError: a cluster that ceases to answer; what is done so far is stored.
     """
+    with locked(record, "verification"):
+        return _verified(models, words, record, engine)
+
+
+def _verified(models: Sequence[str], words: Sequence[str], record: Path, engine: Engine) -> int:
     folder = record.with_name(f"{record.name}.parts")
     alone = [Job(name, (name,), tuple(words)) for name in models]
     together = [Job(FAMILY, tuple(models), (*words, "-k", family_claims()))] if len(models) > 1 else []
@@ -100,6 +111,8 @@ def verify_many(models: Sequence[str], words: Sequence[str], record: Path, engin
     with engine.open() as workers, tqdm(total=len(jobs), initial=len(parts), unit="model") as bar:
         for wave in (alone, together):
             for job, part in workers.results(_run, [job for job in wave if job not in parts]):
+                if isinstance(part, Failed):
+                    part = {"code": 1, "said": part.error}
                 if "document" in part and part["code"] in ENDED:
                     write_json(places[job], {"schema": SCHEMA, **part})
                 parts[job] = part

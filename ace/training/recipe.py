@@ -154,7 +154,7 @@ def read_entries(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"{path.name}: expected a readable TOML file: {error}") from error
+        raise RecipeError(f"{path}: expected a readable TOML file: {error}") from error
 
 
 def read_recipe(path: Path) -> Recipe:

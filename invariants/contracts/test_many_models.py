@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ace.cli import main, verify_many
 from ace.cli.verify_many import FAMILY, Job, family_claims, read_models
 from ace.engine import Engine
 from ace.errors import ArtifactError, InputError
+from ace.files import locked
 
 WEIGHTS = Path(__file__).parents[2] / "fixtures" / "weights"
 SMALL = sorted(path.parent for path in WEIGHTS.glob("agreement-small-*/*/config.json"))[:2]
@@ -101,6 +103,30 @@ def test_a_model_that_changed_and_a_run_that_was_interrupted_are_verified_again(
     (model / "weights").write_bytes(b"other")
     assert verified([str(model)], record) == 0
     assert fake.seen == [str(model), str(model)]  # type: ignore[attr-defined]
+
+
+def test_files_of_equal_name_that_change_places_are_a_change(tmp_path: Path) -> None:
+    keys = []
+    for content in (("one", "three"), ("three", "one")):
+        for folder, text in zip("ab", content, strict=True):
+            place = tmp_path / folder / "model.safetensors"
+            place.parent.mkdir(exist_ok=True)
+            place.write_text(text)
+            os.utime(place, ns=(len(text), len(text)))
+        keys.append(Job("model", (str(tmp_path),), ()).key)
+    assert keys[0] != keys[1]
+
+
+def test_two_calls_do_not_write_to_one_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = tmp_path / "folder" / "all.json"
+    monkeypatch.setattr(verify_many, "_run", fake())
+    expected = r"all.json: expected no other verification at work on it, got one that holds its lock"
+    with locked(record, "verification"), pytest.raises(ArtifactError, match=expected):
+        verified(["a"], record)
+    assert fake.seen == []  # type: ignore[attr-defined]
+    assert verified(["a"], record) == 0
+    with pytest.raises(ArtifactError, match=r"x.json: expected a place where files can be made: .*/proc/x.json.lock"):
+        verified(["a"], Path("/proc/x.json"))
 
 
 def test_one_that_breaks_stops_no_other_and_is_tried_again(

@@ -22,7 +22,7 @@ from ace.training.ensemble import initial_weights, member
 from ace.training.seeds import model_seeds
 from ace.training.sweep import run as running
 from ace.training.sweep.advance import Slice, advance
-from ace.training.sweep.recipe import Run, SweepRecipe, parse_sweep
+from ace.training.sweep.recipe import Run, SweepRecipe, parse_sweep, read_sweep
 from ace.training.sweep.run import new_stacks, run_sweep, spread
 from ace.training.sweep.stack import StackTrainer, started
 from ace.training.sweep.state import Outcome, StackState
@@ -319,6 +319,15 @@ def test_two_sweeps_do_not_write_to_one_table(tmp_path: Path) -> None:
         run_sweep(sweep(), table)
 
 
+def test_a_folder_as_a_recipe_and_a_table_where_no_file_can_be_made() -> None:
+    with pytest.raises(RecipeError, match=r"^\.: expected a readable TOML file: "):
+        read_sweep(Path("."))
+    with pytest.raises(
+        ArtifactError, match=r"^/proc/x.jsonl: expected a place where files can be made: .*x.jsonl.lock"
+    ):
+        run_sweep(sweep(), Path("/proc/x.jsonl"))
+
+
 def test_unfinished_stacks_of_other_settings_are_not_gone_on_with(tmp_path: Path) -> None:
     from ace.training.sweep.unfinished import Unfinished
 
@@ -335,17 +344,6 @@ def test_unfinished_stacks_of_other_settings_are_not_gone_on_with(tmp_path: Path
     (record,) = tmp_path.glob("*.json")
     record.write_text(json.dumps({**json.loads(record.read_text()), "runs": [{}]}))
     assert Unfinished(tmp_path, recipe, "cpu").load(set(recipe.runs)) == []
-
-
-@pytest.mark.slow
-def test_a_dask_cluster_gives_the_same_table(tmp_path: Path) -> None:
-    distributed = pytest.importorskip("distributed")
-    recipe = sweep(some=part(seeds=2))
-    local = run_sweep(recipe, tmp_path / "local.jsonl", engine=Engine(workers=1))
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        engine = Engine("dask", cluster.scheduler_address)
-        there = run_sweep(recipe, tmp_path / "there.jsonl", engine=engine, seconds=0.5, stack=2)
-    assert there.of(recipe.runs) == local.of(recipe.runs)
 
 
 def test_an_engine_that_is_not_there_and_settings_out_of_range(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ the stack.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -21,17 +21,24 @@ from ace.tasks.base import Split
 from ace.threads import threads as torch_threads
 from ace.training.sweep.recipe import SweepRecipe
 from ace.training.sweep.stack import StackTrainer, started_from
-from ace.training.sweep.state import Crossing, Outcome, StackState
+from ace.training.sweep.state import Crossing, Outcome, StackState, versions
 
 ASKED = (Split.TRAINING, Split.EVALUATION)  # what is memorised, and what shows that a run generalised
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Some seconds of a stack's training: its state after them, None where no run is left, and what came to an end."""
+    """Some seconds of a stack's training.
+
+    Attributes:
+        state: after them; None where no run is left.
+        outcomes: of the runs that came to an end.
+        versions: of what trained, by name, which on another machine may be others than here.
+    """
 
     state: StackState | None
     outcomes: tuple[Outcome, ...]
+    versions: Mapping[str, str] = field(default_factory=versions)
 
 
 def advance(

@@ -9,33 +9,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from ace.check import check_count, check_device
-from ace.engine import Engine, Workers
+from ace.engine import Engine, Failed, Workers
 from ace.errors import ArtifactError, InputError
+from ace.files import locked
 from ace.training.sweep.advance import Slice, advance
 from ace.training.sweep.recipe import Run, SweepRecipe
 from ace.training.sweep.stack import started
-from ace.training.sweep.state import Outcome, StackState
+from ace.training.sweep.state import Outcome, StackState, versions
 from ace.training.sweep.table import SweepTable, add_outcomes, begin_table, read_table
 from ace.training.sweep.unfinished import Unfinished
 
 SECONDS = 30.0  # that a worker trains before what it has is stored
 STACK = 6  # runs a stack on a CPU, where more of them gain little; a GPU takes all that fit together
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A stack that could not be trained, and why."""
-
-    error: str
 
 
 def run_sweep(
@@ -52,7 +45,9 @@ def run_sweep(
     """Train all runs of a sweep whose outcomes are not in the table yet.
 
     Killed at any moment it goes on from the table and from the stacks stored beside it, in the folder
-    `<table>.unfinished`, which is removed at the end. A run that fails is recorded with its error and stops no other.
+    `<table>.unfinished`, which is removed at the end, but for stacks of runs that this sweep has not and the table
+    neither, as of another part. A run that fails, or kills its worker when it is alone, is recorded with its error and
+    stops no other.
 
     Args:
         table: file of outcomes; see `read_table`.
@@ -67,7 +62,9 @@ def run_sweep(
         the table with all outcomes of the sweep.
 
     Raises:
-        ArtifactError: a table of other settings, unreadable, in use by another sweep, or there without `resume`.
+        ArtifactError: a table of other settings, unreadable, in use by another sweep, or there without `resume`, or a
+            place where no file can be made.
+        EngineError: a cluster that ceases to answer, or workers that cannot run this; what is done so far is stored.
         InputError: an engine or device that is not there, or settings out of range.
     """
     kind = check_device("device", device).type
@@ -82,12 +79,8 @@ def run_sweep(
         raise ArtifactError(f"{table}: expected a file for the table, got a folder")
     if table.exists() and not resume:
         raise ArtifactError(f"{table}: expected no table yet, got one; --resume goes on with it")
-    table.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(table.with_name(f"{table.name}.lock"), timeout=0), engine.open() as workers:
-            _run(sweep, table, workers, device, progress, seconds, stack or (STACK if kind == "cpu" else 0))
-    except Timeout as error:
-        raise ArtifactError(f"{table}: expected no other sweep at work on it, got one that holds its lock") from error
+    with locked(table, "sweep"), engine.open() as workers:
+        _run(sweep, table, workers, device, progress, seconds, stack or (STACK if kind == "cpu" else 0))
     return read_table(table)
 
 
@@ -105,16 +98,17 @@ def _run(
         while stacks:
             stacks = spread(stacks, workers.count)
             now, later = stacks[: workers.count], stacks[workers.count :]
-            work = partial(_guarded, sweep, seconds, device)
+            work = partial(_trained, sweep, seconds, device)
             kept: list[StackState] = []
             for stack, result in workers.results(work, now):
                 left, outcomes = _settled(stack, result)
-                add_outcomes(table, outcomes, device)
+                add_outcomes(table, outcomes, device, result.versions if isinstance(result, Slice) else versions())
+                known |= {outcome.run for outcome in outcomes}
                 unfinished.replace(stack, left)
                 kept += left
                 bar.update(len(outcomes))
             stacks = kept + later
-    unfinished.remove()
+    unfinished.remove(known)
 
 
 def new_stacks(sweep: SweepRecipe, runs: Iterable[Run], size: int, device: str = "cpu") -> list[StackState]:
@@ -142,12 +136,9 @@ def spread(stacks: list[StackState], workers: int) -> list[StackState]:
     return spread
 
 
-def _guarded(sweep: SweepRecipe, seconds: float, device: str, stack: StackState) -> Slice | Failed:
-    """A slice of a stack's training in a worker; an error is a result, since it must not stop the others."""
-    try:
-        return advance(sweep, stack, seconds, device=device, threads=1 if device == "cpu" else None)
-    except Exception as error:
-        return Failed(f"{type(error).__name__}: {error}")
+def _trained(sweep: SweepRecipe, seconds: float, device: str, stack: StackState) -> Slice:
+    """A slice of a stack's training, in a worker."""
+    return advance(sweep, stack, seconds, device=device, threads=1 if device == "cpu" else None)
 
 
 def _settled(stack: StackState, result: Slice | Failed) -> tuple[list[StackState], list[Outcome]]:

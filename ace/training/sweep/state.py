@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 
 import torch
 from torch import Tensor
 
 from ace.training.sweep.recipe import Run
+
+TRAINED_BY = ("torch", "ace-invariants")  # packages on whose versions the outcome of a run may depend
+
+
+def versions() -> dict[str, str]:
+    """Versions, by name, of the packages `TRAINED_BY` in this process."""
+    return {name: version(name) for name in TRAINED_BY}
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,15 @@
-"""Outcomes of a sweep in a file to which a line is added for every run that ends: JSON lines below a header."""
+"""Outcomes of a sweep in a file to which a line is added for every run that ends: JSON lines below a header.
+
+A line has the versions that its run was trained with: a sweep may go on after an upgrade, on machines that differ, and
+tables of the same settings may be joined by appending lines. Older lines have none; the header's are theirs.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +18,7 @@ from typing import Any
 from ace.errors import ArtifactError, RecipeError
 from ace.files import remove_cut_off, write_atomic
 from ace.training.sweep.recipe import Run, SweepRecipe
-from ace.training.sweep.state import Crossing, Outcome
+from ace.training.sweep.state import TRAINED_BY, Crossing, Outcome, versions
 
 SCHEMA = 1
 
@@ -26,10 +30,12 @@ class SweepTable:
     Attributes:
         settings: `SweepRecipe.settings` that they were trained with.
         outcomes: in the order in which they ended.
+        versions: of torch and ace-invariants, by name, that each run was trained with, as far as they are known.
     """
 
     settings: dict[str, Any]
     outcomes: tuple[Outcome, ...]
+    versions: Mapping[Run, Mapping[str, str]] = field(default_factory=dict)
 
     def of(self, runs: Iterable[Run]) -> tuple[Outcome, ...]:
         """The outcomes of these runs, as far as they are there, in their order; failed ones too."""
@@ -51,18 +57,24 @@ def read_table(path: Path) -> SweepTable:
     if not whole:
         raise ArtifactError(f"{path}: expected a table of a sweep, got no whole line")
     header = _parsed(path, 1, whole[0])
+    try:
+        first = {name: one for name, one in _versions(header).items() if name in TRAINED_BY}
+    except TypeError as error:
+        raise ArtifactError(f"{path}, line 1: {error}") from error
     if header.get("schema") != SCHEMA or not isinstance(header.get("settings"), dict):
         raise ArtifactError(f"{path}, line 1: expected the header of a sweep of schema {SCHEMA}, got {whole[0][:80]!r}")
     outcomes: dict[Run, Outcome] = {}
+    used: dict[Run, Mapping[str, str]] = {}
     for number, line in enumerate(whole[1:], start=2):
         try:
-            outcome = _outcome(_parsed(path, number, line))
+            entries = _parsed(path, number, line)
+            outcome, own = _outcome(entries), _versions(entries)
         except (KeyError, TypeError, RecipeError) as error:
             raise ArtifactError(f"{path}, line {number}: expected the outcome of a run: {error!r}") from error
         if outcome.run in outcomes:
             raise ArtifactError(f"{path}, line {number}: expected each run once, got {outcome.run} again")
-        outcomes[outcome.run] = outcome
-    return SweepTable(header["settings"], tuple(outcomes.values()))
+        outcomes[outcome.run], used[outcome.run] = outcome, own or first
+    return SweepTable(header["settings"], tuple(outcomes.values()), used)
 
 
 def table_of(path: Path, sweep: SweepRecipe) -> SweepTable:
@@ -96,15 +108,20 @@ def begin_table(path: Path, sweep: SweepRecipe) -> SweepTable:
         if not content.endswith(b"\n"):
             write_atomic(path, content[: content.rindex(b"\n") + 1])
         return table
-    versions = {name: version(name) for name in ("torch", "numpy", "ace-invariants")}
-    header = {"schema": SCHEMA, "settings": sweep.settings, "versions": versions, "began": _now()}
+    began_with = {**versions(), "numpy": version("numpy")}
+    header = {"schema": SCHEMA, "settings": sweep.settings, "versions": began_with, "began": _now()}
     write_atomic(path, (json.dumps(header) + "\n").encode())
     return SweepTable(sweep.settings, ())
 
 
-def add_outcomes(path: Path, outcomes: Iterable[Outcome], device: str) -> None:
-    """Add a line for each outcome, on the disk when this returns."""
-    lines = [json.dumps({**asdict(outcome), "device": device, "date": _now()}) + "\n" for outcome in outcomes]
+def add_outcomes(path: Path, outcomes: Iterable[Outcome], device: str, trained_by: Mapping[str, str]) -> None:
+    """Add a line for each outcome, on the disk when this returns.
+
+    Args:
+        trained_by: versions of packages, by name.
+    """
+    more = {"device": device, "date": _now(), "versions": dict(trained_by)}
+    lines = [json.dumps({**asdict(outcome), **more}) + "\n" for outcome in outcomes]
     if lines:
         with path.open("ab") as file:
             file.write("".join(lines).encode())
@@ -124,6 +141,13 @@ def _parsed(path: Path, number: int, line: str) -> dict[str, Any]:
     if not isinstance(entries, dict):
         raise ArtifactError(f"{path}, line {number}: expected an object, got {type(entries).__name__}")
     return entries
+
+
+def _versions(entries: Mapping[str, Any]) -> dict[str, str]:
+    found = entries.get("versions", {})
+    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
+        raise TypeError(f"expected versions by name, got {found!r}")
+    return found
 
 
 def _outcome(entries: dict[str, Any]) -> Outcome:

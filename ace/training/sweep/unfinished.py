@@ -1,9 +1,13 @@
-"""Stacks of a sweep that are not done, in files: one for each, named after its first run."""
+"""Stacks of a sweep that are not done, in files: one for each, named after its runs.
+
+Stacks of other runs have other names, so that none is ever written over what holds runs that it lacks.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ace.errors import ArtifactError
-from ace.files import load_artifact, remove_artifact, save_artifact
+from ace.files import load_artifact, read_provenance, remove_artifact, save_artifact
 from ace.training.sweep.recipe import Run, SweepRecipe
 from ace.training.sweep.state import Crossing, StackState
 
@@ -24,10 +28,11 @@ class Unfinished:
         self._folder = folder
         self._identity = {"sweep": sweep.digest, "torch": torch.__version__, "device": torch.device(device).type}
 
-    def load(self, wanted: set[Run]) -> list[StackState]:
+    def load(self, wanted: Set[Run]) -> list[StackState]:
         """The stored stacks without the runs that are not wanted, each run once, from where it had come farthest.
 
-        A file that cannot be read, or is of another version of torch, is left out: its runs begin anew.
+        A file that cannot be read, or is of another version of torch, is left out: its runs begin anew. All files
+        stay: they may hold runs of parts that are not asked for now.
         """
         found = []
         for record in sorted(self._folder.glob("*.json")):
@@ -52,12 +57,20 @@ class Unfinished:
         if self._record(old) not in stored:
             remove_artifact(self._record(old))
 
-    def remove(self) -> None:
-        """Forget all stacks."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def remove(self, done: Set[Run]) -> None:
+        """Forget the stacks all of whose runs are done, and those that cannot be read, of which nothing comes."""
+        kept = False
+        for record in self._folder.glob("*.json"):
+            if _runs(record) <= done:
+                remove_artifact(record)
+            else:
+                kept = True
+        if not kept:
+            shutil.rmtree(self._folder, ignore_errors=True)  # with what a process that was killed left half written
 
     def _record(self, stack: StackState) -> Path:
-        return self._folder / f"{stack.all_runs[0]}.json"
+        runs = hashlib.sha256(" ".join(map(str, stack.all_runs)).encode()).hexdigest()
+        return self._folder / f"{stack.all_runs[0]}-{runs[:8]}.json"
 
     def _save(self, stack: StackState) -> None:
         tensors = {
@@ -100,6 +113,15 @@ class Unfinished:
             )
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"{record}: expected a stack of a sweep: {error!r}") from error
+
+
+def _runs(record: Path) -> set[Run]:
+    """The runs of a stored stack, of whatever version it is; none where that cannot be read."""
+    try:
+        entries = read_provenance(record)
+        return {Run(**run) for run in (*entries["runs"], *entries.get("waiting", ()))}
+    except (ArtifactError, KeyError, TypeError):
+        return set()
 
 
 def _crossing(entries: dict[str, Any] | None) -> Crossing | None:
