@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from invariants.calibration import defects, equivalence, means, proportions, ranks, separations, verdicts
+from invariants.calibration import defects, delays, equivalence, means, proportions, ranks, separations, verdicts
 from invariants.calibration.section import Section
 
 SECTIONS: tuple[Section, ...] = (
@@ -12,5 +12,7 @@ SECTIONS: tuple[Section, ...] = (
     equivalence.SECTION,
     verdicts.SECTION,
     ranks.SECTION,
+    delays.SECTION,
+    delays.ON_BOUND,
     defects.SECTION,
 )
