@@ -2111,7 +2111,6 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "training.sweep.stack.started_from",
         "training.sweep.state.StackState.only",
         "training.sweep.state.StackState.taken",
-        "training.sweep.state.versions",
         "training.sweep.table.SweepTable.of",
         "training.sweep.table.add_outcomes",
         "training.sweep.unfinished.Unfinished",
