@@ -64,6 +64,13 @@ class Line:
         finally:
             self._held = False
 
+    def write(self, text: str) -> None:
+        """Write a text above the line."""
+        with self.paused():
+            file = self._opened()
+            file.write(f"{text}\n")
+            file.flush()
+
     def _show(self) -> None:
         if self._bar is None:
             from tqdm import tqdm
@@ -127,6 +134,13 @@ def told(items: Collection[Item], what: str) -> Iterator[Item]:
             yield item
     finally:
         line.within = before
+
+
+def note(text: str) -> None:
+    """Write a line of its own where a line is shown or would be, as before something that may take long."""
+    line = _LINE.get()
+    if line is not None:
+        line.write(text)
 
 
 @contextmanager

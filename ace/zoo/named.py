@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ace.errors import InputError
+from ace.errors import ArtifactError, InputError
 from ace.extract import Extractor, extract_core
 from ace.files import default_cache
 from ace.imports import load_attribute
@@ -20,7 +20,7 @@ from ace.tasks.base import Split
 from ace.tasks.by_name import ENGLISH, FRAGMENT, TASKS
 from ace.tasks.pairs import read_pairs
 from ace.tasks.prompt import PromptTask
-from ace.zoo.download import model_place
+from ace.zoo.download import did_you_mean, model_place
 from ace.zoo.fixtures import StoredFixtures
 from ace.zoo.obtain import Store
 
@@ -92,13 +92,19 @@ class ModelSource:
             InputError: another dtype.
         """
         place, revision = model_place(self.name)
-        return load_language_model(
-            place,
-            revision=self.revision or revision,
-            dtype=self.dtype,
-            device=self.device,
-            tokenizer=self.tokenizer,
-        )
+        try:
+            return load_language_model(
+                place,
+                revision=self.revision or revision,
+                dtype=self.dtype,
+                device=self.device,
+                tokenizer=self.tokenizer,
+            )
+        except ArtifactError as error:
+            near = did_you_mean(self.name)
+            if not near:
+                raise
+            raise type(error)(f"{error}{near}") from error
 
     def load(
         self, *, extractor: Extractor = extract_core, rerun: str = "", memory: Memory | None = None

@@ -10,10 +10,11 @@ import torch
 
 from ace.errors import ArtifactError, first_line
 from ace.model.gguf import check_gguf, is_gguf
+from ace.model.hub import why_not_loaded
 from ace.model.language import check_folder
 from ace.model.quiet import quiet_transformers
 from ace.model.sites import find_sites
-from ace.zoo.download import model_place
+from ace.zoo.download import did_you_mean, model_place
 
 
 @dataclass(frozen=True)
@@ -104,4 +105,5 @@ def _config(name: str, revision: str | None) -> Any:
         with quiet_transformers():
             return AutoConfig.from_pretrained(place, **given)
     except Exception as error:  # the hub's and the parser's errors share no base
-        raise ArtifactError(f"model: expected a configuration at {name!r}: {first_line(error)}") from error
+        reason = f"{why_not_loaded(place, error)}{did_you_mean(name)}"
+        raise ArtifactError(f"model: expected a configuration at {name!r}: {reason}") from error

