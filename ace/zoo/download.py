@@ -92,6 +92,9 @@ def model_place(name: str, *, download: bool = True) -> tuple[str, str | None]:
         return local, None
     model = real_models().get(name)
     if model is None:
+        from ace.model.language import check_folder  # torch comes with it
+
+        check_folder("model", name)
         # Where the hub is not reached, its client tries again for half a minute.
         note(f"{name}: no folder of that name, so it is looked for on the hub{did_you_mean(name)}")
         return name, None

@@ -221,7 +221,7 @@ def test_steer_gives_the_same_texts_as_json(capsys: pytest.CaptureFixture[str]) 
     words = ["steer", str(STORED), "the keys near the old cabinet", "--tokens", "5"]
     assert main([*words, "--flip", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert set(found) == {"model", "edit", "site", "path", "rank", "auc", "texts"}
+    assert set(found) == {"model", "edit", "site", "path", "rank", "auc", "auc_of", "same_model", "texts"}
     assert set(found["texts"]) == {"clean", "flipped"}
     assert (found["edit"], round(found["auc"], 3)) == ("flip", 1.0)
     assert main([*words, "--json"]) == 0

@@ -16,6 +16,7 @@ import transformers as hf
 
 import ace
 from ace.model.language import load_language_model
+from ace.plugin.finish import NO_VERDICT
 from ace.zoo.named import ModelSource
 from invariants.contracts import families
 
@@ -64,7 +65,7 @@ def test_an_untrained_model_is_inapplicable_with_its_auc(tmp_path: Path) -> None
         torch.manual_seed(0)
         hf.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "fresh")
     done, results = verify(tmp_path, "--ace-model", tmp_path / "fresh", "--ace-tokenizer", STORED)
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == NO_VERDICT, done.stdout
     assert len(results) == len(AGREEMENT_CLAIMS)
     assert {found["verdict"] for found in results} == {"INAPPLICABLE"}
     behaviour = next(found for found in results if found["claim"] == "agreement.behaviour")

@@ -96,6 +96,7 @@ def test_the_record_of_the_example_has_each_sentence_of_the_paper_three_times(
         "core.necessity": 4,
         "core.divergence": 6,
         "core.alignment": 6,
+        "core.spectrum": 4,
     }
     assert {name: len(ours) for name, (_, ours) in found.items()} == {
         "core.rank": 4,
@@ -103,6 +104,7 @@ def test_the_record_of_the_example_has_each_sentence_of_the_paper_three_times(
         "core.necessity": 8,  # from above and from below
         "core.divergence": 6,
         "core.alignment": 6,
+        "core.spectrum": 4,
     }
     assert set(found["core.rank"][0]) <= {3.0, 4.0}  # four classes: three differences, and the shift of all logits
     assert found["core.sufficiency"][0] == pytest.approx([0.0] * 4, abs=0.02)

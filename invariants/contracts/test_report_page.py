@@ -284,7 +284,7 @@ def test_no_name_ends_a_cell_of_a_table(name: str) -> None:
     method = {"method": name, "projector": "oblique", "auc": [0.5], "displaced": 0.1}
     method |= {mode: [1.0, 0.9, 1.1] for mode in ("keep", "remove", "flip")}
     entry["details"] = {"seeds": [{"site": 1, "rows": [method]}]}
-    for text, width in ((markdown([entry]), 6), (replication([entry]), 7), (methods([entry]), 12)):
+    for text, width in ((markdown([entry]), 7), (replication([entry]), 7), (methods([entry]), 12)):
         lines = [line for line in text.splitlines() if line.startswith("| ")]
         assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {width + 1}
 

@@ -13,7 +13,7 @@ import pytest
 import ace.verify
 from ace.errors import ClaimError, Inapplicable
 from ace.stats import exact
-from ace.study.claim import Bound, Claim, Replication
+from ace.study.claim import PAPER, Bound, Claim, Replication
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import Memory
 from ace.study.run_history import RunHistory
@@ -169,7 +169,7 @@ def test_a_sentence_of_the_paper_has_what_its_protocol_gives_or_why_it_gives_not
             return (asked.trained.value, 2.0)
         raise Inapplicable("the paper asks for two")
 
-    claims(replace(POSITIVE, kind="P", replication=Replication("2", protocol, "")))
+    claims(replace(POSITIVE, kind="P", source=f"{PAPER}, somewhere", replication=Replication("2", protocol, "")))
     assert verify_claim("t.positive", subject(1.5)).replication == (1.5, 2.0)
     without = verify_claim("t.positive", subject(name="two"))
     assert (without.status, without.replication) == (Status.HOLDS, "the paper asks for two")
