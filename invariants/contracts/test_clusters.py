@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from ace.engine import Engine, Failed
 from ace.training.sweep.recipe import read_sweep
 from ace.training.sweep.run import run_sweep
 from ace.training.sweep.table import read_table
+from invariants.contracts.lethal import lethal
 from invariants.contracts.sweeps import TOML
 
 pytestmark = pytest.mark.slow
@@ -100,20 +100,9 @@ def test_models_are_verified_on_a_cluster_and_not_again(tmp_path: Path, address:
     assert parts == {path: path.stat().st_mtime_ns for path in record.with_name("all.json.parts").iterdir()}
 
 
-def lethal(item: str) -> str:
-    if item == "kills":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return item.upper()
-
-
-def test_what_kills_workers_of_a_cluster_fails_and_stops_no_other(address: str) -> None:
-    cloudpickle = pytest.importorskip("cloudpickle")  # which comes with dask
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    try:
-        with Engine("dask", address).open() as workers:
-            found: dict[str, Any] = dict(workers.results(partial(lethal), ["a", "kills", "b"]))
-    finally:
-        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+def test_what_kills_workers_of_a_cluster_fails_and_stops_no_other(tmp_path: Path, address: str) -> None:
+    with Engine("dask", address).open() as workers:
+        found: dict[str, Any] = dict(workers.results(partial(lethal, tmp_path), ["a", "kills", "b"]))
     failed = found.pop("kills")
     assert found == {"a": "A", "b": "B"}
     assert isinstance(failed, Failed)
@@ -125,7 +114,7 @@ def test_a_scheduler_that_goes_away_ends_a_sweep_that_can_be_gone_on_with(tmp_pa
     recipe, table, place = recipe_in(tmp_path), tmp_path / "table.jsonl", tmp_path / "scheduler.json"
     local = ("--no-dashboard", "--scheduler-file", place)
     calls = [["distributed.cli.dask_scheduler", "--port", "0", "--host", "127.0.0.1", *local]]
-    calls.append(["distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny", *local])
+    calls.append(["distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny", "--death-timeout", "30", *local])
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     started = [subprocess.Popen([sys.executable, "-m", *map(str, call)], **quiet) for call in calls]  # type: ignore[call-overload]
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -20,22 +19,10 @@ from ace.training.sweep.advance import Slice, advance
 from ace.training.sweep.recipe import Run, SweepRecipe
 from ace.training.sweep.run import run_sweep
 from ace.training.sweep.state import StackState
+from invariants.contracts.lethal import lethal
 from invariants.contracts.sweeps import sweep
 
 MEMORY = "its worker died whenever it ran alone: SIGKILL(-9)"
-
-
-def lethal(folder: Path, item: str) -> str:
-    """Kills its process for items that say so, some only the first time, and notes each try."""
-    tries = len(list(folder.glob(f"{item}.*")))
-    (folder / f"{item}.{tries}").touch()
-    if item == "kills" or (item == "kills once" and not tries):
-        os.kill(os.getpid(), signal.SIGKILL)
-    if item == "raises":
-        raise ValueError("out of luck\nin two lines")
-    if item == "slow":
-        time.sleep(1)
-    return item.upper()
 
 
 def outcomes(folder: Path, items: Iterable[str], workers: Workers) -> dict[str, Any]:
@@ -75,6 +62,7 @@ def in_worker(killing: Run, recipe: SweepRecipe, seconds: float, device: str, st
     return trained(killing, recipe, stack, seconds, device=device, threads=1)
 
 
+@pytest.mark.slow
 def test_a_run_that_kills_its_worker_is_recorded_and_stops_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +85,7 @@ def verdicts(job: verify_many.Job) -> dict[str, Any]:
     return {"code": 0, "document": {"schema": 2, "subjects": {}, "results": [row]}}
 
 
+@pytest.mark.slow
 def test_a_model_that_kills_its_worker_is_told_of_and_stops_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
