@@ -34,6 +34,8 @@ MODES = ("keep", "remove", "flip")
 DEEP = 0.8  # "below the top": sites at this depth or less
 FEW = 24  # prompts on which much is tried first
 BEHAVES = 0.7  # AUC from which on a model agrees at all
+# What prompts to try on a model that does not agree on those it was asked, by how much shorter sentences they have.
+SIMPLER = {"agreement-simple": "short sentences", "agreement-story": "the same within a story, for models of stories"}
 
 
 class Runs(tuple[PrefixRun, ...]):
@@ -217,8 +219,15 @@ class PromptStudy:
             raise Inapplicable(
                 f"{name} does not agree: AUC {self.behaviour.auc[0]:.3f} [{low:.3f}, {high:.3f}] of the contrast for"
                 f" the head's number on {len(self.prompts(Split.EVALUATION))} prompts; the lower end should exceed"
-                f" {BEHAVES}"
+                f" {BEHAVES}{self._to_try()}"
             )
+
+    def _to_try(self) -> str:
+        """What prompts to ask in place of these; of a contrast of somebody's own there are none."""
+        if not self.source.name.startswith("agreement"):
+            return ""
+        simpler = [f"--task {name} ({why})" for name, why in SIMPLER.items() if name != self.source.name]
+        return f". Try {', '.join(simpler)}, or pairs of your own (--task FILE); for pytest it is --ace-task"
 
     @remembered
     def choice(self, projector: str = "orthogonal", *, deep: bool = False) -> Choice:

@@ -72,8 +72,9 @@ class AgreementTask(DrawnPrompts):
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        """Name of the task."""
-        return "agreement" if self.attractors else "agreement-simple"
+        """Name of the task in records: other prompts have another. Those without capitals are the fragment's own."""
+        simple = "agreement-story" if self.opening else "agreement-simple"
+        return ("agreement" if self.attractors else simple) + ("" if self.capital else "-lower-case")
 
     def _drawn(self, split: Split, count: int, seed: int) -> Prompts:
         """`count` prompts of a split, as evenly as can be over frames and numbers."""

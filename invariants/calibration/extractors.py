@@ -49,6 +49,10 @@ A property or claim that is met by another extractor as well does not speak for 
 Systems are planted so that the dimensions of a core differ. States alone, or sensitivities alone, may be alike in
 several directions there, or lead where nothing reads: a method that looks at one of them is then free to choose, and
 fails.
+
+The language model is asked the prompts of `--ace-task=agreement`, which begin with a capital. The stored verdicts of
+agreement-small are of `agreement-lower-case`, the same sentences as that model's own text has them, so that values
+differ a little from theirs.
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -121,6 +122,13 @@ def test_a_real_model_agrees_in_its_own_kind_of_text_and_not_across_attractors(t
     _, own = verify(tmp_path, "--ace-model", STORIES, "--ace-task", "agreement-story", "-k", "behaviour")
     assert own[0]["low"] > own[0]["bound"]
     done, foreign = verify(tmp_path, "--ace-model", STORIES)
-    assert done.returncode == 0
+    assert done.returncode == NO_VERDICT
     assert {found["verdict"] for found in foreign} == {"INAPPLICABLE"}
     assert len(foreign) == len(AGREEMENT_CLAIMS)
+    # What is to be tried next stands where the reader is, and leads on: the very words are words of the command.
+    tried = re.findall(r"--task (agreement-\S+)", foreign[0]["reason"])
+    assert tried == ["agreement-simple", "agreement-story"]
+    for name in tried:
+        _, found = verify(tmp_path, "--ace-model", STORIES, "--ace-task", name, "-k", "behaviour")
+        assert found[0]["verdict"] != "INAPPLICABLE"
+        assert f"--task={name} " in (ROOT / "docs" / "start.md").read_text()

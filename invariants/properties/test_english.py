@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ace.study.checks import require_different_prompts
 from ace.study.prompts import SIZES
 from ace.tasks import Split
+from ace.tasks.agreement import AgreementTask
 from ace.tasks.base import HELD_OUT
 from ace.tasks.by_name import TASKS
 from ace.tasks.english.published import ATTRACTORS, HEADS, PublishedTask
@@ -207,3 +208,11 @@ def test_the_published_prompts_are_those_of_the_english_ones() -> None:
     assert isinstance(TASK.published, PublishedTask)
     assert TASKS["agreement"].published is None
     assert not PUBLISHED.attractors  # they are not crossed: nothing tells the two nouns apart
+
+
+def test_prompts_that_differ_are_recorded_under_names_that_differ() -> None:
+    every = [*TASKS.values(), AgreementTask(fragment=True), AgreementTask(attractors=False)]
+    assert [task.name for task in TASKS.values()] == list(TASKS)  # a record says what was asked for
+    texts = {task.name: task.prompts(Split.EVALUATION, 8).texts for task in every}
+    assert len(set(texts.values())) == len(texts) == len(every)
+    assert AgreementTask().name == AgreementTask(fragment=True).name == "agreement-lower-case"  # the same prompts
