@@ -36,6 +36,7 @@ class Line:
         self._done, self._began = 0, time.time()
         self.within: tuple[str, int, int] | None = None
         self._bar: Any = None
+        self._file: Any = None
         self._lock, self._held = Lock(), False
 
     def step(self, name: str = "") -> None:
@@ -75,8 +76,8 @@ class Line:
         if self._bar is None:
             from tqdm import tqdm
 
-            file = self._opened()
-            self._bar = tqdm(delay=float("inf"), leave=False, file=file, ncols=_columns(file))
+            self._file = self._opened()
+            self._bar = tqdm(delay=float("inf"), leave=False, file=self._file, ncols=_columns(self._file))
             self._bar.start_t = self._began
         what, done, total = self.within or ("", self._done, self._steps)
         counted = f"{self._title} {self._done}/{self._steps}" if what and self._steps else self._title
@@ -89,7 +90,16 @@ class Line:
         if self._bar is not None:
             self._bar.clear()
             self._bar.close()
+            if not _is_terminal(self._file):  # there nothing is cleared: what comes next has a line of its own
+                self._file.write("\n")
             self._bar = None
+
+
+def _is_terminal(file: TextIO) -> bool:
+    try:
+        return file.isatty()
+    except ValueError:  # it is closed
+        return True
 
 
 def _columns(file: TextIO) -> int:

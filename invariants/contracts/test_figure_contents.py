@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 
 from ace.families.agreement.figures.captions import scales_words, texts_words
 from ace.families.agreement.figures.scales import pairs_of, scales_figure, worst
@@ -17,7 +22,8 @@ from ace.families.markov import captions as markov_captions
 from ace.families.markov import figure as markov
 from ace.families.modular_addition import captions as addition_captions
 from ace.families.modular_addition import figure as addition
-from ace.families.style import Words, span
+from ace.families.style import STYLE, Words, span
+from ace.report.record import read_document
 
 Record = dict[str, Any]
 
@@ -224,3 +230,54 @@ def test_spans() -> None:
     assert span([2.0, 2.0]) == "2"
     assert span([None]) == "none"
     assert Words("a", "b").alt == "a"
+
+
+# --- legends and labels: clear of what is drawn -----------------------------------------------------------------------
+RECORD = Path(__file__).parents[2] / "fixtures" / "verdicts.json"
+
+
+def drawn(subject: str, make: Callable[[Any, str], Figure]) -> Figure:
+    """The figure of a stored subject, laid out as it is saved."""
+    results = {row["claim"]: row for row in read_document(RECORD)["results"] if row["subject"] == subject}
+    with rc_context(STYLE):
+        figure = make(results, subject)
+        figure.savefig(io.BytesIO())
+    return figure
+
+
+def places(axis: Axes) -> Iterator[np.ndarray[Any, Any]]:
+    """(n, 2) points of each line, marks of whole epochs too, and dots, on the screen."""
+    for line in axis.lines:
+        points = line.get_transform().transform(np.column_stack(line.get_data()))
+        if len(points) > 1:
+            steps = np.linspace(0, len(points) - 1, 50 * len(points))
+            points = np.column_stack([np.interp(steps, np.arange(len(points)), column) for column in points.T])
+        yield points
+    for dotted in axis.collections:
+        if isinstance(dotted, PathCollection):
+            yield dotted.get_offset_transform().transform(np.asarray(dotted.get_offsets()))
+    for patch in axis.patches:
+        if isinstance(patch, Circle):
+            yield patch.get_transform().transform(patch.get_path().interpolated(20).vertices)
+
+
+@pytest.mark.parametrize(
+    ("subject", "make"),
+    [
+        *((name, markov.markov_figure) for name in ("markov-paper", "markov-compact")),
+        *((name, addition.grokking_figure) for name in ("modadd-paper", "modadd-compact")),
+    ],
+)
+def test_no_legend_and_no_label_lies_on_what_is_drawn(subject: str, make: Callable[[Any, str], Figure]) -> None:
+    figure, seen = drawn(subject, make), 0
+    for axis in figure.axes:
+        boxes = [text.get_window_extent() for text in axis.texts if text.get_text() in ("Bayes", "chance")]
+        legend = axis.get_legend()
+        if legend is not None:
+            boxes.append(legend.get_window_extent())
+        for box in boxes:
+            seen += 1
+            for points in places(axis):
+                hit = [tuple(point) for point in points if box.contains(*point)]
+                assert hit == [], (axis.get_title(loc="left"), box, hit[:3])
+    assert seen >= 4

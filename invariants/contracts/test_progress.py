@@ -102,6 +102,26 @@ def test_the_line_says_what_is_done_and_is_cleared_at_the_end() -> None:
     assert not last.strip()
 
 
+class Terminal(io.StringIO):
+    """A file that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("kind", "between"), [(io.StringIO, "\n"), (Terminal, "")])
+def test_what_comes_after_a_line_does_not_stand_in_it_where_no_terminal_clears_it(
+    kind: type[io.StringIO], between: str
+) -> None:
+    file = kind()
+    for _ in range(2):
+        with shown("whole", opened=lambda: file):
+            wait_for("whole", file)
+    file.write("ace: an error")
+    assert file.getvalue().rpartition("\r")[2] == f"{between}ace: an error"
+
+
 @pytest.mark.usefixtures("quick")
 def test_without_steps_the_time_alone_goes_on() -> None:
     file = io.StringIO()

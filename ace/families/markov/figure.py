@@ -81,7 +81,7 @@ def _ablations(axis: Axes, results: Results) -> None:
         strip(axis, place + 0.33, reference + scale * rest, CONTROL, label, "v", WIDTH)
     for level, text in ((accuracy["details"]["oracle accuracy"], "Bayes"), (chance, "chance")):
         axis.axhline(level, color=GREY, lw=0.8, ls="--", zorder=0)
-        axis.text(-0.52, level + 0.01, text, color=GREY, fontsize=8)
+        axis.annotate(text, (-0.52, level), (0, 2.5), textcoords="offset points", va="bottom", color=GREY, fontsize=8)
     axis.set(xticks=range(3), xticklabels=columns, ylabel="accuracy", xlim=(-0.55, 2.6), ylim=(0.15, 1.3))
     axis.set_yticks(np.arange(0.2, 1.01, 0.2))
     axis.legend(loc="upper left", handlelength=1)
@@ -116,8 +116,9 @@ def _alignment(axis: Axes, result: Result) -> None:
                 axis, order + 1 + shift, values, color, f"{label}, one dot a pair" if order == 0 else None, width=WIDTH
             )
     axis.axhline(result["bound"], color=TRUE, lw=0.9, ls="--", label=f"bound {result['bound']:g}")
-    axis.set(xticks=[1, 2, 3], xlabel="canonical correlation", ylabel="held-out correlation", ylim=(0, 1.05))
-    axis.legend(loc="lower left", handlelength=1)
+    axis.set(xticks=[1, 2, 3], xlabel="canonical correlation", ylabel="held-out correlation", ylim=(0, 1.5))
+    axis.set_yticks(np.arange(0, 1.01, 0.2))
+    axis.legend(loc="upper left", handlelength=1)  # above all correlations, wherever they lie
     title(axis, "Do core coordinates agree across seeds?", result)
 
 
@@ -137,8 +138,8 @@ def _spectrum(axis: Axes, result: Result, *, zoom: bool) -> None:
         axis.set(xlim=(0.4, 0.85), ylim=(-0.32, 0.32))
         axis.set_title(f"The same, near the true values\ncircles: the bound, {result['bound']:.3f}", color=INK)
     else:
-        axis.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1))
-        axis.legend(loc="lower left", handlelength=1)
+        axis.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.9), yticks=[-1, -0.5, 0, 0.5, 1])
+        axis.legend(loc="upper left", handlelength=1)  # above the circle
         title(axis, "Does the core carry the chain's eigenvalues?", result)
 
 

@@ -24,6 +24,7 @@ CLAIMS = (
     "modadd.redundancy",
     "modadd.mode_growth",
 )
+TALL = 1.5  # height of an axis of accuracies with the legend above them
 NEXT = 2.5  # times as many epochs; on a logarithmic axis labels nearer than that touch
 ARMS = {"decay": "#6a4c93", "reset": "#4f772d", "free": "#c9a227"}  # none of the colours of seeds
 ARM_NAMES = {
@@ -55,10 +56,10 @@ def _seed(index: int) -> str:
     return SEEDS[index % len(SEEDS)]
 
 
-def _epochs(axis: Axes, grok: Result) -> None:
-    """An axis of epochs with a line at which each seed generalised."""
+def _epochs(axis: Axes, grok: Result, top: float = 1.0) -> None:
+    """An axis of epochs with a line at which each seed generalised, up to a share of its height."""
     for index, epoch in enumerate(grok["details"]["generalised"]):
-        axis.axvline(epoch, color=_seed(index), lw=0.8, ls=":", zorder=0)
+        axis.axvline(epoch, ymax=top, color=_seed(index), lw=0.8, ls=":", zorder=0)
     axis.set(xlabel="epoch")
 
 
@@ -85,10 +86,16 @@ def _accuracy(axis: Axes, result: Result) -> None:
     axis.plot([], [], color=GREY, lw=0.8, ls="--", label="training pairs")
     axis.plot([], [], color=GREY, lw=1.3, label="held-out pairs")
     axis.plot([], [], color=GREY, lw=0.8, ls=":", label="held-out accuracy .99")
-    _epochs(axis, result)
-    axis.set(xscale="log", ylabel="accuracy", ylim=(-0.02, 1.04))
-    axis.legend(loc="center left", bbox_to_anchor=(0.18, 0.5), handlelength=1.6)
+    _epochs(axis, result, 1.05 / TALL)  # up to where the legend begins
+    axis.set(xscale="log", ylabel="accuracy")
+    _legend_above(axis)
     title(axis, "Do models memorise first and generalise later?", result)
+
+
+def _legend_above(axis: Axes) -> None:
+    """A legend above all accuracies, clear of curves wherever they rise."""
+    axis.set(ylim=(-0.02, TALL), yticks=np.arange(0, 1.01, 0.2))
+    axis.legend(loc="upper left", ncols=2, handlelength=2)
 
 
 def _ablations(axis: Axes, results: Results) -> None:
@@ -101,8 +108,8 @@ def _ablations(axis: Axes, results: Results) -> None:
     _rival(axis, results)
     axis.axhline(results["modadd.necessity"]["details"]["chance"], color=INK, lw=0.7, label="chance")
     _time_axis(axis, course["epochs"])
-    axis.set(ylabel="accuracy on held-out pairs", ylim=(-0.02, 1.04))
-    axis.legend(loc="center left", bbox_to_anchor=(0, 0.6), handlelength=2)  # before anything is learnt
+    axis.set(ylabel="accuracy on held-out pairs")
+    _legend_above(axis)
     names = ("formation", "sufficiency", "necessity")
     title(axis, "Does a core form, suffice, and is it needed?", *(results[f"modadd.{name}"] for name in names))
 
@@ -127,7 +134,7 @@ def _ranks(axis: Axes, results: Results) -> None:
         axis.plot([], [], color=GREY, ls=line, marker=marker, ms=3.2, lw=1, label=label)
     _epochs(axis, results["modadd.grok"])
     axis.set(ylabel="dimensions of accuracy", ylim=(0, 1.4 * top))  # the legend lies above what is drawn at the top
-    axis.legend(loc="upper left", handlelength=2)
+    axis.legend(loc="upper right", handlelength=2)  # clear of the epochs' lines
     title(axis, "Does necessity grow while sufficiency does not?", results["modadd.redundancy"])
 
 
