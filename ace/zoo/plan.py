@@ -9,7 +9,7 @@ parts.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -37,12 +37,21 @@ REFERENCES = (
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked of a model: how many prompts of each split, and tokens of a prompt on average."""
+    """What is asked of a model: how many prompts of each split, and what tokens they have.
+
+    Attributes:
+        tokens: of a prompt, on average.
+        rows: positions behind a prompt that are run to score it, on average: 1 where each continuation is one token,
+            else all tokens of all continuations.
+        counted: whether by the model's own tokenizer; else words are taken for single tokens.
+    """
 
     extraction: int
     selection: int
     evaluation: int
     tokens: float
+    rows: float = 1.0
+    counted: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,18 +90,32 @@ def constants() -> Mapping[str, Any]:
     return found
 
 
-def load_of(source: PromptTask) -> Load:
+def load_of(source: PromptTask, tokenizer: Callable[[list[str]], Any] | None = None) -> Load:
     """How much a task asks for.
+
+    Args:
+        tokenizer: the model's own, as transformers calls it; without, a word counts as a token.
 
     Raises:
         AceError: prompts that cannot be made.
     """
     every = {split: source.prompts(split, size) for split, size in SIZES.items()}
-    texts = every[Split.EVALUATION].texts
+    prompts = every[Split.EVALUATION]
     extraction, selection, evaluation = (
         len(every[split]) for split in (Split.EXTRACTION, Split.SELECTION, Split.EVALUATION)
     )
-    return Load(extraction, selection, evaluation, sum(len(text.split()) + 1 for text in texts) / len(texts))
+    if tokenizer is None:
+        words = [len(text.split()) + 1 for text in prompts.texts]
+        return Load(extraction, selection, evaluation, sum(words) / len(words))
+    lengths, rows = [], []
+    for text, contrast in zip(prompts.texts, prompts.each_contrast, strict=True):
+        wholes = [text + continuation for continuation in (*contrast.wanted, *contrast.other)]
+        length, *ends = map(len, tokenizer([text, *wholes])["input_ids"])
+        lengths.append(length)
+        longest = max(1, *(end - length for end in ends))
+        rows.append(1 if longest == 1 else longest * len(wholes))
+    tokens, scored = (sum(counts) / len(prompts.texts) for counts in (lengths, rows))
+    return Load(extraction, selection, evaluation, tokens, scored, counted=True)
 
 
 def features(shape: Shape, kind: str) -> list[float]:
@@ -122,7 +145,7 @@ def make_plan(shape: Shape, load: Load, speed: Speed, fitted: Mapping[str, Any] 
         for kind in ("least", "most"):
             counts = {what: _dot(factors, features(shape, what)) for what, factors in one[kind].items()}
             for what in ("blocks", "head"):
-                counts[what] *= load.evaluation / SIZES[Split.EVALUATION]
+                counts[what] *= load.rows * load.evaluation / SIZES[Split.EVALUATION]
             times.append(seconds_of(counts, shape.width, fitted["cost"], speed) + one["constant"])
             flops += (counts["blocks"] + counts["head"]) * (kind == "least")
         claims[name] = times[0], max(times)

@@ -91,6 +91,20 @@ def shape_of(name: str, config: Any, dtype: str = "auto") -> Shape:
     )
 
 
+def find_tokenizer(name: str) -> Any:
+    """The tokenizer that lies in a model's folder, or None: nothing is fetched, and a GGUF file is not read for it."""
+    from transformers import AutoTokenizer
+
+    place, _ = model_place(name, download=False)
+    if not Path(place).is_dir():
+        return None
+    try:
+        with quiet_transformers():
+            return AutoTokenizer.from_pretrained(place, local_files_only=True)
+    except Exception:  # the parsers' errors share no base; the plan says that it does without
+        return None
+
+
 def _config(name: str, revision: str | None) -> Any:
     from transformers import AutoConfig
 

@@ -2124,6 +2124,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "zoo.plan.load_of",
         "zoo.plan.make_plan",
         "zoo.shape.find_shape",
+        "zoo.shape.find_tokenizer",
         "zoo.shape.shape_of",
     ),
     "counts what a shape, which was verified, leads to": (

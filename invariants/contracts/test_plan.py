@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import string
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split as Cut
 from torch import nn
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from ace import registry
 from ace.cli import main
@@ -220,6 +224,40 @@ def test_a_plan_is_printed_before_anything_is_loaded(folder: Path, capsys: pytes
     ):
         assert part in text
     assert error_of() in " ".join(text.split())
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_prompts_are_counted_by_the_tokenizer_beside_the_model_and_else_words_are_said_to_be_assumed(
+    beside: bool, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if beside:  # a token a letter
+        letters = {letter: place for place, letter in enumerate(["?", *string.printable])}
+        core = Tokenizer(WordLevel(letters, unk_token="?"))
+        core.pre_tokenizer = Cut("", "isolated")
+        PreTrainedTokenizerFast(tokenizer_object=core, unk_token="?").save_pretrained(folder)
+    words = ["verify", "--plan", str(folder), "--task", "agreement-story"]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert ("taking each word for one" in text) is not beside
+    assert ("no tokenizer lies beside the model" in text) is not beside
+    assert "of a processor to start" in text
+    assert main([*words, "--json", "-"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    prompts = TASKS["agreement-story"].prompts(Split.EVALUATION, 240).texts
+    letters_each = sum(map(len, prompts)) / len(prompts)
+    words_each = sum(len(prompt.split()) + 1 for prompt in prompts) / len(prompts)
+    assert plan["prompts"]["tokens"] == pytest.approx(letters_each if beside else words_each)
+    # " are", " were", " is", " was": four continuations, each as long as the longest
+    assert plan["prompts"]["rows"] == (4 * 5 if beside else 1)
+    assert ("20.0 positions are run behind a prompt" in text) is beside
+    assert plan["start"] > 0
+
+
+def test_continuations_of_several_tokens_take_longer() -> None:
+    load = load_of(TASKS[ENGLISH])
+    shape = Shape("x", 12, 768, 50000, 7e6, 124_000_000, 1536, "float32")
+    one, four = (make_plan(shape, replace(load, rows=rows), SPEED) for rows in (1.0, 4.0))
+    assert 2 * one.seconds[0] < four.seconds[0] < 5 * one.seconds[0]
 
 
 def test_a_plan_as_json_is_clean(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
