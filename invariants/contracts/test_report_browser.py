@@ -76,6 +76,8 @@ const about = async (width) => {
   found.all = state();
   const visible = (selector) => [...page.querySelectorAll(selector)].filter((element) => element.checkVisibility());
   const style = (element) => view.getComputedStyle(element), box = (element) => element.getBoundingClientRect();
+  const heads = [...page.querySelectorAll("[aria-labelledby=subjects-heading] thead th")];
+  found.bySubject = heads.map((head) => [head.textContent, box(head).right]);
   found.images = [...page.images].map((image) => [image.complete, image.naturalWidth, box(image).width]);
   found.letters = visible("p, td, th, dd, dt, li, a, button, label, summary")
     .map((element) => parseFloat(style(element).fontSize));
@@ -216,6 +218,12 @@ def test_nothing_is_wider_than_the_page_with_details_closed_or_open(one: dict[st
     for state in ("widths", "open", "everything"):
         wide, room = one[state]
         assert wide <= room <= one["width"], state
+
+
+def test_what_fails_is_seen_by_subject_without_scrolling_sideways(one: dict[str, Any]) -> None:
+    heads = dict(one["bySubject"])
+    assert list(heads)[:2] == ["subject", "FAILS"]
+    assert heads["FAILS"] <= one["width"]
 
 
 def test_letters_are_large_enough_and_what_is_touched_too(one: dict[str, Any]) -> None:

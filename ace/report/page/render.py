@@ -21,8 +21,7 @@ from markupsafe import Markup
 from ace.report.compared import GATE, changes, comparison_of, counted
 from ace.report.methods import HEADINGS as METHOD_HEADINGS
 from ace.report.methods import LEGEND, methods_tables
-from ace.report.page.view import anchor, by_subject, counts, row_of, surroundings_of
-from ace.report.record import ORDER
+from ace.report.page.view import WORST_FIRST, anchor, by_subject, counts, row_of, surroundings_of
 from ace.report.replication import HEADINGS as REPLICATION_HEADINGS
 from ace.report.replication import replication_rows
 from ace.report.table import number, unfinished
@@ -77,7 +76,7 @@ def page(document: Mapping[str, Any], figures: Sequence[Drawn] = (), note: str =
         title=_title(len(listed), [subject for subject, _ in subjects]),
         rows=listed,
         counts=counts(results),
-        order=ORDER,
+        order=WORST_FIRST,
         meanings=MEANINGS,
         kinds=KINDS,
         subjects=subjects,
