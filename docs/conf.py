@@ -9,7 +9,7 @@ project = "ace-invariants"
 author = "The ace-invariants authors"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["__pycache__"]
+exclude_patterns = ["__pycache__", "package.md"]  # package.md: what a package index shows
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

@@ -20,6 +20,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from ace.cli import ACTIONS
+
 ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
@@ -129,8 +131,9 @@ def test_the_wheel_holds_the_library_with_its_marker_of_types_and_nothing_else(
 def test_the_source_archive_holds_the_library_and_no_stray_folder(archives: tuple[set[str], set[str]]) -> None:
     _, source = archives
     assert packaged() <= source
-    assert {Path(name).parts[0] for name in source if "/" in name} == {"ace", "ace_invariants.egg-info"}
-    assert {"README.md", "LICENSE", "pyproject.toml"} <= source
+    assert {Path(name).parts[0] for name in source if "/" in name} == {"ace", "ace_invariants.egg-info", "docs"}
+    assert [name for name in source if name.startswith("docs/")] == [PROJECT["readme"]]
+    assert {"README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml"} <= source
 
 
 def test_wheel_and_source_archive_say_the_same_of_themselves_and_what_the_project_says(
@@ -152,7 +155,26 @@ def test_wheel_and_source_archive_say_the_same_of_themselves_and_what_the_projec
     plain = {Requirement(line) for line in wheel.get_all("Requires-Dist", []) if "extra ==" not in line}
     assert plain == {Requirement(line) for line in PROJECT["dependencies"]}
     assert wheel["Description-Content-Type"] == "text/markdown"
-    assert wheel.get_payload() == (ROOT / "README.md").read_text()
+    assert wheel.get_payload() == (ROOT / PROJECT["readme"]).read_text()
+
+
+def test_what_an_index_shows_leads_to_no_file_beside_it() -> None:
+    text = (ROOT / PROJECT["readme"]).read_text()
+    assert relative_links(text) == []
+    assert relative_links("[a](b.md) <img src='c.png'> [d](https://e.f) ![g](h/i.png)\n\n[j]: k.md\n") == [
+        *("b.md", "h/i.png", "c.png", "k.md")
+    ]
+    assert not re.search(r"<!-- (?:n|made):", text)  # no numbers: nothing keeps them true there
+    for command in re.findall(r"^ace (\S+)", text, re.MULTILINE):
+        assert command in ACTIONS
+    assert all(address.startswith("https://") for address in PROJECT["urls"].values())
+
+
+def relative_links(text: str) -> list[str]:
+    """What Markdown links to and shows that is no whole address."""
+    patterns = (r"\]\(([^)\s]+)", r"(?:src|href)=[\"']([^\"']+)", r"^\[[^\]]+\]: (\S+)")
+    found = [target for pattern in patterns for target in re.findall(pattern, text, re.MULTILINE)]
+    return [target for target in found if not re.match(r"https?://", target)]
 
 
 def test_version_changelog_and_citation_are_of_one_release() -> None:
