@@ -90,15 +90,20 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def _of_model(chosen: argparse.Namespace) -> int:
-    from ace.core import ORTHOGONAL
+    from ace.check import check_choice, check_count
+    from ace.core import ORTHOGONAL, PROJECTORS
     from ace.errors import InputError
     from ace.study.found_core import STAGES, find_core
     from ace.study.prompts import PromptStudy
 
-    index = _index(chosen.site)
+    # All that can be known before a model is loaded.
+    index, projector = _index(chosen.site), chosen.projector or ORTHOGONAL
+    check_choice("projector", projector, PROJECTORS)
+    if chosen.rank is not None:
+        check_count("rank", chosen.rank)
     if not chosen.out.absolute().parent.is_dir() or chosen.out.is_dir():
         raise InputError(f"out: expected a file in a folder that is there, got {chosen.out}")
-    asked = asked_model(chosen.sources[0], chosen, chosen.contrast)
+    asked = asked_model(chosen.sources[0], chosen, chosen.contrast, "contrast")
     source = in_lower_case(asked.prompts()) if chosen.lower_case else asked.prompts()
     with shown(steps=1 + len(STAGES), opened=lambda: sys.stderr) as line:
         line.step("loading the model")
@@ -107,7 +112,7 @@ def _of_model(chosen: argparse.Namespace) -> int:
             task=Path(chosen.contrast).stem,
             index=index,
             rank=chosen.rank,
-            projector=chosen.projector or ORTHOGONAL,
+            projector=projector,
             stage=line.step,
         )
     found.save(chosen.out)

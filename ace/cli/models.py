@@ -24,8 +24,11 @@ def add_model_arguments(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def asked_model(name: str, chosen: argparse.Namespace, task: str) -> ModelSource:
+def asked_model(name: str, chosen: argparse.Namespace, task: str, option: str = "task") -> ModelSource:
     """The model of that name and its prompts, as the arguments say; nothing is loaded, but a file of prompts is read.
+
+    Args:
+        option: what the task was given by, for messages.
 
     Raises:
         InputError: neither a known task nor a readable file.
@@ -33,7 +36,7 @@ def asked_model(name: str, chosen: argparse.Namespace, task: str) -> ModelSource
     from ace.zoo.named import ModelSource
 
     asked = ModelSource(name, chosen.revision, chosen.dtype or "auto", tokenizer=chosen.tokenizer, task=task)
-    asked.prompts()
+    asked.prompts(option)
     return asked
 
 
@@ -47,5 +50,7 @@ def in_lower_case(source: PromptTask) -> PromptTask:
     from ace.tasks.agreement import AgreementTask
 
     if not isinstance(source, AgreementTask):
-        raise InputError(f"lower_case: expected with prompts of agreement, got {source.name}, whose prompts are given")
+        raise InputError(
+            f"--lower-case: expected with prompts of agreement, got {source.name}, whose prompts are given"
+        )
     return replace(source, capital=False)

@@ -7,6 +7,7 @@ their selection split chooses. Either way the texts are the same.
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import sys
 import textwrap
@@ -70,23 +71,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     """Load the model, find the axis or read it, write the texts to stdout."""
+    from ace.check import check_count
     from ace.errors import InputError
     from ace.study.found_core import STAGES, FoundCore
 
     if not -(2**63) <= chosen.seed < 2**64:
         raise InputError(f"seed: expected a number of 64 bits, got {chosen.seed}")
+    if not chosen.prompt.strip():
+        raise InputError(f"prompt: expected a text, got {chosen.prompt!r}")
+    if chosen.scale is not None and not math.isfinite(chosen.scale):
+        raise InputError(f"scale: expected a finite number, got {chosen.scale}")
+    check_count("tokens", chosen.tokens)
     edit = _edit(chosen)
     found = None if chosen.core is None else FoundCore.load(chosen.core)
     for name in ("site", "task"):
         if found is not None and getattr(chosen, name) is not None:
             raise InputError(f"{name}: expected without --core, which says where it acts, got both")
     if chosen.any_model and found is None:
-        raise InputError("any_model: expected with --core, whose axis comes from a model, got it alone")
+        raise InputError("--any-model: expected with --core, whose axis comes from a model, got it alone")
     asked = asked_model(chosen.model, chosen, chosen.task or "")
     searches = edit is not None and found is None
     with shown(steps=1 + searches * len(STAGES), opened=lambda: sys.stderr) as line:
         line.step("loading the model")
         language = asked.language()
+        _check_length(language, chosen)
         if searches:
             found = _found_now(language, asked.prompts_for(language), chosen, line.step)
     if edit is None or found is None:
@@ -110,6 +118,23 @@ def run(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
         + side_by_side(*texts.items(), width=_width())
     )
     return 0
+
+
+def _check_length(language: LanguageModel, chosen: argparse.Namespace) -> None:
+    """Refuse a prompt that the model does not take, or more tokens than it has positions for, before any work.
+
+    Raises:
+        InputError: such a prompt or number.
+    """
+    from ace.errors import InputError
+
+    length = len(language.encode(chosen.prompt))
+    room = None if language.positions is None else language.positions - length + 1
+    if room is not None and chosen.tokens > room:
+        raise InputError(
+            f"tokens: expected at most {room} after a prompt of {length}, as {language.name} has"
+            f" {language.positions} positions, got {chosen.tokens}"
+        )
 
 
 def _foreign(found: FoundCore, language: LanguageModel, chosen: argparse.Namespace) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ace.auc import separations
-from ace.check import check_choice, check_count
+from ace.check import check_choice, check_count, check_rank
 from ace.core import ORTHOGONAL, PROJECTORS, Core
 from ace.core_file import read_use
 from ace.errors import ArtifactError, InputError
@@ -119,7 +119,7 @@ class FoundCore:
                 f"core: expected one at a site of {language.name}, {sites[0].path} to {sites[-1].path}, got one at the"
                 f" input of {self.path} in {self.model}"
             )
-        width = states_at(language.model, torch.zeros(1, 1, dtype=torch.int64, device=language.device), site).shape[-1]
+        width = _width(language, site)
         if self.core.width != width:
             raise InputError(
                 f"core: expected width {width}, that of {language.name}, got {self.core.width}, that of {self.model}"
@@ -186,6 +186,10 @@ def find_core(
     check_choice("projector", projector, PROJECTORS)
     given = None if rank is None else check_count("rank", rank)
     site = None if index is None else study.language.anatomy.site(index)
+    if given is not None:
+        # What the search would end in: no subspace has more dimensions than states, or than the prompts that give them.
+        width = _width(study.language, site or study.sites[0])
+        check_rank("rank", given, min(width, len(study.prompts(Split.EXTRACTION))))
     study.require_behaviour(study.language.name)
     stage(STAGES[0])
     _ = study.observed
@@ -220,6 +224,12 @@ def find_core(
         weights_digest(study.language.model),
         tokenizer_digest(study.language.tokenizer),
     )
+
+
+def _width(language: LanguageModel, site: Site) -> int:
+    """Of the states at a site, by running one token."""
+    token = torch.zeros(1, 1, dtype=torch.int64, device=language.device)
+    return int(states_at(language.model, token, site).shape[-1])
 
 
 def _fault(use: Mapping[str, Any]) -> str | None:

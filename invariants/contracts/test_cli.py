@@ -203,7 +203,7 @@ def test_without_flip_steer_prints_the_clean_text_alone(capsys: pytest.CaptureFi
     ("words", "said"),
     [
         (["./no/such/folder", "the keys"], "expected a folder"),
-        ([STORED, "the keys", "--tokens", "0"], "steps: expected"),
+        ([STORED, "the keys", "--tokens", "0"], "tokens: expected"),
         ([STORED, "the keys", "--flip", "--site", "99"], "site"),
         (
             [STORED, "the keys", "--task", "no-such-file.csv"],
@@ -222,6 +222,7 @@ def test_steer_gives_the_same_texts_as_json(capsys: pytest.CaptureFixture[str]) 
     assert main([*words, "--flip", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert set(found) == {"model", "edit", "site", "path", "rank", "auc", "auc_of", "same_model", "texts"}
+    assert (found["auc_of"], found["same_model"]) == (found["model"], True)
     assert set(found["texts"]) == {"clean", "flipped"}
     assert (found["edit"], round(found["auc"], 3)) == ("flip", 1.0)
     assert main([*words, "--json"]) == 0

@@ -269,21 +269,75 @@ def test_what_is_beside_a_core_is_sealed_with_it(path: Path) -> None:
         (["steer", SMALL, PROMPT, "--core", "none.safetensors"], "none.safetensors: expected a saved core"),
         (["steer", SMALL, PROMPT, "--core", "CORE", "--site", "1"], "site: expected without --core"),
         (["steer", SMALL, PROMPT, "--core", "CORE", "--task", "agreement"], "task: expected without --core"),
-        (["steer", SMALL, PROMPT, "--core", "CORE", "--scale", "nan"], "strengths: expected one finite number"),
-        (["steer", SMALL, PROMPT, "--flip", "--any-model"], "any_model: expected with --core"),
-        (["extract", SMALL, "--contrast", "none.csv", "--out", "OUT"], "task: expected one of agreement-english, "),
+        (["steer", SMALL, PROMPT, "--core", "CORE", "--scale", "nan"], "scale: expected a finite number, got nan"),
+        (["steer", SMALL, PROMPT, "--flip", "--any-model"], "--any-model: expected with --core"),
+        (["extract", SMALL, "--contrast", "none.csv", "--out", "OUT"], "contrast: expected one of agreement-english, "),
         (["extract", SMALL, "--contrast", "agreement", "--out", "no/such/folder/core"], "out: expected a file in a"),
         (["extract", "./none", "--contrast", "agreement", "--out", "OUT"], "model: expected a folder at './none'"),
         (["extract", SMALL, "--contrast", "agreement", "--out", "OUT", "--site", "9"], "site: expected 0..4, got 9"),
         (["extract", SMALL, "--contrast", "agreement", "--out", "OUT", "--site", "top"], "site: expected the index"),
         (["extract", SMALL, "--contrast", "agreement", "--out", "OUT", "--rank", "0"], "rank: expected "),
         (["extract", SMALL, "--contrast", "agreement", "--out", "OUT", "--projector", "x"], "projector: expected one"),
-        (["extract", SMALL, "--contrast", "PAIRS", "--out", "OUT", "--lower-case"], "lower_case: expected with"),
+        (["extract", SMALL, "--contrast", "PAIRS", "--out", "OUT", "--lower-case"], "--lower-case: expected with"),
     ],
 )
 def test_wrong_calls_are_named_and_write_nothing(
     path: Path, words: list[object], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    _wrong_call(path, words, said, capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["steer", SMALL, "", "--flip"], "prompt: expected a text, got ''"),
+        (["steer", SMALL, " ", "--core", "CORE"], "prompt: expected a text, got ' '"),
+        (["steer", SMALL, PROMPT, "--scale", "inf"], "scale: expected a finite number, got inf"),
+        (["steer", SMALL, PROMPT, "--tokens", "0"], "tokens: expected an integer of at least 1, got 0"),
+        (["steer", SMALL, PROMPT, "--task", "none.csv"], "task: expected one of agreement-english, "),
+        (["extract", SMALL, "--contrast", "agreement", "--out", "OUT", "--rank", "0"], "rank: expected an integer of"),
+        (
+            ["extract", SMALL, "--contrast", "agreement", "--out", "OUT", "--projector", "obliq"],
+            "projector: expected one of orthogonal, oblique, got 'obliq'",
+        ),
+        (["extract", SMALL, "--contrast", "no", "--out", "OUT"], "contrast: expected one of agreement-english, "),
+    ],
+)
+def test_what_is_wrong_whatever_the_model_is_told_before_it_is_loaded(
+    path: Path,
+    words: list[object],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ace.zoo.named.load_language_model", lambda *given, **named: pytest.fail("loaded"))
+    _wrong_call(path, words, said, capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["extract", SMALL, "--contrast", "agreement", "--out", "OUT", "--rank", "500"],
+            "rank: expected an integer in 1..64",
+        ),
+        (["extract", SMALL, "--contrast", "agreement", "--out", "OUT", "--site", "5"], "site: expected 0..4, got 5"),
+        (["steer", SMALL, PROMPT, "--flip", "--tokens", "5000"], "tokens: expected at most "),
+        (["steer", SMALL, 40 * PROMPT, "--flip"], "prompt: expected at most the model's "),
+    ],
+)
+def test_what_a_loaded_model_shows_to_be_wrong_is_told_before_it_is_run(
+    path: Path,
+    words: list[object],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(PromptStudy, "require_behaviour", lambda self, name: pytest.fail("run"))
+    _wrong_call(path, words, said, capsys)
+
+
+def _wrong_call(path: Path, words: list[object], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     pairs = path.with_name("pairs.csv")
     rows = [
         f"the {label} {k},{good},{bad},{label}"
