@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,11 @@ import pytest
 from ace.plugin.expected import read_expectations
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/upgrading.md").read_text(encoding="utf-8")
+PATHS = [
+    tuple(re.findall(r"`([^`]+)`", cell) for cell in line.strip("| ").split(" | "))
+    for line in PAGE.partition("## Import paths")[2].splitlines()
+    if line.startswith("| `")
+]
 BEFORE, AFTER = re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
@@ -29,3 +35,23 @@ def test_the_entry_of_now_is_read_and_differs_by_its_subject_alone(tmp_path: Pat
     assert {(entry.claim, entry.verdicts) for entry in read} == {("markov.generation", ("FAILS",))}
     added = [line for line in AFTER.splitlines() if line not in BEFORE.splitlines()]
     assert added == ['subject = ["markov-compact", "markov-paper"]']
+
+
+def imported(path: str) -> object:
+    """What a dotted path names: a module, or a name in one."""
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+@pytest.mark.parametrize(("old", "new"), PATHS, ids=[old[0] for old, _ in PATHS])
+def test_every_path_of_now_imports_and_none_of_old_does(old: list[str], new: list[str]) -> None:
+    assert len(old) == len(new)
+    module = old[0].rpartition(".")[0]
+    for before, after in zip(old, new, strict=True):
+        imported(after)
+        with pytest.raises((ImportError, AttributeError)):
+            imported(before if before.startswith("ace.") else f"{module}.{before}")
+
+
+def test_there_are_paths() -> None:
+    assert len(PATHS) > 20
