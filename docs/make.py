@@ -1,9 +1,9 @@
-"""python -m docs.make [RECORD] [--real RECORD] [--own RECORD]: everything in the documentation that records decide.
+"""python -m docs.make [RECORD] [--real RECORD] ...: everything in the documentation that records decide.
 
 Without arguments the stored records are read and all that hangs on them is written anew: the rows of the README,
 tables, numbers in prose (`docs.marks`), figures. With a fresh record of `pytest invariants -m claim --ace-json RECORD`,
-one of the two real models, or one of `examples/own_runs` read at both sites, that record is first stored in place of
-the old one, its numbers rounded.
+one of the two real models, one of `examples/own_runs` read at both sites, or those of a model on the files of
+`examples/contrasts`, that record is first stored in place of the old one, its numbers rounded.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EMBEDDED = ROOT / "fixtures/verdicts.json"
 REAL = ROOT / "fixtures/models/real-models.json"
 OWN = ROOT / "fixtures/own-runs.json"
+CONTRASTS = ROOT / "fixtures/models/contrasts.json"
 DIGITS, DIGITS_OF_DETAILS = 6, 5  # significant ones; details are drawn, not judged
 FAMILIES = ("markov", "hidden_markov", "modadd", "agreement", "core", "law")
 # The README's rows: what holds, what is empty and what fails, on models trained here and on those of others.
@@ -70,8 +71,28 @@ def stored(document: Mapping[str, Any]) -> bytes:
     return f'{json.dumps(head)[:-1]}, "results": [\n{lines}\n]}}\n'.encode()
 
 
-def pages(embedded: Sequence[Result], real: Sequence[Result], own: Sequence[Result]) -> dict[Path, str]:
-    """Every page, with whatever in it is made as the records of the three kinds of models have it."""
+def joined(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Records of one model on several files of prompts as one, whose subjects are named after model and file.
+
+    Raises:
+        ValueError: two records of one file.
+    """
+    results, subjects = list[Result](), dict[str, Any]()
+    for document in documents:
+        names = {name: f"{name}, {found['task']}" for name, found in document["subjects"].items()}
+        twice = sorted(set(names.values()) & set(subjects))
+        if twice:
+            raise ValueError(f"contrasts: expected a record for each file, got {', '.join(twice)} twice")
+        subjects |= {names[name]: found for name, found in document["subjects"].items()}
+        results += [{**result, "subject": names[result["subject"]]} for result in document["results"]]
+    head = {name: value for name, value in documents[0].items() if name not in ("run", "subjects", "results")}
+    return {**head, "subjects": subjects, "results": results}
+
+
+def pages(
+    embedded: Sequence[Result], real: Sequence[Result], own: Sequence[Result], contrasts: Sequence[Result] = ()
+) -> dict[Path, str]:
+    """Every page, with whatever in it is made as the records have it: those of three kinds of models, and of files."""
     every = [*embedded, *real, *own]
     by_name = {(result["claim"], result["subject"]): result for result in every}
     tables: dict[str, Callable[[], str]] = {
@@ -82,6 +103,7 @@ def pages(embedded: Sequence[Result], real: Sequence[Result], own: Sequence[Resu
         "replication, real models": lambda: replication(real).rstrip(),
         "replication, own runs": lambda: replication(own).rstrip(),
         "verdicts": lambda: "\n".join(markdown_lines(("verdict", "means"), MEANINGS.items())),
+        "contrasts": lambda: _contrasts(contrasts),
         "glossary": _glossary,
         "tally": lambda: f"On the models trained here, {_tally(embedded)}. On the two others, {_tally(real)}.",
     }
@@ -89,7 +111,8 @@ def pages(embedded: Sequence[Result], real: Sequence[Result], own: Sequence[Resu
         of_family = [result for result in every if result["claim"].partition(".")[0] == family]
         tables[f"claims {family}"] = lambda chosen=of_family: _claims(chosen)  # type: ignore[misc]
     made = {}
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples/own_runs/README.md"]:
+    examples = sorted((ROOT / "examples").glob("*/README.md"))
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *examples]:
         text = path.read_text(encoding="utf-8")
         made[path] = filled(text, by_name, tables, path.name)
         if path.name == "changed-verdicts.md":
@@ -151,6 +174,26 @@ def _claims(results: Sequence[Result]) -> str:
     return "\n".join(markdown_lines(("claim", "kind", "sentence", "bound", "verdicts"), cells))
 
 
+def _contrasts(results: Sequence[Result]) -> str:
+    """One line a file of prompts: value, interval and verdict of each claim."""
+    claims = list(dict.fromkeys(result["claim"] for result in results))
+    by_subject: dict[str, dict[str, Result]] = {}
+    for result in results:
+        by_subject.setdefault(result["subject"], {})[result["claim"]] = result
+    headings = (
+        "model, file",
+        *(f"`{claim}` {by_subject[next(iter(by_subject))][claim]['bound_rule']}" for claim in claims),
+    )
+    cells = [[subject, *(_with_verdict(found[claim]) for claim in claims)] for subject, found in by_subject.items()]
+    return "\n".join(markdown_lines(headings, cells))
+
+
+def _with_verdict(found: Result) -> str:
+    if found["estimate"] is None:
+        return str(found["verdict"])
+    return f"{number(found['estimate'])} [{number(found['low'])}, {number(found['high'])}] {found['verdict']}"
+
+
 def _with_changes(text: str, by_name: Mapping[tuple[str, str], Result]) -> str:
     """The page of changed verdicts with its column "new" from the records; rows of results that are gone stay."""
     lines = []
@@ -171,19 +214,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("record", type=Path, nargs="?", help="a fresh record of the models trained here")
     parser.add_argument("--real", type=Path, help="a fresh record of the two real models")
     parser.add_argument("--own", type=Path, help="a fresh record of examples/own_runs")
+    parser.add_argument("--contrasts", type=Path, nargs="+", help="fresh records of a model, one a file of contrasts")
     parser.add_argument("--no-figures", action="store_true", help="tables and numbers alone")
     chosen = parser.parse_args(arguments)
     for fresh, path in ((chosen.record, EMBEDDED), (chosen.real, REAL), (chosen.own, OWN)):
         if fresh is not None:
             write_atomic(path, stored(read_document(fresh, SHOWN)))
-    documents = [read_document(path, SHOWN) for path in (EMBEDDED, REAL, OWN)]
+    if chosen.contrasts:
+        write_atomic(CONTRASTS, stored(joined([read_document(path, SHOWN) for path in chosen.contrasts])))
+    documents = [read_document(path, SHOWN) for path in (EMBEDDED, REAL, OWN, CONTRASTS)]
     for path, text in pages(*(document["results"] for document in documents)).items():
         if text != path.read_text(encoding="utf-8"):
             write_atomic(path, text.encode())
             sys.stdout.write(f"{path.relative_to(ROOT)}\n")
     if not chosen.no_figures:
         with TemporaryDirectory() as folder:
-            for place, document in enumerate(documents):
+            for place, document in enumerate(documents[:3]):  # figures of files would be of one model, three times
                 write_report(Path(folder) / str(place), document)
             for written in pictures.take(sorted(Path(folder).glob("*/*.png")), ROOT / "docs/figures"):
                 sys.stdout.write(f"{written.relative_to(ROOT)}\n")

@@ -14,7 +14,7 @@ from ace.arrays import Array
 from ace.auc import separations, simple_auc
 from ace.check import check_choice
 from ace.core import PROJECTORS, Core
-from ace.errors import Inapplicable
+from ace.errors import Inapplicable, InputError
 from ace.model.continuation import scattered
 from ace.model.intervene import Intervention
 from ace.model.sites import Site
@@ -155,13 +155,16 @@ def sufficient_at_site(study: PromptStudy, split: Split, site: Site, projector: 
 
 
 def _cores(study: PromptStudy, site: Site, most: int) -> list[Core]:
-    """Cores of rank 1 and up: `most` of them, or as many as the extractor has dimensions for.
+    """Cores of rank 1 and up: `most` of them, or as many as the extractor, or the states, have dimensions for.
+
+    Prompts that end in one of four words have four embeddings, whose differences span three dimensions. What a core of
+    rank 1 came from differs from what the others come from by the rank alone.
 
     Raises:
         Inapplicable: it has none.
     """
     cores = [study.core(site)]
-    with suppress(Inapplicable):  # a mean difference of two classes, say, is one direction
+    with suppress(Inapplicable, InputError):  # a mean difference of two classes, say, is one direction
         for rank in range(2, most + 1):
             cores.append(study.core(site, rank))
     return cores

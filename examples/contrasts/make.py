@@ -21,7 +21,9 @@ MEN = words(
     Andrew Joshua Kenneth Kevin Brian George Timothy Ronald Edward Jason Jeffrey Ryan Jacob Gary Nicholas Eric
     Jonathan Stephen Larry Justin Scott Brandon Benjamin Samuel Gregory Frank Alexander Raymond Patrick Jack Dennis
     Jerry Tyler Aaron Jose Adam Henry Nathan Douglas Peter Kyle Walter Ethan Jeremy Harold Keith Roger Arthur Carl
-    Lawrence
+    Lawrence Albert Vincent Russell Louis Philip Bobby Johnny Bradley Howard Eugene Randy Wayne Alan Ralph Roy
+    Leonard Theodore Oscar Victor Martin Ernest Craig Curtis Stanley Harry Fred Bruce Sean Derek Luke Simon Hugo
+    Felix Edgar Gilbert Marcus Julian Norman Clarence
     """
 )
 WOMEN = words(
@@ -30,7 +32,9 @@ WOMEN = words(
     Dorothy Kimberly Emily Donna Michelle Carol Amanda Melissa Deborah Stephanie Rebecca Laura Sharon Cynthia
     Kathleen Amy Shirley Angela Helen Anna Brenda Pamela Nicole Samantha Katherine Emma Ruth Christine Catherine
     Debra Rachel Carolyn Janet Virginia Maria Heather Diane Julie Joyce Victoria Kelly Christina Joan Evelyn Lauren
-    Judith Olivia Martha Cheryl Megan
+    Judith Olivia Martha Cheryl Megan Alice Frances Ann Julia Grace Amber Denise Danielle Marilyn Beverly Charlotte
+    Natalie Theresa Diana Brittany Doris Kayla Lori Marie Sophia Isabella Hannah Abigail Ella Claire Lucy Molly
+    Eleanor Rose Irene Gloria Teresa Sara Janice Kathryn Rosa Judy Audrey Margot
     """
 )
 PEOPLE = words(
@@ -40,7 +44,16 @@ PEOPLE = words(
     driver pilot captain general officer sheriff cowboy boxer wrestler judge lawyer doctor dentist scientist
     engineer professor teacher student painter poet writer composer singer dancer barber tailor baker builder
     plumber mechanic gardener guard thief prisoner beggar merchant banker mayor senator president hero giant dwarf
-    clown
+    clown artist athlete author baron bishop bodyguard broker burglar cashier chef chief climber collector commander
+    comedian cook courier coward criminal critic customer cyclist dealer defender designer detective dictator
+    diplomat diver drummer duke economist editor emperor employer explorer fool gambler gangster governor guitarist
+    hacker historian immigrant inventor investor janitor jester jockey journalist juror killer landlord lawmaker
+    leader lecturer librarian lord magician manager mathematician mentor messenger minister musician neighbor
+    novelist operator orphan owner partner passenger patient peasant philosopher photographer physicist pianist
+    pirate player politician porter prosecutor publisher ranger rebel referee reporter robber ruler runner sculptor
+    servant shepherd smuggler stranger surgeon suspect swimmer tenant therapist tourist trader trainer traveler
+    tutor tyrant veteran victim villager visitor volunteer warrior winner worker boyfriend stepfather godfather
+    grandson nobleman salesman congressman spokesman chairman craftsman horseman mailman doorman repairman
     """
 )
 IRREGULAR = {"thief": "thieves", "hero": "heroes", "dwarf": "dwarves"}

@@ -20,7 +20,7 @@ from docs import make, pictures
 from docs.marks import MarkError, filled, value_of
 
 ROOT = Path(__file__).resolve().parents[2]
-RECORDS = (make.EMBEDDED, make.REAL, make.OWN)
+RECORDS = (make.EMBEDDED, make.REAL, make.OWN, make.CONTRASTS)
 RESULT: dict[str, Any] = {
     "verdict": "HOLDS",
     "values": [0.25, 0.5, 1.0],
@@ -41,9 +41,9 @@ def test_every_page_is_what_the_stored_records_say() -> None:
 
 
 def test_another_record_gives_other_pages() -> None:
-    embedded, real, own = map(results, RECORDS)
+    embedded, real, own, contrasts = map(results, RECORDS)
     moved = [{**result, "estimate": 0.123, "values": [0.123], "verdict": "FAILS"} for result in embedded]
-    changed = [path.name for path, text in make.pages(moved, real, own).items() if text != path.read_text()]
+    changed = [path.name for path, text in make.pages(moved, real, own, contrasts).items() if text != path.read_text()]
     assert {"README.md", "verdicts.md", "findings-markov.md", "changed-verdicts.md"} <= set(changed)
     assert "real-models.md" not in changed
 
@@ -62,6 +62,15 @@ def test_numbers_of_the_page_of_changed_verdicts_are_made_too(tmp_path: Path, mo
     made = make.pages([found], [], [])[page]
     assert f"It is {mark}{found['verdict']}<!-- / -->.\n" in made
     assert f"| markov.necessity | markov-paper | FAILS | {found['verdict']}: " in made
+
+
+def test_records_of_several_files_are_one_whose_subjects_are_named_after_them() -> None:
+    one = {"schema": 3, "subjects": {"tiny": {"task": "gender"}}, "results": [{"claim": "a.b", "subject": "tiny"}]}
+    other = {**one, "run": {}, "subjects": {"tiny": {"task": "number"}}}
+    both = make.joined([one, other])
+    assert [each["subject"] for each in both["results"]] == ["tiny, gender", "tiny, number"] == list(both["subjects"])
+    with pytest.raises(ValueError, match="contrasts: expected a record for each file, got tiny, gender twice"):
+        make.joined([one, one])
 
 
 def test_the_page_of_changed_verdicts_has_every_row_of_the_record() -> None:

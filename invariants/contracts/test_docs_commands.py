@@ -56,7 +56,9 @@ NOT_RUN = {
     "start.md": ["installs the package from an index"],
     "sweeps.md": ["it needs a cluster; a test runs it on a local one of two workers"],
     "ci/README.md": ["all claims take minutes; invariants/contracts/test_ci_example.py runs the workflow's steps"],
-    "contrasts/README.md": ["the files are run by invariants/contracts/test_contrasts.py"],
+    "contrasts/README.md": [
+        "minutes of a real model; invariants/contracts/test_contrasts.py runs two claims of each file on a small one"
+    ],
     "extractors/README.md": ["minutes; invariants/contracts/test_example_extractors.py runs each of the four"],
     "own_runs/README.md": ["trains for half a minute; invariants/contracts/test_own_runs.py runs all of it"],
 }
