@@ -1540,6 +1540,11 @@ bad(
     lambda _: ZOO.store.keep(find_recipe(FIXTURES, "agreement-small"), until=3),
     "until | ensemble | 3",
 )
+bad(
+    "zoo.named.ModelSource.prompts: no such file, by the option that named it",
+    lambda _: named.ModelSource("tiny", task="none.csv").prompts("contrast"),
+    "contrast | agreement-english | none.csv",
+)
 bad("zoo.named.lazy_factory: no colon", lambda _: named.lazy_factory("here"), "'here'")
 bad("zoo.named.lazy_subject: no such module", lambda _: named.lazy_subject("no.such:thing"), "no.such:thing")
 
