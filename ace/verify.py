@@ -10,7 +10,6 @@ from ace.errors import ClaimError, Inapplicable
 from ace.families.family import find_claim
 from ace.study.claim import Claim
 from ace.study.fingerprint import fingerprint
-from ace.study.language_subjects import Scales
 from ace.study.memory import return_freed
 from ace.study.subject import LazySubject, Subject
 from ace.verdict import Status, Verdict, judge
@@ -51,16 +50,20 @@ def _timed(sentence: Claim, subject: Subject[Any]) -> tuple[Verdict, float]:
         verdict = judge(sentence, measured, subject.name)
     except Inapplicable as reason:
         verdict = Verdict(sentence, subject.name, Status.INAPPLICABLE, str(reason))
-        return verdict, time.perf_counter() - started
+        return _with_left_out(verdict, subject), time.perf_counter() - started
     if subject.history is not None:
         verdict = replace(verdict, details={**verdict.details, "trained": subject.history.progress})
     # Only now: a subject may have to be analysed before it can say where.
-    if isinstance(subject.trained, Scales) and subject.trained.left_out:
-        left_out = dict(subject.trained.left_out)
-        told = f"{verdict.reason}; left out: {'; '.join(left_out.values())}"
-        verdict = replace(verdict, reason=told, details={**verdict.details, "left out": left_out})
     verdict = replace(verdict, site=measured.site or subject.site, replication=_replicated(sentence, subject))
-    return verdict, time.perf_counter() - started
+    return _with_left_out(verdict, subject), time.perf_counter() - started
+
+
+def _with_left_out(verdict: Verdict, subject: Subject[Any]) -> Verdict:
+    """The verdict with the models that it is not about, where some were left out, in its reason and its details."""
+    if not subject.left_out:
+        return verdict
+    told = f"{verdict.reason}; left out: {'; '.join(subject.left_out.values())}"
+    return replace(verdict, reason=told, details={**verdict.details, "left out": dict(subject.left_out)})
 
 
 def _replicated(sentence: Claim, subject: Subject[Any]) -> tuple[float, ...] | str:

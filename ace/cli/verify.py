@@ -8,7 +8,6 @@ plugins, and `python -m pytest` finds modules there.
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -44,7 +43,6 @@ EXITS = """the same under pytest itself
      claim was measured in one of both only
   8  no verdict: every claim is INAPPLICABLE and nobody documented that; a baseline of such a run holds nothing
 128 + N: signal N ended the process"""
-NO_VERDICT = 8
 STDOUT = "-"  # in place of a file of verdicts
 PLANNED = ("revision", "dtype", "device", "task", "json")  # options of the plugin that a plan takes
 ONE_RUN = ("model", "subject", "name", "report", "save-baseline", "compare", "accept")
@@ -146,18 +144,4 @@ def _run_many(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
         raise InputError("models: expected with --json FILE, the record of all; beside it lies what is done so far")
     record, chosen.json = Path(chosen.json), None
     engine = asked_engine(chosen, local=1)  # a model alone uses all cores
-    code = verify_many(read_models(chosen.model_file), pytest_words(chosen, rest), record, engine)
-    return _of_models(record) if code == NO_VERDICT else code
-
-
-def _of_models(record: Path) -> int:
-    """Whether some model got no verdict at all; that several of different kinds cannot be compared is no such thing."""
-    from ace.families.family import registry
-    from ace.report.record import nothing_measured
-    from ace.study.language_subjects import AGREEMENT_FAMILY
-
-    by_subject: dict[str, list[dict[str, Any]]] = {}
-    for row in json.loads(record.read_text(encoding="utf-8"))["results"]:
-        if registry()[row["claim"]].about != AGREEMENT_FAMILY:
-            by_subject.setdefault(row["subject"], []).append(row)
-    return NO_VERDICT if any(map(nothing_measured, by_subject.values())) else 0
+    return verify_many(read_models(chosen.model_file), pytest_words(chosen, rest), record, engine)

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from ace.errors import ArtifactError
+from ace.exits import CHANGED, NO_VERDICT, NOTHING_COMPARED
 from ace.plugin.session import Session, documented_of_models
 from ace.report.baseline import read_baseline
 from ace.report.compared import lines
 from ace.report.comparison import Comparison, Outcome, compare
 from ace.report.fingerprints import partial
 from ace.report.record import document, nothing_measured, write_document
-
-NOTHING_COMPARED, CHANGED, NO_VERDICT = 6, 7, 8  # exit codes beside those of pytest, 0 to 5
 
 
 def finish(session: Session) -> int:

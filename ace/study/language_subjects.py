@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -31,11 +31,9 @@ class Scales:
 
     Attributes:
         subjects: one for each scale, smallest first.
-        left_out: name -> why a model that was asked for is not among them.
     """
 
     subjects: tuple[PromptSubject, ...]
-    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def site(self) -> str:
@@ -49,8 +47,6 @@ class Scales:
             Inapplicable: a model lacks the behaviour, or there are fewer than two scales.
         """
         if len(self.subjects) < 2:
-            if self.left_out:
-                raise Inapplicable(f"fewer than two models are left to compare; {'; '.join(self.left_out.values())}")
             raise Inapplicable("one model alone has no other scale to be compared with")
         for subject in self.subjects:
             subject.require_behaviour()
@@ -105,8 +101,8 @@ def several_scales(name: str, each: Sequence[LazySubject], *, rerun: str = "") -
                 compared.append(subject)
             except Inapplicable as reason:
                 left_out[one.name] = str(reason)
-        scales = Scales(tuple(sorted(compared, key=_size_and_name)), left_out)
-        return Subject(name, AGREEMENT_FAMILY, scales, rerun=rerun, memory=memory)
+        scales = Scales(tuple(sorted(compared, key=_size_and_name)))
+        return Subject(name, AGREEMENT_FAMILY, scales, left_out=left_out, rerun=rerun, memory=memory)
 
     return LazySubject(
         name, AGREEMENT_FAMILY, make, "", each[0].group, rerun, single_thread=each[0].single_thread, memory=memory

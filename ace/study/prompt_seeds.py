@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from typing import TypeVar
 
 from ace.check import check_count, check_instance
 from ace.errors import InputError
@@ -17,6 +18,8 @@ from ace.study.prompts import OTHER_SIZES, SIZES, PromptStudy
 from ace.study.subject import Subject
 from ace.tasks.base import Split
 from ace.tasks.prompt import PromptTask
+
+Value = TypeVar("Value")
 
 TWINS = 3  # untrained ones at least: one alone may tell plurals by their spelling, by luck
 
@@ -107,6 +110,15 @@ class PromptStudies:
             finally:
                 if waiting:
                     self.release(index)
+
+    def each_alone(self, count: int, measure: Callable[[int, PromptStudy], Value]) -> list[Value]:
+        """What is measured of so many seeds labelled by their own contrast, one by one: of each no more is kept."""
+        found = []
+        for index in range(count):
+            with self.alone(index, own_labels=True) as study:
+                found.append(measure(index, study))
+            self.release(index)
+        return found
 
     def release(self, index: int) -> None:
         """Let go of runs of one seed, and of its model unless it is kept; what was measured of it stays."""

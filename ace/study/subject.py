@@ -39,6 +39,7 @@ class Subject(Generic[Study]):
         trained: the models.
         untrained: their twins at initialisation, on the same task; None where they cannot be made.
         companions: other models that serve as controls, by name.
+        left_out: name -> why models that were asked for are not among them; said with every verdict.
         history: the training that the models come from, where its checkpoints are known.
         rerun: the command that verifies one claim again, with `{claim}` in the claim's place.
         memory: holds what is measured of it.
@@ -49,6 +50,7 @@ class Subject(Generic[Study]):
     trained: Study
     untrained: Study | None = None
     companions: Mapping[str, Study] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
     history: RunHistory | None = None
     rerun: str = ""
     memory: Memory = field(default_factory=Memory, repr=False)

@@ -2174,6 +2174,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "model.aside.takes_room",
         "model.aside.weights_aside",
         "study.prompt_seeds.PromptStudies.alone",
+        "study.prompt_seeds.PromptStudies.each_alone",
         "study.prompt_seeds.PromptStudies.release",
         "study.prompts.PromptStudy.few",
         "study.prompts.PromptStudy.few_rows",

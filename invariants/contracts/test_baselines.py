@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from ace.errors import ArtifactError
+from ace.exits import CHANGED, NOTHING_COMPARED
 from ace.plugin.extent import Extent
-from ace.plugin.finish import CHANGED, NOTHING_COMPARED
 from ace.report import record
 from ace.report.baseline import read_baseline
 from invariants.contracts.builders import verdict

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ace.cli.verify import EXITS
-from ace.plugin.finish import CHANGED, NO_VERDICT, NOTHING_COMPARED
+from ace.exits import CHANGED, NO_VERDICT, NOTHING_COMPARED
 from ace.plugin.options import OPTIONS
 
 yaml = pytest.importorskip("yaml")

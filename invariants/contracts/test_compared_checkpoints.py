@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from ace.exits import NOTHING_COMPARED
 from ace.model.language import load_language_model
-from ace.plugin.finish import NOTHING_COMPARED
 from invariants.contracts.runs import Run, read
 
 pytest_plugins = ["pytester"]

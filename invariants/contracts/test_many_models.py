@@ -14,6 +14,7 @@ from ace.cli import main, verify_many
 from ace.cli.verify_many import FAMILY, Job, family_claims, read_models
 from ace.engine import Engine
 from ace.errors import ArtifactError, InputError
+from ace.exits import NO_VERDICT
 from ace.files import locked
 
 WEIGHTS = Path(__file__).parents[2] / "fixtures" / "weights"
@@ -103,6 +104,24 @@ def test_a_model_that_changed_and_a_run_that_was_interrupted_are_verified_again(
     (model / "weights").write_bytes(b"other")
     assert verified([str(model)], record) == 0
     assert fake.seen == [str(model), str(model)]  # type: ignore[attr-defined]
+
+
+def test_a_model_without_a_verdict_is_told_and_not_verified_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify_many, "_run", fake(NO_VERDICT))
+    assert verified(["a"], tmp_path / "all.json") == NO_VERDICT
+    monkeypatch.setattr(verify_many, "_run", fake())
+    assert verified(["a"], tmp_path / "all.json") == NO_VERDICT
+    assert fake.seen == []  # type: ignore[attr-defined]
+
+
+def test_models_that_cannot_be_compared_with_each_other_have_verdicts_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, together = fake(), fake(NO_VERDICT)
+    monkeypatch.setattr(verify_many, "_run", lambda job: (together if job.name == FAMILY else alone)(job))
+    assert verified(["a", "b"], tmp_path / "all.json") == 0
 
 
 def test_files_of_equal_name_that_change_places_are_a_change(tmp_path: Path) -> None:

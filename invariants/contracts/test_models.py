@@ -16,8 +16,8 @@ import torch
 import transformers as hf
 
 import ace
+from ace.exits import NO_VERDICT
 from ace.model.language import load_language_model
-from ace.plugin.finish import NO_VERDICT
 from ace.zoo.named import ModelSource
 from invariants.contracts import families
 

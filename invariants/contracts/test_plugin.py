@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from ace.exits import NO_VERDICT
 from ace.families.family import find_claim as claim
-from ace.plugin.finish import NO_VERDICT
 from invariants.contracts import builders
 from invariants.contracts.runs import SUFFICIENCY, TRANSPLANT, Run, documented, expected, read
 

@@ -228,8 +228,8 @@ def test_a_family_is_ordered_by_size_and_leaves_out_by_name_what_does_not_agree(
     language.tokenizer.save_pretrained(weak)
     sources = [ModelSource(str(place)) for place in (large, weak, small)]
     *_, family = asked_subjects(Asked(models=sources))
-    made = family.subject().trained
-    assert [one.name for one in made.subjects] == [str(small), str(large)]
+    made = family.subject()
+    assert [one.name for one in made.trained.subjects] == [str(small), str(large)]
     assert list(made.left_out) == [str(weak)]
     verdict = ace.verify_claim("agreement.scales", family)
     assert verdict.status is not Status.INAPPLICABLE
@@ -238,7 +238,9 @@ def test_a_family_is_ordered_by_size_and_leaves_out_by_name_what_does_not_agree(
     *_, pair = asked_subjects(Asked(models=sources[:2]))
     alone = ace.verify_claim("agreement.scales", pair)
     assert alone.status is Status.INAPPLICABLE
-    assert alone.reason.startswith(f"fewer than two models are left to compare; {weak} does not agree")
+    assert alone.reason.startswith(
+        f"one model alone has no other scale to be compared with; left out: {weak} does not agree"
+    )
 
 
 def test_two_copies_of_a_model_agree_with_each_other(tmp_path: Path) -> None:

@@ -145,16 +145,10 @@ def final_norm(subject: PromptSubject) -> Measurement:
         return scored.estimate(label, lambda part: part.separation[BASE + 1])
 
     members = range(len(models))
-
-    def untrained(index: int) -> Estimate:
-        with subject.twins().alone(index, own_labels=True) as study:
-            estimate = mirrored(str(index), study)
-        subject.twins().release(index)
-        return estimate
-
+    twins = subject.twins().each_alone(max(TWINS, len(models)), lambda index, study: mirrored(str(index), study))
     return Measurement(
         tuple(mirrored(str(k), models.study(k)) for k in members),
-        {"untrained, own labels": tuple(untrained(k) for k in range(max(TWINS, len(models))))},
+        {"untrained, own labels": tuple(twins)},
         site=" or ".join(dict.fromkeys(str(study.sites[-1]) for study in models.studies)),
         beside={ORTHOGONAL: tuple(mirrored(str(k), models.study(k), ORTHOGONAL) for k in members)},
     )

@@ -68,13 +68,9 @@ def one_dimension(subject: PromptSubject) -> Measurement:
     places = [study.choice().site.index for study in models.studies]
     seeds = [dimensions(study, place) for study, place in zip(models.studies, places, strict=True)]
 
-    def untrained(index: int) -> dict[str, Any]:
-        with subject.twins().alone(index, own_labels=True) as study:
-            found = dimensions(study, places[index % len(places)])
-        subject.twins().release(index)
-        return found
-
-    twins = [untrained(k) for k in range(max(TWINS, len(models)))]
+    twins = subject.twins().each_alone(
+        max(TWINS, len(models)), lambda index, study: dimensions(study, places[index % len(places)])
+    )
     return Measurement(
         tuple(larger(str(k), found) for k, found in enumerate(seeds)),
         {"untrained, own labels": tuple(larger(str(k), found) for k, found in enumerate(twins))},

@@ -124,17 +124,14 @@ def _coordinates(subject: Subject[Scales], *, untrained: bool = False, projector
         values = [np.stack([_coordinate(study, projector) for study in scale.trained.studies]) for scale in each]
         return _Coordinates(tuple(scale.name for scale in each), tuple(values), prompts.labels, prompts.clusters)
     fewer = each[0].twins().study(0, own_labels=True).prompts(Split.EVALUATION)
-    values = [np.stack([_untrained_coordinate(scale.twins(), k) for k in range(TWINS)]) for scale in each]
+    values = [_untrained_coordinates(scale.twins()) for scale in each]
     return _Coordinates(tuple(scale.name for scale in each), tuple(values), fewer.labels, fewer.clusters)
 
 
 @remembered
-def _untrained_coordinate(twins: PromptStudies, index: int) -> Array:
-    """(n) of one twin, on prompts that are labelled by its own contrast."""
-    with twins.alone(index, own_labels=True) as study:
-        values = _coordinate(study)
-    twins.release(index)
-    return values
+def _untrained_coordinates(twins: PromptStudies) -> Array:
+    """(twins, n) on prompts that each labels by its own contrast."""
+    return np.stack(twins.each_alone(TWINS, lambda index, study: _coordinate(study)))
 
 
 def _coordinate(study: PromptStudy, projector: str = ORTHOGONAL) -> Array:
