@@ -598,33 +598,3 @@ def test_report_names_what_it_cannot_use(tmp_path: Path, record: Path, capsys: p
     record.write_text(json.dumps(entries))
     assert "results[0]: missing controls" in failed(capsys, "report", record, tmp_path / "report")
     assert not (tmp_path / "report").exists()
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "code"),
-    [
-        (
-            {"a": ["HOLDS", "INAPPLICABLE"], "b": ["VACUOUS"], "all": ["INAPPLICABLE"]},
-            0,
-        ),  # of two kinds, not comparable
-        ({"a": ["HOLDS"], "b": ["INAPPLICABLE", "INAPPLICABLE"], "all": ["HOLDS"]}, 8),
-    ],
-)
-def test_of_many_models_each_must_get_a_verdict_and_all_together_need_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdicts: dict[str, list[str]], code: int
-) -> None:
-    from ace.cli import verify_many
-
-    def rows(models: object, words: object, record: Path, engine: object) -> int:
-        found = [
-            {"claim": "agreement.scales" if name == "all" else "agreement.mirror", "subject": name}
-            | {"verdict": verdict, "documented": ""}
-            for name, several in verdicts.items()
-            for verdict in several
-        ]
-        record.write_text(json.dumps({"results": found}))
-        return 8
-
-    monkeypatch.setattr(verify_many, "verify_many", rows)
-    (tmp_path / "models.txt").write_text("a\nb\n")
-    assert main(["verify", "--models", str(tmp_path / "models.txt"), "--json", str(tmp_path / "all.json")]) == code

@@ -84,8 +84,9 @@ def test_what_real_models_gave_is_told_where_its_record_is_there(
 ) -> None:
     monkeypatch.chdir(ROOT)
     (entry,) = explained(capsys, "agreement.mirror")
-    assert {one["subject"] for one in entry["recorded"]} == {"smollm2-135m", "gemma3-270m"}
-    assert {one["verdict"] for one in entry["recorded"]} == {"HOLDS"}
+    contrasts = {f"smollm2-135m, {path.stem}" for path in (ROOT / "examples" / "contrasts").glob("*.csv")}
+    assert {one["subject"] for one in entry["recorded"]} == {"smollm2-135m", "gemma3-270m"} | contrasts
+    assert {one["verdict"] for one in entry["recorded"] if one["subject"] not in contrasts} == {"HOLDS"}
     monkeypatch.chdir(tmp_path)
     (entry,) = explained(capsys, "agreement.knob")
     assert entry["recorded"] == []

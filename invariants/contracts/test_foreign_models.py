@@ -626,7 +626,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("caf\udce9 keys", (), "ace: prompt: expected valid Unicode"),
         ("the keys", ("--seed", str(2**70)), "ace: seed: expected a number of 64 bits"),
-        ("the keys", ("--tokens", "500"), "ace: steps: expected at most"),
+        ("the keys", ("--tokens", "500"), "ace: tokens: expected at most"),
     ],
     ids=["no UTF-8", "seed", "limit"],
 )
