@@ -38,7 +38,7 @@ RUNS: dict[tuple[str, str], Plant] = {
     ("core.spectrum", "outputs"): planted_runs.known_steps,
 }
 LANGUAGE: dict[tuple[str, str], Plant] = {
-    ("agreement.behaviour", "untrained"): planted_language.trained_twins,
+    ("agreement.behaviour", "untrained, by luck"): planted_language.trained_twins,
     ("agreement.one_dimension", OWN_LABELS): planted_language.trained_twins,
     ("agreement.sufficiency", REST): planted_language.one_of_two_copies,
     ("agreement.sufficiency", "complement"): planted_language.one_of_two_copies,

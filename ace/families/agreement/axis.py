@@ -6,38 +6,38 @@ from typing import Any
 
 from ace.core import Core
 from ace.extract import extract_core
+from ace.families.agreement.luck import reach_of_luck
 from ace.rank import Null
 from ace.stats import Estimate, exact
 from ace.study.measurement import Measurement, measures
 from ace.study.prompt_seeds import TWINS, PromptSubject
-from ace.study.prompts import PromptStudy
+from ace.study.prompts import BEHAVES, PromptStudy
 from ace.study.site_choice import sufficient_at_site
 from ace.tasks.base import Split
 
 NULL = Null(quantile=0.99, draws=99)
 
 
-@measures("untrained")
+@measures("untrained, by luck")
 def behaviour(subject: PromptSubject) -> Measurement:
-    """AUC of the contrast for the head's number."""
+    """AUC of the contrast for the head's number, and the AUC that hardly any untrained model exceeds by luck."""
     models = subject.trained
 
     def agrees(label: str, study: PromptStudy) -> Estimate:
         return study.behaviour.estimate(label, lambda part: part.auc[0])
 
-    def untrained(index: int) -> Estimate:
+    def untrained(index: int) -> float:
         with subject.twins().alone(index) as study:
-            estimate = agrees(str(index), study)
-        if index:  # the first is wanted again
-            subject.twins().release(index)
-        return estimate
+            auc = float(study.behaviour.auc[0])
+        subject.twins().release(index)
+        return auc
 
-    twins = [untrained(k) for k in reversed(range(max(TWINS, len(models))))]
-
+    luck, aucs = reach_of_luck(untrained, BEHAVES)
     return Measurement(
         tuple(agrees(str(k), study) for k, study in enumerate(models.studies)),
-        {"untrained": tuple(reversed(twins))},
+        {"untrained, by luck": (luck,)},
         details={
+            "untrained": aucs,
             "accuracy": [float(study.behaviour.accuracy[0]) for study in models.studies],
             "prompts": len(models.studies[0].prompts(Split.EVALUATION)),
             "examples": list(models.studies[0].prompts(Split.EVALUATION).texts[:4]),

@@ -31,7 +31,7 @@ CLAIMS = (
         Bound(">=", 0.7),
         "chance",
         "chance is .5; below .7 there is nothing to explain, and every claim about agreement is INAPPLICABLE",
-        controls=("untrained",),
+        controls=("untrained, by luck",),
         measure=axis.behaviour,
         replication=Replication(
             "the models agree; its code on SmolLM2-135M: AUC .895",
