@@ -159,6 +159,14 @@ def test_of_a_control_the_seed_is_shown_that_speaks_most_for_the_claim_by_its_wo
     assert (control.values, control.value) == (tuple(parts.values()), 2.0)
 
 
+def test_of_a_control_the_intervals_are_those_of_one_sentence_whatever_the_seeds_are() -> None:
+    control = (spread("0", 3.0, 0.1), exact("1", 2.0))
+    for seeds in (1, 3):
+        found = Measurement(tuple(spread(str(k), 0.5, 0.1) for k in range(seeds)), {"control": control})
+        shown = judge(AT_MOST_ONE, found, "subject").controls["control"].intervals
+        assert shown == (control[0].interval(0.95), (2.0, 2.0))
+
+
 # --- what a verdict says ----------------------------------------------------------------------------------------------
 def test_a_bound_is_held_against_the_number_that_was_measured_for_it() -> None:
     claim = sentence("t.reference", Bound("<=", 0.25, "chance", 0.5))

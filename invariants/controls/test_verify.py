@@ -173,3 +173,24 @@ def test_a_sentence_of_the_paper_has_what_its_protocol_gives_or_why_it_gives_not
     assert verify_claim("t.positive", subject(1.5)).replication == (1.5, 2.0)
     without = verify_claim("t.positive", subject(name="two"))
     assert (without.status, without.replication) == (Status.HOLDS, "the paper asks for two")
+
+
+@pytest.mark.parametrize("behaves", [True, False])
+@pytest.mark.usefixtures("claims")
+def test_every_verdict_says_which_models_it_is_not_about(behaves: bool) -> None:
+    alone, others = subject(), subject(left_out={"two": "two cannot count", "three": "no such file"})
+    for one in (alone, others):
+        one.trained.behaves = behaves
+    plain, verdict = verify_claim("t.positive", alone), verify_claim("t.positive", others)
+    assert plain.status is verdict.status is (Status.HOLDS if behaves else Status.INAPPLICABLE)
+    assert verdict.reason == f"{plain.reason}; left out: two cannot count; no such file"
+    assert verdict.details == {**plain.details, "left out": {"two": "two cannot count", "three": "no such file"}}
+    assert "left out" not in plain.details
+
+
+def test_a_verdict_has_the_fingerprint_of_what_it_is_about(
+    claims: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = subject()
+    monkeypatch.setattr(ace.verify, "fingerprint", lambda made: {"weights": made.name})
+    assert verify_claim("t.positive", asked).fingerprint == {"weights": "one"}

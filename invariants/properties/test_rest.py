@@ -179,6 +179,28 @@ def test_the_rest_follows_the_seed(projector: str) -> None:
     assert not torch.equal(first.directions, other.directions)
 
 
+def test_directions_under_the_cores_readers_follow_the_seed_and_nothing_else() -> None:
+    core, states, _ = core_of(0)
+    drawn = []
+    for seed, elsewhere in ((3, 0), (3, 1), (4, 0)):
+        torch.manual_seed(elsewhere)  # whoever else draws numbers changes nothing
+        drawn.append(under_readers(core, states, 5, seed=seed).directions)
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
+@pytest.mark.parametrize(
+    ("states", "draws", "message"),
+    [
+        (torch.ones(5, 6), 5, "states: expected shape (n, 7), got (5, 6)"),
+        (torch.ones(5, 7), 0, "draws: expected an integer of at least 1, got 0"),
+    ],
+)
+def test_what_no_directions_can_be_drawn_from_is_named(states: Tensor, draws: int, message: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        under_readers(core_of(0)[0], states, draws, seed=0)
+
+
 def test_what_is_taken_of_the_rest_are_its_draws_in_the_order_asked() -> None:
     core, states, _ = core_of(0)
     drawn = rest_subspaces(core, states, 5, seed=0, projector="oblique")
