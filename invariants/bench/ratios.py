@@ -1,6 +1,6 @@
 """Each fast path against its naive twins, in turn in one process: medians and their ratio. Wants idle cores.
 
-python -m invariants.bench.ratios [small | sweep | language]
+python -m invariants.bench.ratios [small | sweep | whole-sweep | language]
 
 Language models of real size and sweeps are timed by processor time of one thread, the others by wall time.
 """
@@ -63,6 +63,15 @@ def sweep() -> None:
         compare("sweep", sweeps.ways(), 3, time.process_time)
 
 
+def whole_sweep() -> None:
+    """All runs of a sweep on all cores, by wall time: 25 minutes on two cores."""
+    rounds = [sweeps.whole() for _ in range(3)]
+    times = {way: median(found[way] for found in rounds) for way in rounds[0]}
+    fast = next(iter(times.values()))
+    for way, found in times.items():
+        sys.stdout.write(f"{'whole sweep, a step':24} {way:24} {found * 1e3:9.1f} ms {found / fast:7.1f}\n")
+
+
 def language_models() -> None:
     """Language models of real size; of one that is not there, what it would take."""
     with one_thread():
@@ -75,7 +84,12 @@ def language_models() -> None:
             compare(f"50 tokens, {name}", language.writing(model), 1, time.process_time)
 
 
-WORKS: Mapping[str, Callable[[], None]] = {"small": small, "sweep": sweep, "language": language_models}
+WORKS: Mapping[str, Callable[[], None]] = {
+    "small": small,
+    "sweep": sweep,
+    "whole-sweep": whole_sweep,
+    "language": language_models,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from torch.nn import functional
 from ace.tasks.base import HELD_OUT, Split
 from ace.training.ensemble import initial_weights, member
 from ace.training.sweep.recipe import Run, SweepRecipe, read_sweep
+from ace.training.sweep.run import run_sweep
 from ace.training.sweep.stack import StackTrainer, started
 from invariants.bench.cases import Ways
 
@@ -19,6 +23,7 @@ RECIPE = Path(__file__).parents[2] / "fixtures" / "sweeps" / "grokking-paper.tom
 STACK = 6
 WAYS = (f"stack of {STACK}", "asked at every step")
 EPOCHS = 10  # of a stack; one run takes as many steps as all of its runs together
+LIMIT = 300  # steps of each run, where all runs of the sweep are timed
 
 
 def ways() -> Ways:
@@ -30,6 +35,20 @@ def ways() -> Ways:
         lambda: one_by_one(sweep, runs[0], EPOCHS * STACK),
     )
     return dict(zip(WAYS, works, strict=True))
+
+
+def whole() -> dict[str, float]:
+    """Way -> seconds of wall time a step of a run: all 72 runs by every core, and one run by as many threads."""
+    sweep = read_sweep(RECIPE)
+    decays = replace(sweep, parts={"decays": sweep.parts["decays"]}, limit=LIMIT)
+    batches = -(-decays.runs[0].task(sweep.share).size(Split.TRAINING) // decays.runs[0].batch)
+    with tempfile.TemporaryDirectory() as folder:
+        started_at = time.perf_counter()
+        table = run_sweep(decays, Path(folder, "table.jsonl"))
+        together = (time.perf_counter() - started_at) / sum(outcome.steps for outcome in table.outcomes)
+    started_at = time.perf_counter()
+    one_by_one(decays, decays.runs[0], EPOCHS)
+    return {f"{len(decays.runs)} runs": together, WAYS[1]: (time.perf_counter() - started_at) / (EPOCHS * batches)}
 
 
 def stacked(sweep: SweepRecipe, runs: list[Run], epochs: int) -> None:
