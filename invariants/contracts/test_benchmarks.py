@@ -24,7 +24,7 @@ def test_by_default_every_kind_is_timed(timed: list[str], monkeypatch: pytest.Mo
     noted = {name: (lambda name=name: timed.append(name)) for name in ratios.WORKS}
     monkeypatch.setattr(ratios, "WORKS", noted)
     ratios.main([])
-    assert timed == ["small", "sweep", "language"]
+    assert timed == ["small", "sweep", "whole-sweep", "language"]
 
 
 def test_an_unknown_kind_of_work_is_refused_before_anything_is_timed(

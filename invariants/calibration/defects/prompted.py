@@ -131,11 +131,14 @@ def with_mean_of(label: int) -> PromptSubject:
     return replaced(strong(), change)
 
 
-def with_twin(shape_seed: int, *, trained: bool) -> PromptSubject:
-    """A subject whose twin does not know number, or does."""
+def with_twins(shape_seed: int, *, trained: bool) -> PromptSubject:
+    """A subject whose twins each read something else than number, or all read number."""
     of = world(STRONG, 1)
-    ignorant = replace(of, read=lambda coordinates: coordinates[..., 7] + 0.1 * coordinates[..., 9])
-    return synthetic_subject([of], [world(STRONG, shape_seed) if trained else ignorant])
+
+    def ignorant(place: int) -> World:
+        return replace(of, read=lambda coordinates: coordinates[..., place] + 0.1 * coordinates[..., 9])
+
+    return synthetic_subject([of], [world(STRONG, shape_seed)] if trained else [ignorant(k) for k in range(1, 11)])
 
 
 def holding_the_core(core: Core, states: Tensor, draws: int, *, seed: int, **more: Any) -> Subspaces:
@@ -207,8 +210,8 @@ DEFECTS = (
         CONTROL,
         "a twin that is trained",
         "agreement.behaviour",
-        partial(with_twin, 5, trained=True),
-        partial(with_twin, 5, trained=False),
+        partial(with_twins, 5, trained=True),
+        partial(with_twins, 5, trained=False),
     ),
     by_claim(
         CONTROL,
