@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import subprocess
 import sys
@@ -195,3 +196,10 @@ def test_hooks_gate_and_tox_run_the_same_linters() -> None:
     gate = re.findall(r"^\.venv/bin/(.+)$", (ROOT / ".ci/run").read_text().split("lint, types")[1], re.MULTILINE)
     tox = re.findall(r"^ +lint: (.+)$", (ROOT / "tox.ini").read_text(), re.MULTILINE)
     assert hooks == gate == tox == LINTERS
+
+
+def test_every_module_of_the_library_has_its_layer() -> None:
+    contracts = PYPROJECT["tool"]["importlinter"]["contracts"]
+    (layers,) = (one["layers"] for one in contracts if one.get("containers") == ["ace"])
+    modules = {module.name for module in pkgutil.iter_modules([str(ROOT / "ace")])}
+    assert {layer.strip("()") for layer in layers} >= modules
