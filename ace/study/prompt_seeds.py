@@ -97,19 +97,18 @@ class PromptStudies:
 
     @contextmanager
     def alone(self, index: int, *, own_labels: bool = False) -> Iterator[PromptStudy]:
-        """The study of one seed, for the time of a `with` in which no other model is run.
+        """The study of one seed, for the time of a `with` in which no other model is run; then it is released.
 
         On a GPU, whose memory is little, a twin takes the place of the model that it is one of: that one's weights wait
         in main memory, and come back as the twin is let go of. In main memory both stay: weights that are mapped from
         their file take none that could not be had back.
         """
         twin_of = self._in_place_of
-        with weights_aside(twin_of.model) if twin_of is not None else nullcontext(enter_result=False) as waiting:
+        with weights_aside(twin_of.model) if twin_of is not None else nullcontext():
             try:
                 yield self.study(index, own_labels=own_labels)
             finally:
-                if waiting:
-                    self.release(index)
+                self.release(index)
 
     def each_alone(self, count: int, measure: Callable[[int, PromptStudy], Value]) -> list[Value]:
         """What is measured of so many seeds labelled by their own contrast, one by one: of each no more is kept."""
@@ -117,7 +116,6 @@ class PromptStudies:
         for index in range(count):
             with self.alone(index, own_labels=True) as study:
                 found.append(measure(index, study))
-            self.release(index)
         return found
 
     def release(self, index: int) -> None:

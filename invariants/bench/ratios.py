@@ -2,7 +2,7 @@
 
 python -m invariants.bench.ratios [small | sweep | whole-sweep | language]
 
-Language models of real size and sweeps are timed by processor time of one thread, the others by wall time.
+Language models of real size and steps of a stack are timed by processor time of one thread, the others by wall time.
 """
 
 from __future__ import annotations
@@ -30,9 +30,12 @@ def compare(name: str, ways: cases.Ways, rounds: int, clock: Clock = time.perf_c
     """Run all ways in turn and print their medians, and how many times longer than the first each takes."""
     for work in ways.values():
         work()
-    times = {
-        way: median(found) for way, found in zip(ways, zip(*_rounds(ways, rounds, clock), strict=True), strict=True)
-    }
+    _tell(name, [dict(zip(ways, found, strict=True)) for found in _rounds(ways, rounds, clock)])
+
+
+def _tell(name: str, rounds: Sequence[Mapping[str, float]]) -> None:
+    """Print the median seconds of each way, and how many times longer than the first it takes."""
+    times = {way: median(found[way] for found in rounds) for way in rounds[0]}
     fast = next(iter(times.values()))
     for way, found in times.items():
         sys.stdout.write(f"{name:24} {way:24} {found * 1e3:9.1f} ms {found / fast:7.1f}\n")
@@ -64,12 +67,8 @@ def sweep() -> None:
 
 
 def whole_sweep() -> None:
-    """All runs of a sweep on all cores, by wall time: 25 minutes on two cores."""
-    rounds = [sweeps.whole() for _ in range(3)]
-    times = {way: median(found[way] for found in rounds) for way in rounds[0]}
-    fast = next(iter(times.values()))
-    for way, found in times.items():
-        sys.stdout.write(f"{'whole sweep, a step':24} {way:24} {found * 1e3:9.1f} ms {found / fast:7.1f}\n")
+    """All runs of a sweep on all cores, a step of one run: a quarter of an hour on two cores."""
+    _tell("whole sweep, a step", [sweeps.whole() for _ in range(3)])
 
 
 def language_models() -> None:

@@ -121,7 +121,7 @@ def test_what_cannot_be_read_ends_the_run_with_one_line(arguments: tuple[str, ..
 def test_a_real_model_agrees_in_its_own_kind_of_text_and_not_across_attractors(tmp_path: Path) -> None:
     _, own = verify(tmp_path, "--ace-model", STORIES, "--ace-task", "agreement-story", "-k", "behaviour")
     assert own[0]["low"] > own[0]["bound"]
-    assert own[0]["verdict"] == "VACUOUS"  # one random model in ten tells these few prompts apart as well
+    assert own[0]["verdict"] == "VACUOUS"  # three random models in ten reach .7 on these few prompts
     done, foreign = verify(tmp_path, "--ace-model", STORIES)
     assert done.returncode == NO_VERDICT
     assert {found["verdict"] for found in foreign} == {"INAPPLICABLE"}

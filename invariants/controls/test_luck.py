@@ -44,6 +44,15 @@ def test_a_random_model_hardly_ever_agrees_where_its_like_show_how_far_luck_reac
     assert passed < 0.25 * alone or alone < 0.01 * TRIALS
 
 
+@pytest.mark.parametrize("spread", [0.08, 0.09, 0.1, 0.11])
+def test_a_random_model_hardly_ever_agrees_where_luck_reaches_about_to_the_bound(spread: float) -> None:
+    generator = np.random.default_rng(0)
+    passed = 0
+    for model, *others in normal(spread)(generator, TRIALS * (MOST + 1)).reshape(TRIALS, MOST + 1):
+        passed += model >= BOUND and reach_of_luck(others.__getitem__, BOUND)[0].interval()[1] < BOUND
+    assert passed <= 0.01 * TRIALS
+
+
 @pytest.mark.parametrize(("spread", "least"), [(0.02, 0.99), (0.04, 0.99), (0.06, 0.95)])
 def test_where_luck_does_not_reach_the_bound_a_few_models_say_so(spread: float, least: float) -> None:
     generator = np.random.default_rng(0)
@@ -85,7 +94,7 @@ def test_models_are_asked_for_once_each_in_their_order() -> None:
 
 def test_what_luck_reaches_follows_from_how_far_models_lie_from_chance_and_is_an_auc() -> None:
     found, aucs = reach_of_luck(lambda index: 0.5 + 0.1 * (-1) ** index, math.nan)
-    assert (found.label, found.count) == ("95% of models", len(aucs)) == ("95% of models", MOST)
+    assert (found.label, found.count, len(aucs)) == ("95% of models", MOST, MOST)
     assert found.value == pytest.approx(0.5 + 0.1 * norm.ppf(0.95))
     certain, _ = reach_of_luck(lambda index: 1.0, math.nan)
     assert (certain.value, *certain.interval()) == (1.0, 1.0, 1.0)

@@ -28,9 +28,7 @@ def behaviour(subject: PromptSubject) -> Measurement:
 
     def untrained(index: int) -> float:
         with subject.twins().alone(index) as study:
-            auc = float(study.behaviour.auc[0])
-        subject.twins().release(index)
-        return auc
+            return float(study.behaviour.auc[0])
 
     luck, aucs = reach_of_luck(untrained, BEHAVES)
     return Measurement(

@@ -13,7 +13,6 @@ from ace.study.prompt_seeds import TWINS
 SHARE = 0.95  # of models without training
 MOST = 19  # of them
 CHANCE = 0.5
-CONFIDENCE = 0.95  # with which it is told on which side of a bound they stay
 
 
 def reach_of_luck(draw: Callable[[int], float], bound: float) -> tuple[Estimate, list[float]]:
@@ -30,7 +29,7 @@ def reach_of_luck(draw: Callable[[int], float], bound: float) -> tuple[Estimate,
     aucs = [draw(index) for index in range(TWINS)]
     while True:
         found = _share_below(aucs)
-        low, high = found.interval(CONFIDENCE)
+        low, high = found.interval()
         if low >= bound or high < bound or len(aucs) >= MOST:
             return found, aucs
         aucs.append(draw(len(aucs)))
