@@ -226,6 +226,22 @@ class PrefixRun:
         """
         return self._pushed(site, edited)
 
+    def push_targets(self, site: Site, edited: Tensor) -> Tensor:
+        """(m, n, c) float32 logits of each prompt's own continuations after such an edit, where they are single tokens.
+
+        Raises:
+            InputError: edited states of another shape, or continuations of several tokens.
+        """
+        tokens = self._encoded.tokens
+        if tokens is None:
+            raise InputError("continuations: expected single tokens, got some of several")
+        targets = self._encoded.targets[:, 0, 0].contiguous()  # (n, c)
+        every = self.push_logits(site, edited)[:, 0].cpu()  # (m * n, v)
+        read = tokens if self._tokens is not None else torch.arange(every.shape[-1])
+        places = torch.searchsorted(read, targets)
+        values = every.view(-1, len(targets), every.shape[-1])
+        return values.gather(-1, places.expand(len(values), *places.shape)).float()
+
     def _pushed(self, site: Site, edited: Tensor) -> Tensor:
         replacement = self._replaced(site, edited)
         language = self._language

@@ -1806,6 +1806,11 @@ bad(
     lambda _: prefix_run().push_logits(gpt2().anatomy.site(0), torch.zeros(1, 2, 3)),
     "edited | (m, 2, 16) | (1, 2, 3)",
 )
+bad(
+    "model.prefix.PrefixRun.push_targets: width",
+    lambda _: prefix_run().push_targets(gpt2().anatomy.site(0), torch.zeros(1, 2, 3)),
+    "edited | (m, 2, 16) | (1, 2, 3)",
+)
 
 SCORES, BITS, CROSSED = np.zeros((1, 4)), np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
 bad(

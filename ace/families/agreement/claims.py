@@ -13,6 +13,7 @@ from ace.families.agreement import (
     generation,
     knob,
     published,
+    published_texts,
     scales,
 )
 from ace.families.agreement.claims_beside import BESIDE
@@ -234,10 +235,12 @@ CLAIMS = (
         controls=("the rest, each text along a draw",),
         measure=generation.generation,
         replication=Replication(
-            "number inverts through generated text",
-            published.figure(lambda found: found.flip),
-            "the paper shows texts and the next verb's probability; the protocol's figure is the AUC under the flip,"
-            " ours the copulas of whole texts",
+            "number inverts through generated text: after six prompts the right verb falls behind, at a strength chosen"
+            " for each",
+            published_texts.turned_lead,
+            "the protocol's figure is the mean log of the right verb's probability over the likeliest form's, one verb"
+            " a prompt, at a strength that its own margin asks for (of random axes the details say how many turn all"
+            " six as well); ours are the copulas of whole texts",
         ),
         kind="P",
     ),

@@ -14,6 +14,7 @@ from ace.arrays import Array, Ints
 from ace.auc import cluster_sums
 from ace.core import OBLIQUE
 from ace.errors import Inapplicable
+from ace.families.agreement.published_texts import published_figures
 from ace.model.generate import continue_until
 from ace.model.steer import Steering, first_tokens
 from ace.progress import told
@@ -105,6 +106,7 @@ def generation(subject: PromptSubject) -> Measurement:
                 "plural subjects": {kind: _over(result.plural, result.subjects) for kind, result in judged.items()},
                 "parsed": {kind: _over(result.parsed, result.sentences) for kind, result in judged.items()},
                 "power, where subjects do not move": _power(parts[2], len(models) * len(parts)),
+                "published protocol": published_figures(study),
                 "texts": {kind: list(written[:SHOWN]) for kind, written in texts.items()},
             }
         )

@@ -75,7 +75,8 @@ class AsPublished:
 
 
 @remembered
-def _study(study: PromptStudy) -> PromptStudy:
+def published_study(study: PromptStudy) -> PromptStudy:
+    """The model of a study on the published kind of prompts, one half to extract from and one to evaluate on."""
     own = study.source.published
     count = HALF if own else study.sizes[Split.EVALUATION] // 2
     return PromptStudy(
@@ -94,7 +95,7 @@ def as_published(study: PromptStudy) -> AsPublished:
     Raises:
         Inapplicable: cores without sigma, whose gap the protocol reports.
     """
-    published = _study(study)
+    published = published_study(study)
     labels, base = published.labels(Split.EVALUATION), published.base(Split.EVALUATION)
     every = tuple(site.index for site in published.sites)
 
@@ -145,7 +146,7 @@ def correlations(subject: Subject[Scales]) -> tuple[float, ...]:
 
 
 def _coordinate(models: PromptStudies) -> Array:
-    published = _study(models.study(0))
+    published = published_study(models.study(0))
     site = published.sites[as_published(models.study(0)).site]
     coordinates: Any = published.core(site).coordinates(published.states(Split.EVALUATION, site))
     return np.asarray(coordinates[:, 0].numpy())

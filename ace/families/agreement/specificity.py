@@ -23,7 +23,6 @@ from ace.families.agreement.axes import EXTRACTED, Axis, all_axes, best_axes, ed
 from ace.families.agreement.elsewhere import few_encoded, few_prompts, few_runs
 from ace.model.continuation import Encoded, scattered
 from ace.model.prefix import PrefixRun
-from ace.model.sites import Site
 from ace.progress import told
 from ace.stats import Estimate, bootstrap
 from ace.study.measurement import Measurement, measures
@@ -103,7 +102,7 @@ def arbitrary_words(study: PromptStudy) -> Words:
     groups = [_read_too(group, torch.tensor(list(single.values()))) for group in few_encoded(study)]
     runs = [run.under(group) for run, group in zip(few_runs(study), groups, strict=True)]
     top = study.sites[-1]
-    parts = [_logits(run, group, top, run.states(top)[None]) for run, group in zip(runs, groups, strict=True)]
+    parts = [run.push_targets(top, run.states(top)[None]) for run in runs]
     apart = [part[0, :, -len(single) :] - part[0, :, : -len(single)].mean(dim=1, keepdim=True) for part in parts]
     return Words(tuple(single), torch.cat(apart).mean(dim=0).abs().double().numpy(), groups, runs)
 
@@ -113,15 +112,6 @@ def _read_too(group: Encoded, ids: Tensor) -> Encoded:
     more = ids.repeat(len(group.rows), 1, 1, 1)
     weights = torch.cat([group.weights, torch.zeros(more.shape)], dim=-1)
     return replace(group, targets=torch.cat([group.targets, more], dim=-1), weights=weights)
-
-
-def _logits(run: PrefixRun, group: Encoded, site: Site, edited: Tensor) -> Tensor:
-    """(m, n, c) logits at the scored position of all continuations of a prompt, for edited states (m, n, d)."""
-    tokens, targets = group.tokens, group.targets[:, 0, 0].contiguous()  # (v), (n, c)
-    assert tokens is not None  # as all continuations are single tokens
-    places = torch.searchsorted(tokens, targets)
-    values = run.push_logits(site, edited)[:, 0].cpu().view(-1, len(targets), len(tokens))
-    return values.gather(-1, places.expand(len(values), *places.shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +136,7 @@ def changes(study: PromptStudy, edit: Callable[[Tensor], Tensor], weights: Array
     for run, group in told(list(zip(words.runs, words.groups, strict=True)), "lengths of prompts"):
         states = run.states(site)
         edited = torch.cat([states[None], edit(states)])
-        logits = torch.cat([_logits(run, group, site, part) for part in edited.split(AT_ONCE)])
+        logits = torch.cat([run.push_targets(site, part) for part in edited.split(AT_ONCE)])
         own, others = logits[..., : -len(words.words)], logits[..., -len(words.words) :]
         kept = group.weights[:, 0, 0, : -len(words.words)]  # of the contrast's own continuations
         parts.append(torch.cat([(own * kept).sum(dim=-1, keepdim=True), others @ mixing], dim=-1))
