@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ace.errors import ArtifactError
 from ace.files import read_json, write_json
+from ace.machine import processor
 
 if TYPE_CHECKING:
     from ace.study.rest import RankTest
@@ -114,14 +115,15 @@ def _plain(value: Any) -> Any:
 
 
 def environment(extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Python, machine and package versions, with what the caller adds."""
+    """Python, machine, processor and package versions, with what the caller adds."""
     versions = {}
     for name in PACKAGES:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
             versions[name] = "not installed"
-    return {"python": platform.python_version(), "machine": platform.machine(), "versions": versions, **(extra or {})}
+    here = {"python": platform.python_version(), "machine": platform.machine(), "processor": processor()}
+    return {**here, "versions": versions, **(extra or {})}
 
 
 def nothing_measured(results: Sequence[Mapping[str, Any]]) -> bool:

@@ -15,7 +15,7 @@ from ace.training.ensemble import Weights
 from ace.training.recipe import Recipe
 from ace.training.result import TrainedEnsemble
 
-OF_EACH = ("epochs", "seconds", "date", "device", "threads", "versions", "resumed_from_epoch")
+OF_EACH = ("epochs", "seconds", "date", "device", "processor", "threads", "versions", "resumed_from_epoch")
 
 
 def arms_of(recipe: Recipe) -> tuple[str, ...]:
@@ -80,7 +80,10 @@ def joined(recipe: Recipe, parts: Mapping[str, TrainedEnsemble]) -> TrainedEnsem
         "entries": recipe.entries(),
         "seconds": round(sum(part.provenance["seconds"] for part in parts.values()), 2),
         "curve": curve,
-        "trained_apart": {name: {key: part.provenance[key] for key in OF_EACH} for name, part in parts.items()},
+        "trained_apart": {
+            name: {key: part.provenance[key] for key in OF_EACH if key in part.provenance}
+            for name, part in parts.items()
+        },
     }
     return TrainedEnsemble(recipe, checkpoints, provenance)
 

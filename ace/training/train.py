@@ -10,6 +10,7 @@ import torch
 
 from ace.check import check_count
 from ace.errors import InputError
+from ace.machine import processor
 from ace.training.apart import alone
 from ace.training.recipe import Recipe
 from ace.training.result import TrainedEnsemble
@@ -83,6 +84,7 @@ def result_of(trainer: EnsembleTrainer, resumed: int) -> TrainedEnsemble:
         "entries": recipe.entries(),
         "versions": {name: version(name) for name in ("torch", "numpy", "ace-invariants")},
         "device": str(trainer.device),
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "epochs": trainer.epoch,
         "seconds": round(trainer.seconds, 2),

@@ -24,11 +24,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ace import verdict as verdict_module
+from ace.families.agreement import luck
 from ace.families.family import registry
 from ace.model.language import LanguageModel, wrap_model
 from ace.study.language_subjects import AGREEMENT, TWIN_SIZES, fresh_twin
 from ace.study.memory import Memory, remembered
-from ace.study.prompt_seeds import PromptStudies, PromptSubject
+from ace.study.prompt_seeds import TWINS, PromptStudies, PromptSubject
 from ace.study.prompts import SIZES, PromptStudy
 from ace.study.rest import rank_test
 from ace.study.site_choice import Choice, sufficient_at_site
@@ -149,18 +150,23 @@ def _words(vocabulary: int) -> list[str]:
 
 @contextmanager
 def as_if_it_agreed(all_draws: bool) -> Iterator[None]:
-    """No claim is left out; of the rest as many are drawn as a verdict needs at least, or all that one may need."""
+    """No claim is left out; of the rest and of untrained twins as few are drawn as any verdict needs, or all."""
     named: dict[str, Any] = {"shown": False, "level": 1.0} if all_draws else {"shown": True}
-    places: Any = ((verdict_module, "rank_test"), (PromptStudy, "require_behaviour"))
+    fixed = ("TWINS", luck.MOST) if all_draws else ("MOST", TWINS)
+    places: Any = ((verdict_module, "rank_test"), (PromptStudy, "require_behaviour"), (luck, fixed[0]))
     before = [getattr(owner, name) for owner, name in places]
-    changed = (lambda *given, **other: rank_test(*given, **{**other, **named}), lambda self, name: None)
+    changed: tuple[Any, ...] = (
+        lambda *given, **other: rank_test(*given, **{**other, **named}),
+        lambda self, name: None,
+        fixed[1],
+    )
     try:
-        for (owner, name), function in zip(places, changed, strict=True):
-            setattr(owner, name, function)
+        for (owner, name), value in zip(places, changed, strict=True):
+            setattr(owner, name, value)
         yield
     finally:
-        for (owner, name), function in zip(places, before, strict=True):
-            setattr(owner, name, function)
+        for (owner, name), value in zip(places, before, strict=True):
+            setattr(owner, name, value)
 
 
 def subject_of(language: LanguageModel, kind: type[PromptStudy] = Late) -> PromptSubject:

@@ -19,8 +19,7 @@ Written by `python -m invariants.bench.scale fit` from `fixtures/scale.json`, wh
 `ace verify --plan MODEL` prints this estimate for any model before anything runs. It reads the configuration alone,
 times a matrix product and a small operation on your machine for less than a second, and says for each claim how long
 it takes at least (controls settle at once, and the site that is chosen is near the top, as in the models tried) and at
-most (every control is drawn to the end, and the site near the bottom). Of untrained twins, of which
-`agreement.behaviour` takes up to 19 where their luck reaches near the bound, it counts three.
+most (every control is drawn to the end, as many untrained twins tried as there may be, and the site near the bottom).
 
 ## How it grows
 

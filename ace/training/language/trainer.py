@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ace.check import check_count
 from ace.errors import InputError
+from ace.machine import processor
 from ace.tasks.fragment.words import vocabulary
 from ace.training.checkpoint import Progress, load_unfinished, require_shapes, save_unfinished
 from ace.training.groups import MOMENTS
@@ -182,6 +183,7 @@ def train_language_model(
         "entries": asdict(recipe),
         "index": index,
         "versions": {"ace-invariants": version("ace-invariants"), "numpy": version("numpy"), **_versions()},
+        "processor": processor(),
         "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
         "seconds": round(trainer.seconds, 2),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ace.machine import processor
 from ace.tasks.base import Split
 from ace.threads import threads as torch_threads
 from ace.training.sweep.recipe import SweepRecipe
@@ -34,11 +35,13 @@ class Slice:
         state: after them; None where no run is left.
         outcomes: of the runs that came to an end.
         versions: of what trained, by name, which on another machine may be others than here.
+        processor: that it trained on.
     """
 
     state: StackState | None
     outcomes: tuple[Outcome, ...]
     versions: Mapping[str, str] = field(default_factory=versions)
+    processor: str = field(default_factory=processor)
 
 
 def advance(

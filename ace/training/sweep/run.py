@@ -23,7 +23,7 @@ from ace.files import locked
 from ace.training.sweep.advance import Slice, advance
 from ace.training.sweep.recipe import Run, SweepRecipe
 from ace.training.sweep.stack import started
-from ace.training.sweep.state import Outcome, StackState, versions
+from ace.training.sweep.state import Outcome, StackState
 from ace.training.sweep.table import SweepTable, add_outcomes, begin_table, read_table
 from ace.training.sweep.unfinished import Unfinished
 
@@ -102,7 +102,10 @@ def _run(
             kept: list[StackState] = []
             for stack, result in workers.results(work, now):
                 left, outcomes = _settled(stack, result)
-                add_outcomes(table, outcomes, device, result.versions if isinstance(result, Slice) else versions())
+                trained = (
+                    result if isinstance(result, Slice) else Slice(None, ())
+                )  # one that failed is told by this process
+                add_outcomes(table, outcomes, device, trained.versions, trained.processor)
                 known |= {outcome.run for outcome in outcomes}
                 unfinished.replace(stack, left)
                 kept += left

@@ -1,7 +1,8 @@
 """Outcomes of a sweep in a file to which a line is added for every run that ends: JSON lines below a header.
 
-A line has the versions that its run was trained with: a sweep may go on after an upgrade, on machines that differ, and
-tables of the same settings may be joined by appending lines. Older lines have none; the header's are theirs.
+A line has the versions that its run was trained with, and the processor, on which its steps hang: a sweep may go on
+after an upgrade, on machines that differ, and tables of the same settings may be joined by appending lines. Older lines
+have no versions, and the header's are theirs; of those that name no processor it is not known.
 """
 
 from __future__ import annotations
@@ -114,13 +115,16 @@ def begin_table(path: Path, sweep: SweepRecipe) -> SweepTable:
     return SweepTable(sweep.settings, ())
 
 
-def add_outcomes(path: Path, outcomes: Iterable[Outcome], device: str, trained_by: Mapping[str, str]) -> None:
+def add_outcomes(
+    path: Path, outcomes: Iterable[Outcome], device: str, trained_by: Mapping[str, str], processor: str
+) -> None:
     """Add a line for each outcome, on the disk when this returns.
 
     Args:
         trained_by: versions of packages, by name.
+        processor: that they were trained on, or that told a GPU what to do.
     """
-    more = {"device": device, "date": _now(), "versions": dict(trained_by)}
+    more = {"device": device, "processor": processor, "date": _now(), "versions": dict(trained_by)}
     lines = [json.dumps({**asdict(outcome), **more}) + "\n" for outcome in outcomes]
     if lines:
         with path.open("ab") as file:
