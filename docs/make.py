@@ -14,6 +14,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -29,12 +30,14 @@ from ace.study.control_words import COMMON_CONTROLS
 from ace.verdict import MEANINGS
 from docs import pictures
 from docs.marks import filled
+from invariants.bench.ratios import recorded
 
 ROOT = Path(__file__).resolve().parents[1]
 EMBEDDED = ROOT / "fixtures/verdicts.json"
 REAL = ROOT / "fixtures/models/real-models.json"
 OWN = ROOT / "fixtures/own-runs.json"
 CONTRASTS = ROOT / "fixtures/models/contrasts.json"
+SPEED = ROOT / "fixtures/speed.json"
 DIGITS, DIGITS_OF_DETAILS = 6, 5  # significant ones; details are drawn, not judged
 FAMILIES = ("markov", "hidden_markov", "modadd", "agreement", "core", "law")
 # The README's rows: what holds, what is empty and what fails, on models trained here and on those of others.
@@ -105,6 +108,8 @@ def pages(
         "verdicts": lambda: "\n".join(markdown_lines(("verdict", "means"), MEANINGS.items())),
         "contrasts": lambda: _contrasts(contrasts),
         "glossary": _glossary,
+        "speed": _speed,
+        "seconds of real models": lambda: _seconds(real),
         "tally": lambda: f"On the models trained here, {_tally(embedded)}. On the two others, {_tally(real)}.",
     }
     for family in FAMILIES:
@@ -129,6 +134,35 @@ def _glossary() -> str:
         sentence = f"{text[0].upper()}{text[1:].removesuffix('.')}."
         lines += [word, *textwrap.wrap(sentence, 120, initial_indent="  ", subsequent_indent="  "), ""]
     return "\n".join([*lines[:-1], "```"])
+
+
+def _speed() -> str:
+    """One line a work and naive way: how long the fast way takes, and how many times as long the other."""
+    cells, processors = [], dict[str, None]()
+    for row, processor in recorded(SPEED):
+        fast, *naive = row.seconds
+        processors[processor] = None
+        for way in naive:
+            ratios = row.times_longer(way)
+            clock = "processor" if row.processor else "wall"
+            first = f"{median(row.seconds[fast]) * 1e3:,.1f} ms"
+            times = f"{median(ratios):.1f}" if len(ratios) == 1 else _with_ends(ratios)
+            cells.append([row.work, fast, first, clock, way, times])
+    headings = ("work", "fast way", "median", "time", "other way", "times as long")
+    return "\n".join([*markdown_lines(headings, cells), "", f"Timed on {' and '.join(processors)}."])
+
+
+def _with_ends(ratios: Sequence[float]) -> str:
+    return f"{median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
+
+
+def _seconds(results: Sequence[Result]) -> str:
+    """One line a subject: how many claims, and the seconds that they took in the stored record."""
+    taken: dict[str, list[float]] = {}
+    for result in results:
+        taken.setdefault(result["subject"], []).append(result["seconds"])
+    cells = [[subject, str(len(each)), f"{sum(each):.0f}"] for subject, each in taken.items()]
+    return "\n".join(markdown_lines(("model", "claims", "seconds"), cells))
 
 
 def _tally(results: Iterable[Result]) -> str:

@@ -132,7 +132,7 @@ def _model(model: RealModel) -> dict[str, Any]:
         "parameters": model.parameters,
         "tried": model.tried,
         "hub": source.name if isinstance(source, HubSource) else None,
-        "download_bytes": None if isinstance(source, HubSource) else sum(part.size for part in source.packages),
+        "download_bytes": source.size if isinstance(source, HubSource) else sum(part.size for part in source.packages),
         "folder": None if folder is None else str(folder),
     }
 

@@ -19,7 +19,7 @@ from ace.errors import ArtifactError
 from ace.files import default_cache, sha256_of
 from ace.model.gguf import conversion_fault, converted_gguf, is_gguf
 from ace.progress import note
-from ace.zoo.real_models import GgufSource, Package, RealModel, real_models
+from ace.zoo.real_models import GgufSource, HubSource, Package, RealModel, real_models
 
 FOLDER = "models"  # in the cache
 
@@ -109,6 +109,33 @@ def model_place(name: str, *, download: bool = True) -> tuple[str, str | None]:
         fault = conversion_fault(there, model.source.sha256) if there.exists() else "found none"
         raise ArtifactError(f"model: expected {name} on this machine, {fault}: ace zoo obtain {name}")
     return str(folder or obtain(model)), None
+
+
+def check_hub_file(name: str) -> None:
+    """Hold the weights that the hub gave for a real model against their digest, where it is known.
+
+    Args:
+        name: short name; of others there is nothing to hold against.
+
+    Raises:
+        ArtifactError: other weights, or none in the hub's cache.
+    """
+    model = real_models().get(name)
+    source = None if model is None else model.source
+    if not isinstance(source, HubSource) or source.sha256 is None:
+        return
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(source.name, source.file, revision=source.revision)
+    place = f"{source.name}, {source.file} at {source.revision[:12]}"
+    if not isinstance(found, str):
+        raise ArtifactError(f"{place}: expected it in the hub's cache, found none")
+    size = Path(found).stat().st_size
+    if size != source.size:
+        raise ArtifactError(f"{place}: expected {source.size:,} bytes, got {size:,}: {found}")
+    came = sha256_of(Path(found))
+    if came != source.sha256:
+        raise ArtifactError(f"{place}: expected SHA-256 {source.sha256}, got {came}: {found}")
 
 
 def did_you_mean(name: str) -> str:

@@ -20,7 +20,7 @@ from ace.tasks.base import Split
 from ace.tasks.by_name import ENGLISH, FRAGMENT, TASKS
 from ace.tasks.pairs import read_pairs
 from ace.tasks.prompt import PromptTask
-from ace.zoo.download import did_you_mean, model_place
+from ace.zoo.download import check_hub_file, did_you_mean, model_place
 from ace.zoo.fixtures import StoredFixtures
 from ace.zoo.obtain import Store
 
@@ -90,15 +90,16 @@ class ModelSource:
         """The model itself, with its tokenizer.
 
         Raises:
-            ArtifactError: no such model or tokenizer, unreadable, or not a causal language model.
+            ArtifactError: no such model or tokenizer, unreadable, not a causal language model, or weights with another
+                digest than is known of them.
             SiteError: no recognisable blocks.
             InputError: another dtype.
         """
-        place, revision = model_place(self.name)
+        place, fixed = model_place(self.name)
         try:
-            return load_language_model(
+            loaded = load_language_model(
                 place,
-                revision=self.revision or revision,
+                revision=self.revision or fixed,
                 dtype=self.dtype,
                 device=self.device,
                 tokenizer=self.tokenizer,
@@ -108,6 +109,9 @@ class ModelSource:
             if not near:
                 raise
             raise type(error)(f"{error}{near}") from error
+        if fixed is not None and self.revision in (None, fixed):
+            check_hub_file(self.name)
+        return loaded
 
     def load(
         self, *, extractor: Extractor = extract_core, rerun: str = "", memory: Memory | None = None

@@ -52,10 +52,18 @@ class GgufSource:
 
 @dataclass(frozen=True)
 class HubSource:
-    """A repository of the hub at one commit."""
+    """A repository of the hub at one commit.
+
+    Attributes:
+        file: that has its weights. sha256, size: of it, in bytes; None where they are not known here, and then what the
+            hub gives at that commit is believed.
+    """
 
     name: str
     revision: str
+    file: str = "model.safetensors"
+    sha256: str | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,7 @@ from ace.tasks.by_name import ENGLISH, TASKS
 from ace.zoo.download import obtained_folder
 from ace.zoo.real_models import real_model
 from invariants.bench import naive
-
-Ways = dict[str, Callable[[], Any]]
+from invariants.bench.cases import Ways
 
 REAL, RANDOM = "smollm2-135m", "random Llama"
 MODES = ("keep", "remove", "flip")

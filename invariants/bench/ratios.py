@@ -1,8 +1,9 @@
 """Each fast path against its naive twins, in turn in one process: medians and their ratio. Wants idle cores.
 
-python -m invariants.bench.ratios [small | sweep | whole-sweep | language]
+python -m invariants.bench.ratios [small | sweep | whole-sweep | language] [--record FILE]
 
 Language models of real size and steps of a stack are timed by processor time of one thread, the others by wall time.
+`docs/speed.md` has its table from fixtures/speed.json, which `--record` writes, a kind of work at a time or all.
 """
 
 from __future__ import annotations
@@ -10,13 +11,47 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
+from typing import Any
 
+from ace.files import read_json, write_json
+from ace.report.record import environment
 from ace.threads import one_thread
 from invariants.bench import cases, language, sweeps
 
 Clock = Callable[[], float]
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One work done in several ways.
+
+    Attributes:
+        work: what is done.
+        seconds: way -> time of each round, the fast way first.
+        processor: whether that is processor time of one thread, else wall time.
+    """
+
+    work: str
+    seconds: Mapping[str, Sequence[float]]
+    processor: bool = False
+
+    def times_longer(self, way: str) -> list[float]:
+        """How many times as long as the fast way a way takes, round by round."""
+        fast = next(iter(self.seconds.values()))
+        return [taken / first for taken, first in zip(self.seconds[way], fast, strict=True)]
+
+    def __str__(self) -> str:
+        """A line a way: the median of its times, and of how many times longer than the first it takes."""
+        return "\n".join(
+            f"{self.work:64} {way:24} {median(taken) * 1e3:9.1f} ms {median(self.times_longer(way)):7.1f}"
+            for way, taken in self.seconds.items()
+        )
 
 
 def seconds(work: Callable[[], object], clock: Clock) -> float:
@@ -26,52 +61,43 @@ def seconds(work: Callable[[], object], clock: Clock) -> float:
     return clock() - started
 
 
-def compare(name: str, ways: cases.Ways, rounds: int, clock: Clock = time.perf_counter) -> None:
-    """Run all ways in turn and print their medians, and how many times longer than the first each takes."""
-    for work in ways.values():
-        work()
-    _tell(name, [dict(zip(ways, found, strict=True)) for found in _rounds(ways, rounds, clock)])
+def compare(work: str, ways: cases.Ways, rounds: int, clock: Clock = time.perf_counter) -> Compared:
+    """Run all ways once unheeded, then in turn."""
+    for one in ways.values():
+        one()
+    found = [[seconds(one, clock) for one in ways.values()] for _ in range(rounds)]
+    return Compared(work, dict(zip(ways, zip(*found, strict=True), strict=True)), clock is time.process_time)
 
 
-def _tell(name: str, rounds: Sequence[Mapping[str, float]]) -> None:
-    """Print the median seconds of each way, and how many times longer than the first it takes."""
-    times = {way: median(found[way] for found in rounds) for way in rounds[0]}
-    fast = next(iter(times.values()))
-    for way, found in times.items():
-        sys.stdout.write(f"{name:24} {way:24} {found * 1e3:9.1f} ms {found / fast:7.1f}\n")
-    sys.stdout.flush()
-
-
-def _rounds(ways: cases.Ways, rounds: int, clock: Clock) -> list[list[float]]:
-    return [[seconds(work, clock) for work in ways.values()] for _ in range(rounds)]
-
-
-def small() -> None:
+def small() -> Iterator[Compared]:
     """All but sweeps and language models of real size."""
-    for size in cases.SIZES:
-        compare(f"extraction {size}", cases.extraction(size), 5)
-    compare("rank scan d128", cases.scan(), 3)
-    compare("checkpoint, p = 53", cases.checkpoint(), 3)
+    for size, (width, states, sensitivities) in cases.SIZES.items():
+        sizes = f"core of {states:,} states, d = {width}, {sensitivities:,} sensitivities"
+        yield compare(sizes, cases.extraction(size), 5)
+    yield compare("keep and remove at all 128 ranks, 53 classes, 2,809 inputs", cases.scan(), 3)
+    yield compare("a whole checkpoint of modular addition, p = 53", cases.checkpoint(), 3)
     for name, models, sequences in cases.TRAININGS:
-        compare(f"{name}, {models} models", cases.training(name, models, sequences), 9)
-    compare("layer sweep, 12 x d768", cases.sweep(), 3)
+        yield compare(f"an epoch of {name}, {models} models", cases.training(name, models, sequences), 9)
+    yield compare("keep, remove and flip at each site, 12 blocks of d = 768", cases.sweep(), 3)
     for strengths in cases.STRENGTHS:
-        compare(f"steering, {strengths}", cases.writing(strengths), 3)
-    compare("bootstrap interval", cases.interval(), 3)
+        yield compare(f"50 steered tokens, {strengths}, 12 blocks of d = 768", cases.writing(strengths), 3)
+    yield compare("bootstrap interval of 3,000 rows", cases.interval(), 3)
 
 
-def sweep() -> None:
+def sweep() -> Iterator[Compared]:
     """A sweep in stacks."""
     with one_thread():
-        compare("sweep", sweeps.ways(), 3, time.process_time)
+        yield compare("10 epochs of 6 runs of the published sweep", sweeps.ways(), 3, time.process_time)
 
 
-def whole_sweep() -> None:
+def whole_sweep() -> Iterator[Compared]:
     """All runs of a sweep on all cores, a step of one run: a quarter of an hour on two cores."""
-    _tell("whole sweep, a step", [sweeps.whole() for _ in range(3)])
+    rounds = [sweeps.whole() for _ in range(3)]
+    taken = {way: [found[way] for found in rounds] for way in rounds[0]}
+    yield Compared("a step of one of the 72 runs of the published sweep", taken)
 
 
-def language_models() -> None:
+def language_models() -> Iterator[Compared]:
     """Language models of real size; of one that is not there, what it would take."""
     with one_thread():
         for name in (language.REAL, language.RANDOM):
@@ -79,11 +105,12 @@ def language_models() -> None:
                 sys.stdout.write(f"{reason}\n")
                 continue
             model = language.language(name)
-            compare(f"edits, {name}", language.sweep(model), 1, time.process_time)
-            compare(f"50 tokens, {name}", language.writing(model), 1, time.process_time)
+            edits = f"keep, remove and flip at each site of {name}"
+            yield compare(edits, language.sweep(model), 1, time.process_time)
+            yield compare(f"50 steered tokens of {name}", language.writing(model), 1, time.process_time)
 
 
-WORKS: Mapping[str, Callable[[], None]] = {
+WORKS: Mapping[str, Callable[[], Iterator[Compared]]] = {
     "small": small,
     "sweep": sweep,
     "whole-sweep": whole_sweep,
@@ -91,15 +118,40 @@ WORKS: Mapping[str, Callable[[], None]] = {
 }
 
 
+def record(path: Path, kind: str, rows: Sequence[Compared]) -> None:
+    """Put the rows of one kind of work into a file, in the place of earlier ones."""
+    kinds: dict[str, Any] = read_json(path, SCHEMA)["kinds"] if path.exists() else {}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    kinds[kind] = {"date": now, "environment": environment(), "rows": [asdict(row) for row in rows]}
+    ordered = {name: kinds[name] for name in WORKS if name in kinds}
+    write_json(path, {"schema": SCHEMA, "command": "python -m invariants.bench.ratios --record", "kinds": ordered})
+
+
+def recorded(path: Path) -> list[tuple[Compared, str]]:
+    """Rows of a file with the processor that each was timed on."""
+    return [
+        (Compared(**row), found["environment"]["processor"])
+        for found in read_json(path, SCHEMA)["kinds"].values()
+        for row in found["rows"]
+    ]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table, of one kind of work or of all."""
     parser = argparse.ArgumentParser(prog="python -m invariants.bench.ratios")
     parser.add_argument("work", nargs="?", choices=WORKS, help="what is timed; all by default")
-    chosen = parser.parse_args(arguments).work
-    sys.stdout.write(f"{'work':24} {'way':24} {'median':>12} {'ratio':>7}\n")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="keep the times in a file, each round's")
+    chosen = parser.parse_args(arguments)
+    sys.stdout.write(f"{'work':64} {'way':24} {'median':>12} {'ratio':>7}\n")
     for name, time_all in WORKS.items():
-        if chosen in (None, name):
-            time_all()
+        if chosen.work in (None, name):
+            rows = []
+            for row in time_all():
+                sys.stdout.write(f"{row}\n")
+                sys.stdout.flush()
+                rows.append(row)
+            if chosen.record is not None:
+                record(chosen.record, name, rows)
 
 
 if __name__ == "__main__":

@@ -2155,6 +2155,7 @@ NOTHING_TO_GET_WRONG: Mapping[str, tuple[str, ...]] = {
         "model.gguf.conversion_fault",
         "model.gguf.converted_gguf",
         "model.hub.why_not_loaded",
+        "zoo.download.check_hub_file",
         "zoo.download.did_you_mean",
         "zoo.download.model_place",
         "zoo.download.obtain",

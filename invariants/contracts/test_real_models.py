@@ -28,7 +28,7 @@ from ace.plugin.expected import unknown_claims
 from ace.plugin.options import Options
 from ace.plugin.session import documented_of_models
 from ace.tasks.base import Split
-from ace.zoo.download import did_you_mean, model_place, obtain, obtained_folder
+from ace.zoo.download import check_hub_file, did_you_mean, model_place, obtain, obtained_folder
 from ace.zoo.named import ModelSource
 from ace.zoo.real_models import GgufSource, HubSource, Package, RealModel, family_name, real_model, real_models
 from ace.zoo.shape import find_shape
@@ -140,6 +140,7 @@ def test_every_real_model_has_a_source_that_fixes_its_weights() -> None:
         if isinstance(source, HubSource):
             assert len(source.revision) == 40
             assert not model.tried
+            assert (source.sha256 is None) == (source.size is None) == (name in ("gpt2-medium", "gpt2-large"))
         else:
             assert all(len(digest) == 64 for digest in (source.sha256, *(part.sha256 for part in source.packages)))
     with pytest.raises(InputError, match="smollm2-135m, got 'smollm3'"):
@@ -322,6 +323,51 @@ def test_where_no_download_is_allowed_a_missing_model_is_told_with_what_to_do(
     _shortened(folder)
     with pytest.raises(ArtifactError, match=r"expected tiny on this machine, .*model.safetensors: expected [0-9]+ byt"):
         model_place("tiny", download=False)
+
+
+@pytest.fixture
+def from_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Weights of a real model in the cache of the hub's own client, as it lays them out."""
+    weights = tmp_path / "models--someone--tiny" / "snapshots" / ("a" * 40) / "model.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    source = HubSource("someone/tiny", "a" * 40, sha256=sha256_of(weights), size=7)
+    model = RealModel("tiny", "Tiny", "MIT", 10_000, False, source)
+    monkeypatch.setattr("ace.zoo.download.real_models", lambda: {"tiny": model})
+    return weights
+
+
+def test_what_the_hub_gives_is_held_against_its_digest(from_hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def load(place: str, *, revision: str | None, **others: object) -> str:
+        asked.append((place, revision))
+        return "the model"
+
+    monkeypatch.setattr("ace.zoo.named.load_language_model", load)
+    ModelSource("tiny").language()
+    from_hub.write_bytes(b"weighty")
+    with pytest.raises(ArtifactError, match=r"someone/tiny, model.safetensors at a{12}: expected SHA-256 .*, got"):
+        ModelSource("tiny").language()
+    with pytest.raises(ArtifactError, match="SHA-256"):
+        ModelSource("tiny", revision="a" * 40).language()
+    ModelSource("tiny", revision="main").language()  # a commit of the user's own
+    from_hub.write_bytes(b"cut")
+    with pytest.raises(ArtifactError, match="expected 7 bytes, got 3"):
+        ModelSource("tiny").language()
+    from_hub.unlink()
+    with pytest.raises(ArtifactError, match="hub's cache, found none"):
+        ModelSource("tiny").language()
+    assert asked == [("someone/tiny", "a" * 40)] * 3 + [("someone/tiny", "main")] + [("someone/tiny", "a" * 40)] * 2
+
+
+@pytest.mark.parametrize("name", ["smollm2-135m", "gpt2-large", "someone/else"])
+def test_of_weights_without_a_known_digest_the_hub_is_believed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    check_hub_file(name)
 
 
 def test_a_misspelt_name_is_told_before_the_hub_is_asked_and_in_the_end(
