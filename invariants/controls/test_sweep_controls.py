@@ -13,10 +13,10 @@ from ace.families.grokking_law import as_published, laws, measures
 from ace.families.grokking_law.claims import CLAIMS
 from ace.families.grokking_law.figure import delay_figure
 from ace.families.grokking_law.figure import words as described
-from ace.families.grokking_law.foretelling import misses, of_control
+from ace.families.grokking_law.foretelling import advantage, misses, of_control
 from ace.families.grokking_law.measures import GIVEN, NO_DECAY, OTHERS, POWER, along_a_power
 from ace.families.grokking_law.over_seeds import estimate
-from ace.families.grokking_law.shuffles import ALL, SHUFFLED, exponent_dealt, regrouped_p
+from ace.families.grokking_law.shuffles import ALL, SHUFFLED, along_a_power_p, exponent_dealt, regrouped_p
 from ace.report.record import result
 from ace.stats import exact
 from ace.study.delays import Delays, dealt, regrouped
@@ -226,6 +226,25 @@ def test_scatter_can_make_a_power_seem_the_law() -> None:
     power = laws.power_law(delays, ones, delays.moduli)[0]
     law = laws.redundancy_law(delays, ones, delays.moduli)[0]
     np.testing.assert_allclose(moved.logs - power, delays.logs - law)
+
+
+@pytest.mark.parametrize(("curve", "most", "fewest"), [("power", 0.15, 0.0), ("redundant", 1.0, 0.8)])
+def test_chance_makes_a_power_seem_the_law_as_often_as_it_says(
+    curve: str, most: float, fewest: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moduli lie off their law by a deal that their runs share."""
+    monkeypatch.setattr("ace.families.grokking_law.shuffles.DRAWS", 39)
+    told = []
+    for world in range(40):
+        off = dict(zip(MODULI, np.random.default_rng(world).normal(0.0, 0.04, len(MODULI)), strict=True))
+
+        def law(run: Run, off: dict[int, float] = off) -> float:
+            power = float(np.log(4e6) - 2.5 * np.log(run.modulus) - np.log(max(run.weight_decay, 1e-9)))
+            return (power if curve == "power" else redundant(run)) + off[run.modulus]
+
+        told.append(along_a_power_p(planted(law, seeds=4).trained.delays("moduli"), advantage))
+    assert all((40 * p) == pytest.approx(round(40 * p)) and 1 / 40 <= p <= 1 for p in told)
+    assert fewest <= np.mean(np.array(told) <= 0.05) <= most
 
 
 def test_a_split_that_matters_fails() -> None:

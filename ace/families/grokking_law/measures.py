@@ -25,6 +25,7 @@ from ace.families.grokking_law.over_seeds import Sampled, Statistic, estimate, e
 from ace.families.grokking_law.shuffles import (
     ALL,
     SHUFFLED,
+    along_a_power_p,
     changes_dealt,
     exponent_dealt,
     misses_dealt,
@@ -109,7 +110,7 @@ def rivals(subject: SweepSubject) -> Measurement:
     return Measurement(
         (over(*others),),
         {POWER: (estimate(ALL, along_a_power(delays), advantage),)},
-        details=_details(subject, delays),
+        details={**_details(subject, delays), "by chance, were the power the law": along_a_power_p(delays, advantage)},
         beside={f"over the {name}": (over(rival),) for name, rival in zip(RIVALS, others, strict=True)},
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -72,6 +73,25 @@ def regrouped_p(first: Delays, second: Delays, statistic: Statistic) -> float:
     with np.errstate(all="ignore"):
         change = np.abs(statistic(both, own) - statistic(both, 1 - own)).reshape(len(own), -1).max(axis=1)
     return float((1 + (change[1:] >= change[0] * (1 - 1e-9)).sum()) / (1 + DRAWS))
+
+
+def along_a_power_p(delays: Delays, statistic: Statistic) -> float:
+    """Rank p-value of a statistic (b) of the delays, were a power of the modulus their law.
+
+    Among as many draws as the rest has. In each, runs keep their scatter about their modulus' mean, and how far those
+    means lie off the best power is dealt anew among the moduli, either way: were the power the law, they would lie off
+    it by chance, as the deal of the pairs has it that all runs of a modulus share.
+    """
+    ones, moduli = np.ones((1, len(delays.logs))), np.unique(delays.moduli)
+    off = laws.means(delays, ones, moduli)[0] - laws.power_law(delays, ones, moduli)[0]
+    place, rng = np.searchsorted(moduli, delays.moduli), np.random.default_rng(0)
+
+    def drawn() -> float:
+        anew = off[rng.permutation(len(off))] * rng.choice((-1.0, 1.0), len(off))
+        return float(statistic(replace(delays, logs=delays.logs + (anew - off)[place]), ones)[0])
+
+    own = float(statistic(delays, ones)[0])
+    return (1 + sum(drawn() >= own - 1e-9 for _ in range(DRAWS))) / (1 + DRAWS)
 
 
 def _told(values: Array, nothing: float) -> Array:
