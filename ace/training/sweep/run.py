@@ -102,9 +102,8 @@ def _run(
             kept: list[StackState] = []
             for stack, result in workers.results(work, now):
                 left, outcomes = _settled(stack, result)
-                trained = (
-                    result if isinstance(result, Slice) else Slice(None, ())
-                )  # one that failed is told by this process
+                # A stack that failed says nothing of itself: versions and processor are this process's.
+                trained = result if isinstance(result, Slice) else Slice(None, ())
                 add_outcomes(table, outcomes, device, trained.versions, trained.processor)
                 known |= {outcome.run for outcome in outcomes}
                 unfinished.replace(stack, left)
