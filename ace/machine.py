@@ -6,14 +6,14 @@ import platform
 from functools import cache
 from pathlib import Path
 
-import torch
-
 CPUINFO = Path("/proc/cpuinfo")  # on Linux, where the standard library knows no more than the architecture
 
 
 @cache
 def processor() -> str:
     """The processor's name as far as it is told, and the vector instructions that torch uses on it."""
+    import torch  # what only reads records is not kept waiting for it
+
     return f"{_name() or platform.processor() or platform.machine()} ({torch.backends.cpu.get_cpu_capability()})"
 
 

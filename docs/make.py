@@ -30,7 +30,7 @@ from ace.study.control_words import COMMON_CONTROLS
 from ace.verdict import MEANINGS
 from docs import pictures
 from docs.marks import filled
-from invariants.bench.ratios import recorded
+from invariants.bench.compared import recorded
 
 ROOT = Path(__file__).resolve().parents[1]
 EMBEDDED = ROOT / "fixtures/verdicts.json"
@@ -144,7 +144,7 @@ def _speed() -> str:
         processors[processor] = None
         for way in naive:
             ratios = row.times_longer(way)
-            clock = "processor" if row.processor else "wall"
+            clock = "processor" if row.processor_time else "wall"
             first = f"{median(row.seconds[fast]) * 1e3:,.1f} ms"
             times = f"{median(ratios):.1f}" if len(ratios) == 1 else _with_ends(ratios)
             cells.append([row.work, fast, first, clock, way, times])

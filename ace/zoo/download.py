@@ -133,9 +133,7 @@ def check_hub_file(name: str) -> None:
     size = Path(found).stat().st_size
     if size != source.size:
         raise ArtifactError(f"{place}: expected {source.size:,} bytes, got {size:,}: {found}")
-    came = sha256_of(Path(found))
-    if came != source.sha256:
-        raise ArtifactError(f"{place}: expected SHA-256 {source.sha256}, got {came}: {found}")
+    _check_digest(Path(found), source.sha256, place)
 
 
 def did_you_mean(name: str) -> str:
@@ -176,6 +174,11 @@ def _content(package: Package, folder: Path, progress: bool) -> bytes:
 def _verify(file: Path, source: GgufSource) -> None:
     if not file.is_file() or not is_gguf(file):
         raise ArtifactError(f"file: expected {source.name}, got {file}, which is no GGUF file")
+    _check_digest(file, source.sha256, str(file))
+
+
+def _check_digest(file: Path, expected: str, place: str) -> None:
+    """Refuse a file of another digest, by the name of the place that it is said to come from."""
     came = sha256_of(file)
-    if came != source.sha256:
-        raise ArtifactError(f"{file}: expected SHA-256 {source.sha256}, got {came}")
+    if came != expected:
+        raise ArtifactError(f"{place}: expected SHA-256 {expected}, got {came}")

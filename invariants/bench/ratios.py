@@ -12,46 +12,13 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
-from typing import Any
 
-from ace.files import read_json, write_json
-from ace.report.record import environment
 from ace.threads import one_thread
 from invariants.bench import cases, language, sweeps
+from invariants.bench.compared import Compared, record
 
 Clock = Callable[[], float]
-SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One work done in several ways.
-
-    Attributes:
-        work: what is done.
-        seconds: way -> time of each round, the fast way first.
-        processor: whether that is processor time of one thread, else wall time.
-    """
-
-    work: str
-    seconds: Mapping[str, Sequence[float]]
-    processor: bool = False
-
-    def times_longer(self, way: str) -> list[float]:
-        """How many times as long as the fast way a way takes, round by round."""
-        fast = next(iter(self.seconds.values()))
-        return [taken / first for taken, first in zip(self.seconds[way], fast, strict=True)]
-
-    def __str__(self) -> str:
-        """A line a way: the median of its times, and of how many times longer than the first it takes."""
-        return "\n".join(
-            f"{self.work:64} {way:24} {median(taken) * 1e3:9.1f} ms {median(self.times_longer(way)):7.1f}"
-            for way, taken in self.seconds.items()
-        )
 
 
 def seconds(work: Callable[[], object], clock: Clock) -> float:
@@ -118,24 +85,6 @@ WORKS: Mapping[str, Callable[[], Iterator[Compared]]] = {
 }
 
 
-def record(path: Path, kind: str, rows: Sequence[Compared]) -> None:
-    """Put the rows of one kind of work into a file, in the place of earlier ones."""
-    kinds: dict[str, Any] = read_json(path, SCHEMA)["kinds"] if path.exists() else {}
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    kinds[kind] = {"date": now, "environment": environment(), "rows": [asdict(row) for row in rows]}
-    ordered = {name: kinds[name] for name in WORKS if name in kinds}
-    write_json(path, {"schema": SCHEMA, "command": "python -m invariants.bench.ratios --record", "kinds": ordered})
-
-
-def recorded(path: Path) -> list[tuple[Compared, str]]:
-    """Rows of a file with the processor that each was timed on."""
-    return [
-        (Compared(**row), found["environment"]["processor"])
-        for found in read_json(path, SCHEMA)["kinds"].values()
-        for row in found["rows"]
-    ]
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table, of one kind of work or of all."""
     parser = argparse.ArgumentParser(prog="python -m invariants.bench.ratios")
@@ -151,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 sys.stdout.flush()
                 rows.append(row)
             if chosen.record is not None:
-                record(chosen.record, name, rows)
+                record(chosen.record, name, rows, tuple(WORKS))
 
 
 if __name__ == "__main__":

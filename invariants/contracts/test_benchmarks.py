@@ -9,7 +9,7 @@ import pytest
 
 from ace.machine import processor
 from invariants.bench import ratios, sweeps
-from invariants.bench.ratios import Compared
+from invariants.bench.compared import Compared, recorded
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_every_way_is_run_in_turn_and_once_before() -> None:
     found = ratios.compare("work", {"fast": lambda: done.append("fast"), "naive": lambda: done.append("naive")}, 3)
     assert done == ["fast", "naive"] * 4
     assert [len(taken) for taken in found.seconds.values()] == [3, 3]
-    assert not found.processor
+    assert not found.processor_time
 
 
 def test_a_kind_that_is_timed_again_takes_the_place_of_its_earlier_rows(timed: list[str], tmp_path: Path) -> None:
@@ -52,8 +52,8 @@ def test_a_kind_that_is_timed_again_takes_the_place_of_its_earlier_rows(timed: l
     ratios.main(["sweep", "--record", str(file)])
     ratios.main(["small", "--record", str(file)])
     ratios.main(["sweep", "--record", str(file)])
-    assert [row.work for row, _ in ratios.recorded(file)] == ["small, 2", "sweep, 3"]
-    assert {where for _, where in ratios.recorded(file)} == {processor()}
+    assert [row.work for row, _ in recorded(file)] == ["small, 2", "sweep, 3"]
+    assert {where for _, where in recorded(file)} == {processor()}
     assert timed == ["sweep", "small", "sweep"]
 
 

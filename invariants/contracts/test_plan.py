@@ -20,8 +20,10 @@ from ace import registry
 from ace.cli import main
 from ace.cli.plan import error_of
 from ace.errors import ArtifactError
+from ace.families.agreement import luck
 from ace.files import read_json
 from ace.study.language_subjects import AGREEMENT
+from ace.study.prompt_seeds import TWINS
 from ace.study.prompts import SIZES
 from ace.tasks.base import Split
 from ace.tasks.by_name import ENGLISH, TASKS
@@ -29,7 +31,7 @@ from ace.zoo.plan import REFERENCES, constants, load_of, make_plan, memory_of, o
 from ace.zoo.shape import Shape, find_shape, shape_of
 from ace.zoo.speed import Speed, measure_speed
 from invariants.bench import scale
-from invariants.bench.random_models import Counting, random_model
+from invariants.bench.random_models import Counting, as_if_it_agreed, random_model
 from invariants.bench.scale import RECORD, SCHEMA
 from invariants.bench.scale_fit import fitted, shape_in
 
@@ -183,6 +185,17 @@ def test_on_a_gpu_weights_are_there_once_and_nothing_of_main_memory_counts() -> 
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("all_draws", "twins"), [(False, TWINS), (True, luck.MOST)])
+def test_the_most_counts_as_many_untrained_twins_as_there_may_be(all_draws: bool, twins: int) -> None:
+    def tried(auc: float) -> int:
+        return len(luck.reach_of_luck(lambda index: auc, 0.7)[1])
+
+    near, far = 0.62, 0.51  # luck that reaches about to the bound, and luck that does not
+    with as_if_it_agreed(all_draws):
+        assert tried(near) == tried(far) == twins
+    assert tried(far) == TWINS < tried(near)
+
+
 def test_products_are_counted_exactly_and_those_of_the_vocabulary_apart() -> None:
     first, head = nn.Linear(8, 16, bias=False), nn.Linear(16, 50, bias=False)
     with torch.no_grad(), Counting(50) as counting:

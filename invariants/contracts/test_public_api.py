@@ -84,6 +84,13 @@ def test_importing_ace_loads_no_heavy_package() -> None:
     assert found.stdout.strip() == "[]"
 
 
+def test_records_are_read_without_torch() -> None:
+    """What tells what a record says is not kept waiting for what measured it."""
+    code = "import ace.report.record, invariants.bench.compared, sys; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True, text=True)
+    assert found.stdout.strip() == "False"
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nothing_of_the_kind"):
         _ = ace.nothing_of_the_kind

@@ -84,7 +84,7 @@ def next_verb(study: PromptStudy) -> NextVerb:
             """(1 + axes, n, c) with each axis's component taken away so many times (1 + axes, n)."""
             return run.push_targets(site, states - gains[..., None].to(states) * axes).double()
 
-        clean = logits(torch.zeros(axes.shape[:2]))
+        clean = run.push_targets(site, states[None]).double()
         gains = _strengths(_margin(clean, weights), _margin(logits(torch.full(axes.shape[:2], STEP)), weights))
         parts.append((_lead(clean, weights, right)[0], _lead(logits(gains), weights, right).T, gains[0]))
     before, after, strengths = (torch.cat(values).numpy() for values in zip(*parts, strict=True))

@@ -184,6 +184,7 @@ def train_language_model(
         "index": index,
         "versions": {"ace-invariants": version("ace-invariants"), "numpy": version("numpy"), **_versions()},
         "processor": processor(),
+        "threads": torch.get_num_threads(),
         "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
         "seconds": round(trainer.seconds, 2),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
