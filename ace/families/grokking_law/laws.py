@@ -16,6 +16,7 @@ from ace.study.delays import Delays
 
 Law = Callable[[Delays, Array, Array], Array]  # delays, counts, moduli (m) -> log delays (b, m) that it foretells
 CRITICAL = np.linspace(0.02, 0.995, 79)  # critical moduli tried, as shares of the smallest whose delays end
+POWER_NUMBERS = 2  # that a power of the modulus is fitted with
 
 
 def exponent(delays: Delays, counts: Array) -> Array:

@@ -75,23 +75,24 @@ def regrouped_p(first: Delays, second: Delays, statistic: Statistic) -> float:
     return float((1 + (change[1:] >= change[0] * (1 - 1e-9)).sum()) / (1 + DRAWS))
 
 
-def along_a_power_p(delays: Delays, statistic: Statistic) -> float:
-    """Rank p-value of a statistic (b) of the delays, were a power of the modulus their law.
+def along_a_power(delays: Delays, statistic: Statistic) -> Array:
+    """A statistic (b) of delays that a power of the modulus is the law of, in as many draws as the rest has.
 
-    Among as many draws as the rest has. In each, runs keep their scatter about their modulus' mean, and how far those
-    means lie off the best power is dealt anew among the moduli, either way: were the power the law, they would lie off
-    it by chance, as the deal of the pairs has it that all runs of a modulus share.
+    In each, runs keep their scatter about their modulus' mean, and how far those means lie off the best power is dealt
+    anew among the moduli, either way: were the power the law, they would lie off it by chance, as the deal of the
+    pairs has it that all runs of a modulus share. The best power lies nearer to them than the true one would, since
+    two numbers of it are fitted to them: what is dealt is longer by that much.
     """
     ones, moduli = np.ones((1, len(delays.logs))), np.unique(delays.moduli)
     off = laws.means(delays, ones, moduli)[0] - laws.power_law(delays, ones, moduli)[0]
     place, rng = np.searchsorted(moduli, delays.moduli), np.random.default_rng(0)
+    longer = np.sqrt(len(moduli) / (len(moduli) - laws.POWER_NUMBERS))
 
     def drawn() -> float:
-        anew = off[rng.permutation(len(off))] * rng.choice((-1.0, 1.0), len(off))
+        anew = longer * off[rng.permutation(len(off))] * rng.choice((-1.0, 1.0), len(off))
         return float(statistic(replace(delays, logs=delays.logs + (anew - off)[place]), ones)[0])
 
-    own = float(statistic(delays, ones)[0])
-    return (1 + sum(drawn() >= own - 1e-9 for _ in range(DRAWS))) / (1 + DRAWS)
+    return np.array([drawn() for _ in range(DRAWS)])
 
 
 def _told(values: Array, nothing: float) -> Array:
