@@ -21,24 +21,43 @@ from ace.study.tokens import TokenStudy
 from ace.tasks.base import Split
 
 ROWS = 4000  # states that a method with labels is fitted to
+CLASSES = 256  # that a probe is fitted for at most: its cost grows with them, and it is no part of a verdict
+PROBE = "logistic probe"
+CORE = "core"  # by name, beside the alternatives
 
 
 @remembered
 def alternative_cores(study: TokenStudy, index: int) -> dict[str, Core]:
     """Every alternative's core for one model, by name, of the rank of its own core or as many as the method has.
 
-    Classes are the targets at the scored positions; where those are no classes, methods that look at labels are left
-    out. Of more than 4,000 states these are fitted to as many drawn at random; PCA and gradients see all of them. A
-    method that finds nothing, such as classes with equal means, is left out too.
+    Classes are the targets at the scored positions, which are the last ones; where there are none, methods that look at
+    labels are left out. Of more than 4,000 states these are fitted to as many drawn at random; PCA and gradients see
+    all of them, those at earlier positions too where a change there reaches the outputs. A
+    method that finds nothing, such as classes with equal means, is left out too, and a probe of more than 256 classes.
     """
-    core, labels = study.core(index), scored_classes(study.batch(Split.EXTRACTION))
-    states, read = study.states(index, Split.EXTRACTION).flatten(0, 1), study.sensitivities(index)
-    whole = Evidence(states, read, mean=core.mean)
-    few = whole
-    if labels is not None:
-        rows = np.sort(np.random.default_rng(index).permutation(len(states))[:ROWS])
-        few = Evidence(states[torch.from_numpy(rows)], read, labels[rows], core.mean)
-    return found_cores(core.dimension, {name: few if ALTERNATIVES[name].labelled else whole for name in ALTERNATIVES})
+    batch = study.batch(Split.EXTRACTION)
+    core, labels = study.core(index), scored_classes(batch)
+    states, read = study.states(index, Split.EXTRACTION), study.sensitivities(index)
+    whole = few = Evidence(states.flatten(0, 1), read, mean=core.mean)
+    scored = states[:, -batch.scored :].flatten(0, 1)
+    if labels is not None and len(labels) == len(scored):
+        rows = np.sort(np.random.default_rng(index).permutation(len(scored))[:ROWS])
+        few = Evidence(scored[torch.from_numpy(rows)], read, labels[rows], core.mean)
+    evidence = {name: few if ALTERNATIVES[name].labelled else whole for name in ALTERNATIVES}
+    if few.labels is not None and len(np.unique(few.labels)) > CLASSES:
+        del evidence[PROBE]
+    return found_cores(core.dimension, evidence)
+
+
+def shared_alternatives(study: TokenStudy) -> list[str]:
+    """Names of the alternatives that every model has a core of."""
+    found = [alternative_cores(study, k) for k in study.members]
+    return [name for name in ALTERNATIVES if all(name in cores for cores in found)]
+
+
+def core_or_alternative(study: TokenStudy, index: int, name: str) -> Core:
+    """One model's own core, for "core", or the alternative of that name in its place."""
+    return study.core(index) if name == CORE else alternative_cores(study, index)[name]
 
 
 @remembered

@@ -14,6 +14,7 @@ from ace.families.core.transplant import transplants
 from ace.families.markov import ablation, as_published, optimum
 from ace.families.trained import share_that_may_fail
 from ace.model.intervene import Intervention
+from ace.study.alternatives import CORE
 from ace.study.controls import edited
 from ace.study.subject import LazySubject
 from ace.study.subspaces import rest_subspaces
@@ -59,7 +60,7 @@ def test_models_that_several_subjects_are_held_against_are_studied_once(subjects
 
 @pytest.mark.parametrize("mode", MODES)
 def test_performance_under_an_edit_is_that_of_each_sequence(study: TokenStudy, mode: str) -> None:
-    values = ablation.edited_performance(study, 1, ablation.CORE, mode)
+    values = ablation.edited_performance(study, 1, CORE, mode)
     hits, losses = study.performance(1, edited(study.core(1), mode))
     assert np.array_equal(values, np.stack([hits.mean(axis=1), losses.mean(axis=1)]))
 

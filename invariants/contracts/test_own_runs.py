@@ -14,10 +14,12 @@ import torch
 from torch import Tensor, nn
 
 import ace
+from ace.alternatives.methods import ALTERNATIVES
 from ace.arrays import Array
 from ace.errors import InputError, SiteError, SplitError
 from ace.families.core import ablation, likeness
 from ace.report.record import result
+from ace.study.alternatives import alternative_cores
 from ace.study.replicates import resampled_cores
 from ace.study.rest import DISMISSED, Rest
 from invariants.contracts.exact import CLASSES, FEATURES, PLACES, Bent, Exact, First, Largest, Untrained
@@ -156,6 +158,8 @@ def test_the_example_read_where_more_than_a_linear_layer_follows(runs: Any, weig
         "UNDECIDED",
         "FAILS",
     }
+    # Only the last position has an answer, and so a class; alternatives stand beside the core all the same.
+    assert set(ace.verify_claim("core.sufficiency", subject).beside) == {"oblique", *ALTERNATIVES}
     # There is no head whose weight the published protocol could take: the gradients stand for it.
     counts = {name: len(three_times(name, subject)[0]) for name in PAPERS}
     assert counts == {name: 1 if name in ("core.divergence", "core.alignment") else 2 for name in PAPERS}
@@ -202,6 +206,45 @@ def test_without_untrained_twins_what_is_held_against_them_is_inapplicable() -> 
     assert statuses(subject, ALONE) == dict.fromkeys(ALONE, "HOLDS")
     for name in PAIRS:
         assert "no untrained twins" in ace.verify_claim(name, subject).reason
+
+
+@pytest.mark.parametrize(("claim", "mode"), [("core.sufficiency", "keep"), ("core.necessity", "remove")])
+def test_each_alternative_stands_in_the_cores_place(claim: str, mode: str) -> None:
+    """By a plain edit of the states: what the alternative's subspace keeps or removes, about the core's own mean."""
+    subject = exact()
+    beside = ace.verify_claim(claim, subject).beside
+    assert set(beside) == {"oblique", *ALTERNATIVES}
+    study = subject.trained
+    batch = study.batch(ace.Split.EVALUATION)
+    inputs, targets = torch.as_tensor(batch.inputs).float(), torch.as_tensor(batch.targets)
+    chance = float(study.chance.mean())
+    for name in ALTERNATIVES:
+        other, mean = alternative_cores(study, 0)[name], study.core(0).mean.float()
+        basis = other.basis.float()
+
+        def edit(module: nn.Module, given: tuple[Tensor], basis: Tensor = basis, mean: Tensor = mean) -> Tensor:
+            kept = (given[0] - mean) @ basis @ basis.T + mean
+            return kept if mode == "keep" else given[0] - kept + mean
+
+        model = study.expect_model(0, Exact)
+        own = study.task.score(model(inputs), targets).mean()
+        handle = model.readout.register_forward_pre_hook(edit)
+        score = study.task.score(model(inputs), targets).mean()
+        handle.remove()
+        wanted = float((score - own if mode == "keep" else score - chance) / (own - chance))
+        assert beside[name][0][0] == pytest.approx(wanted, abs=1e-4)
+
+
+def test_a_probe_of_many_classes_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ace.study.alternatives.CLASSES", CLASSES - 1)
+    assert set(ALTERNATIVES) - set(alternative_cores(exact(1).trained, 0)) == {"logistic probe"}
+
+
+def test_methods_that_look_at_labels_are_left_out_where_targets_are_numbers() -> None:
+    subject = exact(
+        task=First(), kind=lambda k: Exact(k, answers=1), untrained=lambda k: Untrained(k, answers=1), rank=ace.Fixed(1)
+    )
+    assert set(ace.verify_claim("core.sufficiency", subject).beside) == {"oblique", "PCA", "gradients alone"}
 
 
 def test_models_of_different_widths_share_coordinates_but_no_subspaces() -> None:

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from ace.arrays import Array, Ints
-from ace.core import PROJECTORS, Core
+from ace.core import OBLIQUE, ORTHOGONAL, PROJECTORS, Core
 from ace.families.core.size import require_cores
 from ace.model.intervene import Intervention
 from ace.stats import Estimate, bootstrap_ratio
+from ace.study.alternatives import CORE, core_or_alternative, shared_alternatives
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
 from ace.study.rest import Rest, jackknife
@@ -35,9 +36,13 @@ def relative(label: str, study: TokenStudy, index: int, scores: Array, reference
 
 
 @remembered
-def edited(study: TokenStudy, index: int, mode: str, projector: str) -> Array:
-    """(n) scores of the evaluation sequences with a model's core kept or removed."""
-    return study.scores(index, Intervention(study.core(index), mode, projector=projector).apply)
+def edited(study: TokenStudy, index: int, mode: str, projector: str, name: str = CORE) -> Array:
+    """(n) scores of the evaluation sequences with a model's core kept or removed.
+
+    Args:
+        name: "core", or an alternative that stands in its place.
+    """
+    return study.scores(index, Intervention(core_or_alternative(study, index, name), mode, projector=projector).apply)
 
 
 def rest_of(study: TokenStudy, index: int, mode: str, parts: tuple[str, ...], value: Value) -> Rest:
@@ -80,9 +85,10 @@ def sufficiency(subject: TokenSubject) -> Measurement:
     """What keeping the core adds to the score, over what the model scores above chance: 0 where nothing is lost."""
     study = require_cores(subject.trained)
 
-    def change(mode: str, projector: str = "orthogonal") -> tuple[Estimate, ...]:
+    def change(mode: str, projector: str = ORTHOGONAL, name: str = CORE) -> tuple[Estimate, ...]:
         return tuple(
-            relative(str(k), study, k, edited(study, k, mode, projector), study.base_scores(k)) for k in study.members
+            relative(str(k), study, k, edited(study, k, mode, projector, name), study.base_scores(k))
+            for k in study.members
         )
 
     def lost(scores: Array, own: Array, chance: Array) -> list[float]:
@@ -93,7 +99,7 @@ def sufficiency(subject: TokenSubject) -> Measurement:
         {"complement": change("remove")},
         details=_scores(study),
         rest=tuple(rest_of(study, k, "keep", (str(k),), lost) for k in study.members),
-        beside={"oblique": change("keep", "oblique")},
+        beside=_beside(study, partial(change, "keep")),
     )
 
 
@@ -102,9 +108,9 @@ def necessity(subject: TokenSubject) -> Measurement:
     """How far the score without the core lies above, and below, chance, over what the model scores above chance."""
     study = require_cores(subject.trained)
 
-    def both_sides(projector: str) -> tuple[Estimate, ...]:
+    def both_sides(projector: str = ORTHOGONAL, name: str = CORE) -> tuple[Estimate, ...]:
         return tuple(
-            relative(f"{k}, {side}", study, k, edited(study, k, "remove", projector), study.chance, sign)
+            relative(f"{k}, {side}", study, k, edited(study, k, "remove", projector, name), study.chance, sign)
             for k in study.members
             for side, sign in (("above", 1.0), ("below", -1.0))
         )
@@ -114,12 +120,17 @@ def necessity(subject: TokenSubject) -> Measurement:
         return [above, -above]
 
     return Measurement(
-        both_sides("orthogonal"),
+        both_sides(),
         {},
         details=_scores(study),
         rest=tuple(rest_of(study, k, "remove", (f"{k}, above", f"{k}, below"), left) for k in study.members),
-        beside={"oblique": both_sides("oblique")},
+        beside=_beside(study, both_sides),
     )
+
+
+def _beside(study: TokenStudy, edit: Callable[..., tuple[Estimate, ...]]) -> dict[str, tuple[Estimate, ...]]:
+    """The same by the oblique projector, and with each alternative in the core's place where every model has it."""
+    return {OBLIQUE: edit(OBLIQUE), **{name: edit(name=name) for name in shared_alternatives(study)}}
 
 
 def _scores(study: TokenStudy) -> dict[str, object]:

@@ -15,7 +15,7 @@ from ace.families.markov.the_rest import rest_of
 from ace.families.trained import share_that_may_fail
 from ace.rank import Gap, GivenSpectrum
 from ace.stats import Estimate, bootstrap_mean, bootstrap_ratio
-from ace.study.alternatives import alternative_cores
+from ace.study.alternatives import CORE, core_or_alternative, shared_alternatives
 from ace.study.controls import edited
 from ace.study.measurement import Measurement, measures
 from ace.study.memory import remembered
@@ -27,8 +27,6 @@ CONSENSUS_TIMES = 5
 CONSENSUS_LEFT = 0.1
 ACCURACY, LOSS = 0, 1  # of what `TokenStudy.performance` gives
 
-CORE = "core"
-
 Quantity = Callable[[int, Array], Estimate]  # of a model, from accuracy and cross-entropy (2, n) under an edit
 
 
@@ -39,7 +37,7 @@ def edited_performance(study: TokenStudy, index: int, name: str, mode: str, proj
     Args:
         name: "core", or an alternative that stands in its place.
     """
-    core = study.core(index) if name == CORE else alternative_cores(study, index)[name]
+    core = core_or_alternative(study, index, name)
     return np.stack([part.mean(axis=1) for part in study.performance(index, edited(core, mode, projector))])
 
 
@@ -54,11 +52,9 @@ def _of_all(study: TokenStudy, quantity: Quantity, mode: str, name: str = CORE) 
 
 def _beside(study: TokenStudy, quantity: Quantity, mode: str) -> dict[str, tuple[Estimate, ...]]:
     """The quantity by the other projector, and with each alternative in the core's place where every model has it."""
-    found = [alternative_cores(study, k) for k in study.members]
-    names = [name for name in found[0] if all(name in cores for cores in found)]
     return {
         "oblique": tuple(quantity(k, edited_performance(study, k, CORE, mode, "oblique")) for k in study.members),
-        **{name: _of_all(study, quantity, mode, name) for name in names},
+        **{name: _of_all(study, quantity, mode, name) for name in shared_alternatives(study)},
     }
 
 
