@@ -17,12 +17,14 @@ from ace.study.checks import scored_classes
 from ace.study.interchange import searched_core
 from ace.study.memory import remembered
 from ace.study.prompts import PromptStudy
+from ace.study.token_interchange import searched_subspace
 from ace.study.tokens import TokenStudy
 from ace.tasks.base import Split
 
 ROWS = 4000  # states that a method with labels is fitted to
 CLASSES = 256  # that a probe is fitted for at most: its cost grows with them, and it is no part of a verdict
 PROBE = "logistic probe"
+SEARCH = "DAS"
 CORE = "core"  # by name, beside the alternatives
 
 
@@ -32,7 +34,8 @@ def alternative_cores(study: TokenStudy, index: int) -> dict[str, Core]:
 
     Classes are the targets at the scored positions, which are the last ones; where there are none, methods that look at
     labels are left out. Of more than 4,000 states these are fitted to as many drawn at random; PCA and gradients see
-    all of them, those at earlier positions too where a change there reaches the outputs. A
+    all of them, those at earlier positions too where a change there reaches the outputs. The last is "DAS", trained on
+    exchanges between sequences, where there are sequences enough to hold some out. A
     method that finds nothing, such as classes with equal means, is left out too, and a probe of more than 256 classes.
     """
     batch = study.batch(Split.EXTRACTION)
@@ -46,13 +49,16 @@ def alternative_cores(study: TokenStudy, index: int) -> dict[str, Core]:
     evidence = {name: few if ALTERNATIVES[name].labelled else whole for name in ALTERNATIVES}
     if few.labels is not None and len(np.unique(few.labels)) > CLASSES:
         del evidence[PROBE]
-    return found_cores(core.dimension, evidence)
+    cores = found_cores(core.dimension, evidence)
+    with suppress(Inapplicable):
+        cores[SEARCH] = searched_subspace(study, index)
+    return cores
 
 
 def shared_alternatives(study: TokenStudy) -> list[str]:
     """Names of the alternatives that every model has a core of."""
     found = [alternative_cores(study, k) for k in study.members]
-    return [name for name in ALTERNATIVES if all(name in cores for cores in found)]
+    return [name for name in found[0] if all(name in cores for cores in found)]
 
 
 def core_or_alternative(study: TokenStudy, index: int, name: str) -> Core:
@@ -71,7 +77,7 @@ def prompt_alternatives(study: PromptStudy, site: Site, rank: int = 1) -> dict[s
     evidence = Evidence(states, gradients, study.observed_labels(), study.core(site, rank).mean)
     cores = found_cores(rank, dict.fromkeys(ALTERNATIVES, evidence))
     with suppress(Inapplicable):
-        cores["DAS"] = searched_core(study, site, rank)
+        cores[SEARCH] = searched_core(study, site, rank)
     return cores
 
 

@@ -1,39 +1,31 @@
-"""Distributed alignment search: a subspace trained so that prompts that exchange it exchange their classes.
-
-Geiger et al. 2023, arXiv 2303.02536: of two prompts, base and source, the base's component in a subspace is replaced by
-the source's, h_b + Q Q^T (h_s - h_b), and Q is trained by gradient descent so that the model then answers as for the
-source. Unlike all other alternatives it is trained on the effect of the very edits that claims are about.
+"""An alignment search among prompts: those that exchange the subspace exchange their classes.
 
 Cost: one forward and one backward pass from the site on for each step, at one position of up to 64 prompts.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ace.check import check_rank
 from ace.core import Core
 from ace.errors import Inapplicable
 from ace.model.continuation import scattered
 from ace.model.prefix import PrefixRun, run_together
 from ace.model.sites import Site
-from ace.progress import told
+from ace.study.alignment_search import Step, exchanged, trained_basis
 from ace.study.memory import remembered
 from ace.study.prompts import PromptStudy, encoded_once
 from ace.tasks.base import Split
 
 PROMPTS = 160  # of the extraction split
 HELD_OUT = 4  # one group of prompts, such as those of one head noun, in so many only says when to stop
-EPOCHS = 20
-PATIENCE = 3  # epochs without a held-out loss that is lower by a hundredth
-RATE = 0.5  # of Adam, over the root of the width: against the entries of a unit vector
 
 
 @remembered
@@ -48,20 +40,8 @@ def searched_core(study: PromptStudy, site: Site, rank: int = 1) -> Core:
         Inapplicable: too few groups of prompts for both parts to have both classes.
     """
     pool = _pool(study, site)
-    generator = torch.Generator().manual_seed(0)
-    width = pool.states.shape[1]
-    raw = torch.randn(width, check_rank("rank", rank, width), generator=generator) / width**0.5
-    raw.requires_grad_()
-    optimiser = torch.optim.Adam([raw], lr=RATE / width**0.5)
-    best, basis, waited = math.inf, raw, 0
-    for _ in told(range(EPOCHS), "epochs of a search for an axis"):
-        held = _epoch(pool, raw, optimiser, generator)
-        waited = 0 if held < 0.99 * best else waited + 1
-        if held < best:
-            best, basis = held, torch.linalg.qr(raw.detach()).Q
-        if waited == PATIENCE:
-            break
-    return Core.from_basis(basis.double(), study.core(site, rank).mean, samples=len(pool.states))
+    basis = trained_basis(pool.states.shape[1], rank, partial(_epoch, pool))
+    return Core.from_basis(basis, study.core(site, rank).mean, samples=len(pool.states))
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,21 +84,17 @@ def _opposite(rows: Tensor, labels: Tensor, held: Tensor, generator: torch.Gener
     return torch.multinomial(fits.float(), 1, generator=generator)[:, 0]
 
 
-def _epoch(pool: _Pool, raw: Tensor, optimiser: torch.optim.Optimizer, generator: torch.Generator) -> float:
+def _epoch(pool: _Pool, basis: Callable[[], Tensor], step: Step, generator: torch.Generator) -> float:
     """One step for each group of prompts; the mean loss of the held-out ones on the way."""
     total, count = 0.0, 0
     for place in torch.randperm(len(pool.runs), generator=generator).tolist():
         rows = pool.rows[place]
         held = pool.held[rows]
         sources = torch.where(held, pool.sources[rows], _opposite(rows, pool.labels, pool.held, generator))
-        basis = torch.linalg.qr(raw).Q.to(pool.states)
-        base, source = pool.states[rows], pool.states[sources]
-        exchanged = base + (source - base) @ basis @ basis.T
-        contrasts = pool.runs[place].push(pool.site, exchanged[None], gradients=True)[0]
+        moved = exchanged(pool.states[rows], pool.states[sources], basis().to(pool.states))
+        contrasts = pool.runs[place].push(pool.site, moved[None], gradients=True)[0]
         losses = softplus(contrasts * (1 - 2 * pool.labels[sources]))  # of the source's class, at log-odds `contrasts`
         total, count = total + float(losses[held].sum().detach()), count + int(held.sum())
         if not bool(held.all()):
-            optimiser.zero_grad()
-            losses[~held].mean().backward()
-            optimiser.step()
+            step(losses[~held].mean())
     return total / count

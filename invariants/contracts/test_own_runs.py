@@ -159,7 +159,7 @@ def test_the_example_read_where_more_than_a_linear_layer_follows(runs: Any, weig
         "FAILS",
     }
     # Only the last position has an answer, and so a class; alternatives stand beside the core all the same.
-    assert set(ace.verify_claim("core.sufficiency", subject).beside) == {"oblique", *ALTERNATIVES}
+    assert set(ace.verify_claim("core.sufficiency", subject).beside) == {"oblique", *ALTERNATIVES, "DAS"}
     # There is no head whose weight the published protocol could take: the gradients stand for it.
     counts = {name: len(three_times(name, subject)[0]) for name in PAPERS}
     assert counts == {name: 1 if name in ("core.divergence", "core.alignment") else 2 for name in PAPERS}
@@ -213,12 +213,12 @@ def test_each_alternative_stands_in_the_cores_place(claim: str, mode: str) -> No
     """By a plain edit of the states: what the alternative's subspace keeps or removes, about the core's own mean."""
     subject = exact()
     beside = ace.verify_claim(claim, subject).beside
-    assert set(beside) == {"oblique", *ALTERNATIVES}
+    assert set(beside) == {"oblique", *ALTERNATIVES, "DAS"}
     study = subject.trained
     batch = study.batch(ace.Split.EVALUATION)
     inputs, targets = torch.as_tensor(batch.inputs).float(), torch.as_tensor(batch.targets)
     chance = float(study.chance.mean())
-    for name in ALTERNATIVES:
+    for name in (*ALTERNATIVES, "DAS"):
         other, mean = alternative_cores(study, 0)[name], study.core(0).mean.float()
         basis = other.basis.float()
 
@@ -237,14 +237,14 @@ def test_each_alternative_stands_in_the_cores_place(claim: str, mode: str) -> No
 
 def test_a_probe_of_many_classes_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ace.study.alternatives.CLASSES", CLASSES - 1)
-    assert set(ALTERNATIVES) - set(alternative_cores(exact(1).trained, 0)) == {"logistic probe"}
+    assert {*ALTERNATIVES, "DAS"} - set(alternative_cores(exact(1).trained, 0)) == {"logistic probe"}
 
 
 def test_methods_that_look_at_labels_are_left_out_where_targets_are_numbers() -> None:
     subject = exact(
         task=First(), kind=lambda k: Exact(k, answers=1), untrained=lambda k: Untrained(k, answers=1), rank=ace.Fixed(1)
     )
-    assert set(ace.verify_claim("core.sufficiency", subject).beside) == {"oblique", "PCA", "gradients alone"}
+    assert set(ace.verify_claim("core.sufficiency", subject).beside) == {"oblique", "PCA", "gradients alone", "DAS"}
 
 
 def test_models_of_different_widths_share_coordinates_but_no_subspaces() -> None:

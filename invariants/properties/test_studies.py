@@ -62,7 +62,7 @@ def test_a_transplant_in_coordinates_is_one_of_whole_states(study: TokenStudy) -
 
 def test_alternatives_stand_in_the_place_of_a_models_core(study: TokenStudy) -> None:
     found = alternatives.alternative_cores(study, 0)
-    assert list(found) == list(ALTERNATIVES)
+    assert list(found) == [*ALTERNATIVES, "DAS"]
     assert {core.dimension for core in found.values()} == {study.core(0).dimension}
     assert all(torch.equal(core.mean, study.core(0).mean) for core in found.values())
     assert alternatives.alternative_cores(study, 0) is found
@@ -79,6 +79,7 @@ def test_methods_with_labels_see_a_sample_of_many_states(study: TokenStudy, monk
     monkeypatch.setattr(alternatives, "ROWS", 50)
     found = alternatives.alternative_cores(study, 1)
     samples = {name: core.samples for name, core in found.items()}
+    assert samples.pop("DAS") == 60 * 11
     assert samples == {name: 50 if ALTERNATIVES[name].labelled else 60 * 11 for name in ALTERNATIVES}
 
 

@@ -1,0 +1,112 @@
+"""An alignment search among sequences: those that take the subspace from others answer as those others do.
+
+Cost: below a linear head next to nothing; elsewhere one forward and one backward pass of the model for each 64 of 256
+sequences, for at most 20 epochs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from ace.core import Core
+from ace.errors import Inapplicable
+from ace.model.tail import Tail
+from ace.study.alignment_search import Step, exchanged, trained_basis
+from ace.study.memory import remembered
+from ace.study.tokens import TokenStudy
+from ace.tasks.base import Split
+
+SEQUENCES = 256  # of the extraction split
+HELD_OUT = 4  # one sequence in so many only says when to stop
+TOGETHER = 64
+
+
+@remembered
+def searched_subspace(study: TokenStudy, index: int) -> Core:
+    """The subspace of the rank of one model's core that a distributed alignment search finds on the extraction split.
+
+    Directions are their own readers. Of two sequences, base and source, all of the base's states take their component
+    from the source's at the same position, and the model should answer as it does for the source: with its
+    probabilities, where outputs are logits, else with its numbers. No labels are looked at.
+
+    Raises:
+        Inapplicable: fewer than eight sequences.
+        InputError: a core of no dimensions.
+    """
+    pool, rank = _pool(study, index), study.core(index).dimension
+    basis = trained_basis(pool.states.shape[-1], rank, partial(_epoch, pool))
+    return Core.from_basis(basis, study.core(index).mean, samples=pool.states.shape[:-1].numel())
+
+
+@dataclass(frozen=True, eq=False)
+class _Pool:
+    """Sequences that exchange components.
+
+    Attributes:
+        tail: of the model. logits: whether its outputs are. scored: how many positions have answers.
+        inputs: (n, ...). states: (n, t, d) clean. outputs: (n, s, v) clean. held: (n) whether a sequence is held out.
+        sources: (n) place of the sequence whose component a held-out one takes, the same in every epoch.
+    """
+
+    tail: Tail
+    logits: bool
+    scored: int
+    inputs: Tensor
+    states: Tensor
+    outputs: Tensor
+    held: Tensor
+    sources: Tensor
+
+
+def _pool(study: TokenStudy, index: int) -> _Pool:
+    tail, scored, every = study.tail(index), study.batch(Split.EXTRACTION).scored, study.inputs(Split.EXTRACTION)
+    if len(every) < 2 * HELD_OUT:
+        raise Inapplicable(f"expected {2 * HELD_OUT} sequences to search among, got {len(every)}")
+    rows = torch.from_numpy(np.random.default_rng(0).permutation(len(every))[:SEQUENCES])
+    inputs, states = every[rows], study.states(index, Split.EXTRACTION)[rows]
+    outputs = torch.cat(list(tail.outputs(inputs, states, scored)))
+    held = torch.arange(len(rows)) < len(rows) // HELD_OUT
+    sources = _others(held, torch.Generator().manual_seed(1))
+    return _Pool(tail, study.task.logits, scored, inputs, states, outputs, held, sources)
+
+
+def _others(held: Tensor, generator: torch.Generator) -> Tensor:
+    """(n) for each sequence another one of the same part, at random: the next in an order of the part."""
+    sources = torch.arange(len(held))
+    for part in (held, ~held):
+        places = part.nonzero()[:, 0]
+        order = places[torch.randperm(len(places), generator=generator)]
+        sources[order] = order.roll(1)
+    return sources
+
+
+def _epoch(pool: _Pool, basis: Callable[[], Tensor], step: Step, generator: torch.Generator) -> float:
+    """One step for each 64 sequences that are trained on, after the mean loss of the held-out ones."""
+    with torch.no_grad():
+        held = pool.held.nonzero()[:, 0]
+        loss = float(_loss(pool, held, pool.sources[held], basis()))
+    sources, trained = _others(pool.held, generator), (~pool.held).nonzero()[:, 0]
+    for rows in trained[torch.randperm(len(trained), generator=generator)].split(TOGETHER):
+        step(_loss(pool, rows, sources[rows], basis()))
+    return loss
+
+
+def _loss(pool: _Pool, bases: Tensor, sources: Tensor, basis: Tensor) -> Tensor:
+    """How far some sequences' answers, with the component of others, are from those others' own."""
+    given, wanted = pool.states[bases], pool.outputs[sources]
+    wide = torch.promote_types(given.dtype, torch.float32)
+    moved = exchanged(given.to(wide), pool.states[sources].to(wide), basis.to(wide))
+    with torch.backends.cudnn.flags(enabled=False):  # whose recurrent layers give no gradients in evaluation mode
+        told = pool.tail.from_states(pool.inputs[bases], moved.to(given))[:, -pool.scored :].to(wide)
+    wanted = wanted.to(told)
+    if not pool.logits:
+        return (told - wanted).square().mean()
+    classes = told.shape[-1]
+    return cross_entropy(told.reshape(-1, classes), wanted.softmax(dim=-1).reshape(-1, classes))
