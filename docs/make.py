@@ -39,6 +39,7 @@ OWN = ROOT / "fixtures/own-runs.json"
 CONTRASTS = ROOT / "fixtures/models/contrasts.json"
 SPEED = ROOT / "fixtures/speed.json"
 DIGITS, DIGITS_OF_DETAILS = 6, 5  # significant ones; details are drawn, not judged
+OF_PROMPTS = "agreement."
 FAMILIES = ("markov", "hidden_markov", "modadd", "agreement", "core", "law")
 # The README's rows: what holds, what is empty and what fails, on models trained here and on those of others.
 ROWS = (
@@ -101,8 +102,9 @@ def pages(
     tables: dict[str, Callable[[], str]] = {
         "rows": lambda: _rows(by_name),
         "replication": lambda: replication(embedded).rstrip(),
-        "alternatives": lambda: methods(embedded).rstrip(),
-        "alternatives, real models": lambda: methods(real).removeprefix(LEGEND).strip(),
+        "alternatives": lambda: methods(_prompts(embedded)).rstrip(),
+        "alternatives, sequences": lambda: methods([*_sequences(embedded), *own]).rstrip(),
+        "alternatives, real models": lambda: methods(_prompts(real)).removeprefix(LEGEND).strip(),
         "replication, real models": lambda: replication(real).rstrip(),
         "replication, own runs": lambda: replication(own).rstrip(),
         "verdicts": lambda: "\n".join(markdown_lines(("verdict", "means"), MEANINGS.items())),
@@ -125,6 +127,14 @@ def pages(
         if BEGIN in text:
             made[path] = with_table(made[path], real if path.name == "real-models.md" else embedded)
     return made
+
+
+def _prompts(results: Iterable[Result]) -> list[Result]:
+    return [result for result in results if result["claim"].startswith(OF_PROMPTS)]
+
+
+def _sequences(results: Iterable[Result]) -> list[Result]:
+    return [result for result in results if not result["claim"].startswith(OF_PROMPTS)]
 
 
 def _glossary() -> str:

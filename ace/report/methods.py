@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,32 +30,91 @@ on arbitrary contrasts, KL that of removal on neutral text, displaced the flip's
 In brackets 95 % intervals.
 """
 
+LEGEND_OF_SEQUENCES = """Models of sequences: what keeping the subspace does, and what removing it leaves, in the
+units of the claims sufficiency and necessity of their family; of the rest the draw that speaks most for the claim.
+Least and most over models.
+"""
+HEADINGS_OF_SEQUENCES = ("method", "kept", "removed")
+KEPT, REMOVED = "sufficiency", "necessity"
+OURS, REST = "ACE", "the rest"
+
 
 @dataclass(frozen=True)
 class MethodsTable:
-    """Methods compared on one model: its heading, and a row of cells for each method and projector."""
+    """Methods compared on one model or several: a heading, and a row of cells for each of them."""
 
     heading: str
     rows: tuple[tuple[str, ...], ...]
 
 
-def methods_tables(results: Iterable[Result]) -> list[MethodsTable]:
-    """A table for each model that a result compares methods on."""
-    return [
-        MethodsTable(
-            f"{result['subject']}, seed {seed}, site {table['site']}", tuple(_cells(row) for row in table["rows"])
-        )
-        for result in results
-        for seed, table in enumerate(_tables(result))
+@dataclass(frozen=True)
+class MethodsGroup:
+    """Tables of one form: what their columns are, in words and as headings."""
+
+    legend: str
+    headings: tuple[str, ...]
+    tables: tuple[MethodsTable, ...]
+
+
+def methods_groups(results: Iterable[Result]) -> list[MethodsGroup]:
+    """Tables of the models of prompts and of those of sequences that a result compares methods on."""
+    given = list(results)
+    groups = [
+        MethodsGroup(LEGEND, HEADINGS, tuple(_of_prompts(given))),
+        MethodsGroup(LEGEND_OF_SEQUENCES, HEADINGS_OF_SEQUENCES, tuple(_of_sequences(given))),
     ]
+    return [group for group in groups if group.tables]
 
 
 def methods(results: Iterable[Result]) -> str:
     """The same as markdown; empty where no result compares methods."""
     parts = []
-    for table in methods_tables(results):
-        parts += [f"### {table.heading}", "", *markdown_lines(HEADINGS, table.rows), ""]
-    return "\n".join([LEGEND, *parts]) if parts else ""
+    for group in methods_groups(results):
+        parts.append(group.legend)
+        for table in group.tables:
+            parts += [f"### {table.heading}", "", *markdown_lines(group.headings, table.rows), ""]
+    return "\n".join(parts)
+
+
+def _of_prompts(results: Sequence[Result]) -> Iterator[MethodsTable]:
+    """One a model."""
+    for result in results:
+        for seed, table in enumerate(_tables(result)):
+            heading = f"{result['subject']}, seed {seed}, site {table['site']}"
+            yield MethodsTable(heading, tuple(_cells(row) for row in table["rows"]))
+
+
+def _of_sequences(results: Sequence[Result]) -> Iterator[MethodsTable]:
+    """One a subject whose claims keep and remove states of sequences, with alternatives beside the core."""
+    by_name = {(result["subject"], result["claim"]): result for result in results}
+    prompts = {result["subject"] for result in results if _tables(result)}
+    for (subject, claim), kept in by_name.items():
+        family, _, name = claim.partition(".")
+        removed = by_name.get((subject, f"{family}.{REMOVED}"))
+        if name != KEPT or subject in prompts or removed is None:
+            continue
+        first, second = _by_method(kept), _by_method(removed)
+        rows = tuple((way, _ends(first[way]), _ends(second[way])) for way in first if way in second)
+        if any(not way.startswith((OURS, REST)) for way, _, _ in rows):
+            yield MethodsTable(subject, rows)
+
+
+def _by_method(result: Result) -> dict[str, list[float]]:
+    """Values of each model, with the core, what stands beside it, and the rest; of two sides that above alone."""
+    above = [not str(label).endswith(", below") for label in result["seeds"]]
+    found = {OURS: list(result["values"])}
+    for way, rows in result.get("beside", {}).items():
+        found[f"{OURS}, {way}" if way.startswith(("oblique", "at the end")) else way] = [row[0] for row in rows]
+    found |= {way: list(values) for way, values in result.get("control_values", {}).items() if way == REST}
+    return {
+        way: [value for value, kept in zip(values, above, strict=True) if kept] if len(values) == len(above) else values
+        for way, values in found.items()
+    }
+
+
+def _ends(values: Sequence[float]) -> str:
+    low, high = number(min(values)), number(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def _tables(result: Result) -> Sequence[Mapping[str, Any]]:

@@ -275,6 +275,34 @@ def test_the_failure_message_lists_what_the_page_lists_in_the_same_words() -> No
         assert {f"    {name}: {text}" for name, text in listed} <= set(message)
 
 
+def kept_and_removed(*methods: str) -> list[dict[str, Any]]:
+    """Results of the two claims of sequences on two models, each method .1 below and above 0, and the rest at 1."""
+    beside = {method: [[-0.1, -0.2, 0.0], [0.1, 0.0, 0.2]] for method in methods}
+    entry = run("runs")["results"][0]
+    both = {"claim": "core.sufficiency", "seeds": ["0", "1"], "values": [-0.25, 0.25], "beside": beside}
+    sides = ["0, above", "0, below", "1, above", "1, below"]
+    twice = {method: [[sign * value, 0, 0] for value in (0.3, 0.4) for sign in (1, -1)] for method in methods}
+    each = {"claim": "core.necessity", "seeds": sides, "values": [0.5, -0.5, 0.6, -0.6], "beside": twice}
+    both["intervals"], each["intervals"] = [[-0.3, 0.3]] * 2, [[-0.7, 0.7]] * 4
+    rest = {"control_values": {"the rest": [1.0, 1.0], "complement": [2.0, 2.0]}}
+    return [{**entry, **both, **rest}, {**entry, **each, **rest}]
+
+
+def test_methods_in_the_core_of_sequences_stand_side_by_side() -> None:
+    found = methods(kept_and_removed("oblique", "PCA"))
+    assert "### runs\n" in found
+    assert [line for line in found.splitlines() if line.startswith("| ")][2:] == [
+        "| ACE | -0.25 to 0.25 | 0.5 to 0.6 |",
+        "| ACE, oblique | -0.1 to 0.1 | 0.3 to 0.4 |",
+        "| PCA | -0.1 to 0.1 | 0.3 to 0.4 |",
+        "| the rest | 1 | 1 |",
+    ]
+    elements = Elements(page(document(kept_and_removed("PCA"))))
+    assert any(attributes.get("id") == "alternatives" for _, attributes in elements.all)
+    assert methods(kept_and_removed("oblique")) == ""  # nothing but the core and the rest
+    assert methods(kept_and_removed("PCA")[:1]) == ""
+
+
 @pytest.mark.parametrize("name", ["a|b", "|"])
 def test_no_name_ends_a_cell_of_a_table(name: str) -> None:
     """Whichever table of markdown it stands in."""
@@ -284,7 +312,12 @@ def test_no_name_ends_a_cell_of_a_table(name: str) -> None:
     method = {"method": name, "projector": "oblique", "auc": [0.5], "displaced": 0.1}
     method |= {mode: [1.0, 0.9, 1.1] for mode in ("keep", "remove", "flip")}
     entry["details"] = {"seeds": [{"site": 1, "rows": [method]}]}
-    for text, width in ((markdown([entry]), 7), (replication([entry]), 7), (methods([entry]), 12)):
+    for text, width in (
+        (markdown([entry]), 7),
+        (replication([entry]), 7),
+        (methods([entry]), 12),
+        (methods(kept_and_removed(name)), 3),
+    ):
         lines = [line for line in text.splitlines() if line.startswith("| ")]
         assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {width + 1}
 

@@ -19,8 +19,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from ace.report.compared import GATE, changes, comparison_of, counted
-from ace.report.methods import HEADINGS as METHOD_HEADINGS
-from ace.report.methods import LEGEND, methods_tables
+from ace.report.methods import methods_groups
 from ace.report.page.view import WORST_FIRST, anchor, by_subject, counts, row_of, surroundings_of
 from ace.report.replication import HEADINGS as REPLICATION_HEADINGS
 from ace.report.replication import replication_rows
@@ -95,9 +94,7 @@ def page(document: Mapping[str, Any], figures: Sequence[Drawn] = (), note: str =
         note=note,
         replication_headings=REPLICATION_HEADINGS,
         replications=replication_rows(results),
-        legend=LEGEND,
-        method_headings=METHOD_HEADINGS,
-        methods=methods_tables(results),
+        methods=methods_groups(results),
         environment=surroundings_of(document),
     )
 
