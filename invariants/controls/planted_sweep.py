@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -20,15 +21,20 @@ LIMIT = 40_000
 Law = Callable[[Run], float]  # the log of the typical delay
 
 
-def recipe(seeds: int = 12, modulus: int = 31, given: int | None = None, free: int | None = None) -> SweepRecipe:
+def recipe(
+    seeds: int = 12, modulus: int = 31, given: int | None = None, free: int | None = None, batch: int = 0
+) -> SweepRecipe:
     """All parts that the claims ask for, weight decays at one modulus.
 
     Args:
         given, free: seeds of the parts that start from given weights, and of those without weight decay.
+        batch: of the weight decays, which are then there once more with full batches.
     """
     given, free = seeds if given is None else given, seeds if free is None else free
     moduli = {"moduli": MODULI, "weight_decays": [1.0], "seeds": seeds}
-    decays = {"moduli": [modulus], "weight_decays": DECAYS, "seeds": seeds}
+    decays: dict[str, Any] = {"moduli": [modulus], "weight_decays": DECAYS, "seeds": seeds}
+    full = {"decays-full-batch": decays} if batch else {}
+    decays = {**decays, "batch": batch} if batch else decays
     return parse_sweep(
         "planted",
         {
@@ -40,6 +46,7 @@ def recipe(seeds: int = 12, modulus: int = 31, given: int | None = None, free: i
             "parts": {
                 "moduli": moduli,
                 "decays": decays,
+                **full,
                 "moduli-own-split": {**moduli, "split": "own"},
                 "decays-own-split": {**decays, "split": "own"},
                 "moduli-no-decay": {**moduli, "weight_decays": [0.0], "seeds": free},

@@ -352,6 +352,32 @@ def test_the_exponent_between_neighbours_shows_a_curve_that_one_exponent_hides()
     assert list(found)[-1] == "2 to 3"
 
 
+def test_the_exponent_with_full_batches_stands_beside_that_of_the_published_ones() -> None:
+    def law(run: Run) -> float:
+        return redundant(run) + (0.2 * np.log(max(run.weight_decay, 1e-9)) if run.batch == 0 else 0.0)
+
+    subject = planted(law, spread=0.02, sweep=recipe(batch=64))
+    found = verdict("law.omega", subject)
+    assert found.status is Status.HOLDS
+    assert found.beside["with full batches"][0][0] == pytest.approx(-0.8, abs=0.03)
+    assert list(found.details["exponents between neighbours, with full batches"].values()) == pytest.approx(
+        [-0.8] * 5, abs=0.1
+    )
+    consistent = verdict("law.consistency", subject)  # of the runs that share the moduli's batches
+    assert consistent.details["runs"] == 12 * (5 + 6)
+    results = {claim.id: result(verdict(claim.id, subject)) for claim in CLAIMS}
+    figure = delay_figure(results, "planted")
+    assert figure is not None
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    shown = [text.get_text() for text in legend.get_texts()]
+    assert [text.partition(":")[0] for text in shown].count("with full batches") == 2
+    assert "with full batches (diamonds) -0.8" in described(results).caption
+    untrained = subject.trained.table
+    without = SweepTable(untrained.settings, tuple(o for o in untrained.outcomes if o.run.batch or o.run.modulus != 31))
+    assert "with full batches" not in verdict("law.omega", subject_of(subject.trained.sweep, without)).beside
+
+
 @pytest.mark.parametrize(("left", "words"), [("decays", "weight decay"), ("moduli", "modulus p")])
 def test_a_figure_has_the_panel_whose_runs_are_trained(left: str, words: str) -> None:
     subject = planted()

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from scipy import stats
 
-from ace.families.style import CONTROL, CORE, GREY, INK, Drawing, Result, Results, Words, span, title
+from ace.families.grokking_law.measures import FULL
+from ace.families.style import CONTROL, CORE, GREY, INK, TRUE, Drawing, Result, Results, Words, span, title
 
 CLAIMS = ("law.omega", "law.redundancy", "law.rivals", "law.consistency", "law.split")
 Settings = Mapping[str, Mapping[str, Sequence[float]]]
@@ -65,9 +66,23 @@ def _decays(axis: Axes, result: Result) -> None:
         level = (middles - rate * np.log(decays)).mean()
         color = CORE if line == "-" else GREY
         axis.plot(decays, np.exp(level + rate * np.log(decays)), color=color, ls=line, lw=1.2, label=label)
+    if FULL in result.get("beside", {}):
+        _in_full_batches(axis, result)
     axis.set(xscale="log", xlabel="weight decay")
     _ticks(axis, decays)
     axis.legend(loc="lower left")
+
+
+def _in_full_batches(axis: Axes, result: Result) -> None:
+    """Means of the same decays with full batches, and the line through them."""
+    settings: Settings = result["details"][f"decays, {FULL}"]
+    ((slope, low, high),) = result["beside"][FULL]
+    decays = np.array([float(name) for name in settings])
+    middles = np.array([np.mean(np.log(one["delays"])) for one in settings.values()])
+    line = np.exp(middles.mean() + slope * (np.log(decays) - np.log(decays).mean()))
+    label = f"{FULL}: exponent {slope:.3g} [{low:.3g}, {high:.3g}]"
+    axis.plot(decays, line, color=TRUE, lw=1.2, label=label)
+    axis.scatter(decays, np.exp(middles), s=26, c=TRUE, marker="D", zorder=4, label=f"{FULL}: mean of the runs")
 
 
 def _moduli(axis: Axes, result: Result) -> None:
@@ -128,9 +143,11 @@ def _trained(results: Results) -> list[Panel]:
 
 def _words_of_decays(result: Result) -> Words:
     delays = [delay for one in result["details"]["decays"].values() for delay in one["delays"]]
+    beside = result.get("beside", {})
+    full = f", {FULL} (diamonds) {beside[FULL][0][0]:.3g}" if FULL in beside else ""
     return Words(
         alt="falling with the weight decay along a straight line",
-        caption=f"Against the weight decay, from {span(delays)} steps, the exponent is {result['estimate']:.3g}.",
+        caption=f"Against the weight decay, from {span(delays)} steps, the exponent is {result['estimate']:.3g}{full}.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -38,6 +39,7 @@ from ace.study.sweep import SweepSubject
 
 GIVEN, NO_DECAY = "all but the head given", "without weight decay"
 OTHERS = "mean of the other moduli"
+FULL, FULL_PART = "with full batches", "decays-full-batch"  # where the decays have other batches than the moduli
 POWER = "delays along a power of the modulus"
 REACH = "what a power reaches by chance"
 SHARE = 0.95  # of draws along a power
@@ -47,6 +49,10 @@ SHARE = 0.95  # of draws along a power
 def omega(subject: SweepSubject) -> Measurement:
     """Exponent of the delay in the weight decay."""
     delays, given = (subject.trained.delays(part) for part in ("decays", "decays-given"))
+    full: Delays | None = None
+    if FULL_PART in subject.trained.sweep.parts:
+        with suppress(Inapplicable):
+            full = subject.trained.delays(FULL_PART)
     return Measurement(
         (estimate(ALL, delays, laws.exponent),),
         {GIVEN: (estimate(ALL, given, laws.exponent),)},
@@ -55,9 +61,18 @@ def omega(subject: SweepSubject) -> Measurement:
             **_details(subject, delays),
             "decays": _typical(delays, delays.decays),
             "exponents between neighbours": _between_neighbours(delays),
+            **(
+                {
+                    f"decays, {FULL}": _typical(full, full.decays),
+                    f"exponents between neighbours, {FULL}": _between_neighbours(full),
+                }
+                if full
+                else {}
+            ),
             GIVEN: _typical(given, given.decays),
         },
         beside={
+            **({FULL: (estimate(ALL, full, laws.exponent),)} if full else {}),
             "medians": (estimate(ALL, delays, laws.median_exponent),),
             "those that ended": (estimate(ALL, delays.where(delays.ended), laws.exponent),),
         },
@@ -133,8 +148,7 @@ def rivals(subject: SweepSubject) -> Measurement:
 def consistency(subject: SweepSubject) -> Measurement:
     """Log of the delay that the weight decays foretell at their modulus over that which the other moduli foretell."""
     study = subject.trained
-    full = "decays-full-batch"  # where the decays have other batches than the moduli, once more with the same
-    decays, moduli = study.delays(full if full in study.sweep.parts else "decays"), study.delays("moduli")
+    decays, moduli = study.delays(FULL_PART if FULL_PART in study.sweep.parts else "decays"), study.delays("moduli")
     (modulus,) = np.unique(decays.moduli)
     of_decays = decays.where(decays.decays != 1.0)
     others = moduli.where(moduli.moduli != modulus)
