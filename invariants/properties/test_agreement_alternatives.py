@@ -66,6 +66,18 @@ def test_matched_flips_move_states_equally_far(study: PromptStudy, split: Split)
         assert edit.gain < 1  # to the other side, never further along
 
 
+def test_a_flip_beyond_the_mirror_is_no_nearer_to_it(study: PromptStudy) -> None:
+    compared, ours = alternatives.comparison(study), axes.extracted_axis(study)
+    own = compared.value(ours, "flip").value
+    for axis in compared.axes:
+        found = compared.off_the_mirror("x", axis, ours)
+        other = compared.value(axis, "flip").value
+        assert found.value == pytest.approx(abs(other + 1) - abs(own + 1), abs=1e-9)
+        low, high = found.interval()
+        assert low <= found.value <= high
+    assert compared.off_the_mirror("x", ours, ours).value == 0
+
+
 def test_the_better_projector_is_the_one_that_mirrors_more_on_the_selection_split(study: PromptStudy) -> None:
     site, _ = axes.place(study)
     best = axes.best_axes(study)

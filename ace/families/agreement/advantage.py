@@ -10,6 +10,7 @@ from ace.study.measurement import Measurement, measures
 from ace.study.prompt_seeds import PromptSubject
 
 UNSCALED, AUC = "flips as they are", "flip AUC"
+MIRROR = "flips as they are, distance from the mirror"  # more than -1 is not better there
 
 
 @measures()
@@ -21,7 +22,7 @@ def advantage(subject: PromptSubject) -> Measurement:
     """
     models = subject.trained
     estimates: list[Estimate] = []
-    beside: dict[str, list[Estimate]] = {UNSCALED: [], AUC: []}
+    beside: dict[str, list[Estimate]] = {UNSCALED: [], MIRROR: [], AUC: []}
     for k, study in enumerate(models.studies):
         compared, ours = comparison(study), extracted_axis(study)
         for method, axis in best_axes(study).items():
@@ -30,6 +31,7 @@ def advantage(subject: PromptSubject) -> Measurement:
             label = f"{k}, {method}"
             estimates.append(compared.beyond(label, axis, ours, "matched flip"))
             beside[UNSCALED].append(compared.beyond(label, axis, ours, "flip"))
+            beside[MIRROR].append(compared.off_the_mirror(label, axis, ours))
             beside[AUC].append(compared.beyond(label, axis, ours, "flip", "auc"))
     return Measurement(
         tuple(estimates),

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ace.arrays import Array
 from ace.auc import Discrimination, cluster_sums
+from ace.discrimination import Quantities
 from ace.errors import Inapplicable
 from ace.families.agreement.axes import (
     Axis,
@@ -51,6 +53,15 @@ class Comparison:
         """The same quantity of one axis less that of another, on the same draws of head nouns."""
         ours, theirs = self._row(axis, edit), self._row(other, edit)
         return self.scored.estimate(label, lambda part: getattr(part, quantity)[ours] - getattr(part, quantity)[theirs])
+
+    def off_the_mirror(self, label: str, axis: Axis, other: Axis) -> Estimate:
+        """How much further the flip of one axis is from a separation of -1, either way, than that of another."""
+        ours, theirs = self._row(axis, "flip"), self._row(other, "flip")
+
+        def distance(part: Quantities) -> Array:
+            return np.asarray(abs(part.separation[ours] + 1) - abs(part.separation[theirs] + 1))
+
+        return self.scored.estimate(label, distance)
 
     def _row(self, axis: Axis, edit: str) -> int:
         return 1 + len(EDITS) * self.axes.index(axis) + EDITS.index(edit)
