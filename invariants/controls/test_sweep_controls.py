@@ -352,6 +352,21 @@ def test_the_exponent_between_neighbours_shows_a_curve_that_one_exponent_hides()
     assert list(found)[-1] == "2 to 3"
 
 
+def test_misses_with_a_deal_of_its_own_for_each_seed_stand_beside_those_of_one_deal() -> None:
+    def off(run: Run) -> float:
+        return redundant(run) + (0.3 if run.split == "own" and run.modulus == MODULI[3] else 0.0)
+
+    subject = planted(off, spread=0.02)
+    found = measures.redundancy(subject)
+    own = {one.label: one.value for one in found.beside["each seed with a deal of its own"]}
+    assert own[f"modulus {MODULI[3]}"] == pytest.approx(0.33, abs=0.1)  # the others foretell a little less
+    assert abs(found.estimates[3].value) < 0.05
+    table = subject.trained.table
+    few = SweepTable(table.settings, tuple(o for o in table.outcomes if o.run.split != "own" or o.run.modulus < 37))
+    beside = measures.redundancy(subject_of(subject.trained.sweep, few)).beside
+    assert "each seed with a deal of its own" not in beside  # of two moduli, which foretell no third
+
+
 def test_the_exponent_with_full_batches_stands_beside_that_of_the_published_ones() -> None:
     def law(run: Run) -> float:
         return redundant(run) + (0.2 * np.log(max(run.weight_decay, 1e-9)) if run.batch == 0 else 0.0)

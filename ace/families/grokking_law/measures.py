@@ -40,6 +40,7 @@ from ace.study.sweep import SweepSubject
 GIVEN, NO_DECAY = "all but the head given", "without weight decay"
 OTHERS = "mean of the other moduli"
 FULL, FULL_PART = "with full batches", "decays-full-batch"  # where the decays have other batches than the moduli
+OWN = "each seed with a deal of its own"
 POWER = "delays along a power of the modulus"
 REACH = "what a power reaches by chance"
 SHARE = 0.95  # of draws along a power
@@ -49,10 +50,7 @@ SHARE = 0.95  # of draws along a power
 def omega(subject: SweepSubject) -> Measurement:
     """Exponent of the delay in the weight decay."""
     delays, given = (subject.trained.delays(part) for part in ("decays", "decays-given"))
-    full: Delays | None = None
-    if FULL_PART in subject.trained.sweep.parts:
-        with suppress(Inapplicable):
-            full = subject.trained.delays(FULL_PART)
+    full = _if_trained(subject, FULL_PART)
     return Measurement(
         (estimate(ALL, delays, laws.exponent),),
         {GIVEN: (estimate(ALL, given, laws.exponent),)},
@@ -87,7 +85,9 @@ def redundancy(subject: SweepSubject) -> Measurement:
     constant, critical = laws.redundancy(delays, ones)
     seen, told = laws.foretold(delays, ones, laws.redundancy_law)
     missed = misses(delays)
-    beside = {name: misses(delays, of) for name, of in RIVALS.items()}
+    of_rivals = {name: misses(delays, of) for name, of in RIVALS.items()}
+    own = _if_trained(subject, "moduli-own-split")
+    own_deals = {OWN: misses(own)} if own and len(np.unique(own.moduli)) > 2 else {}
     named = names_of(np.unique(delays.moduli))
     return Measurement(
         missed,
@@ -104,13 +104,13 @@ def redundancy(subject: SweepSubject) -> Measurement:
             "seen": dict(zip(named, np.exp(seen[0]).tolist(), strict=True)),
             "missed": {
                 name: {modulus: _written(one) for modulus, one in zip(named, each, strict=True)}
-                for name, each in {LAW: missed, **beside}.items()
+                for name, each in {LAW: missed, **of_rivals}.items()
             },
             "held-out R2": {
                 name: _written(estimate(ALL, delays, explained(of), most=1.0)) for name, of in EVERY.items()
             },
         },
-        beside=beside,
+        beside={**of_rivals, **own_deals},
     )
 
 
@@ -250,6 +250,13 @@ def _shared(first: Delays, second: Delays) -> tuple[Delays, Delays]:
         raise Inapplicable("expected a modulus and weight decay that are trained with either split, got none")
     kept = [np.array([pair in both for pair in delays.settings]) for delays in (first, second)]
     return first.where(kept[0]), second.where(kept[1])
+
+
+def _if_trained(subject: SweepSubject, part: str) -> Delays | None:
+    """Delays of a part that stands beside a claim; None where the sweep has no such part, or none of it is trained."""
+    with suppress(Inapplicable):
+        return subject.trained.delays(part)
+    return None
 
 
 def _details(subject: SweepSubject, delays: Delays) -> dict[str, Any]:
