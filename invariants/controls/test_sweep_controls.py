@@ -422,6 +422,10 @@ def test_splits_are_compared_where_both_are_trained() -> None:
     found = verdict("law.split", subject_of(sweep, SweepTable(sweep.settings, some)))
     assert {seed.label for seed in found.seeds} == {"exponent", *(f"modulus {each}" for each in MODULI[:-1])}
     assert max(abs(seed.value) for seed in found.seeds) < 0.06
+    one = tuple(o for o in some if o.run.split != "own" or o.run.modulus == MODULI[1])
+    alone = verdict("law.split", subject_of(sweep, SweepTable(sweep.settings, one)))
+    assert [seed.label for seed in alone.seeds] == ["exponent", f"modulus {MODULI[1]}"]
+    assert "explained with splits of their own" not in alone.details
     none = tuple(o for o in some if o.run.split != "own" or o.run.modulus not in sweep.parts["moduli"].moduli)
     assert verdict("law.split", subject_of(sweep, SweepTable(sweep.settings, none))).status is Status.INAPPLICABLE
 

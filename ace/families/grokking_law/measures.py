@@ -195,6 +195,11 @@ def split(subject: SweepSubject) -> Measurement:
         *estimates([f"modulus {name}" for name in names_of(np.unique(both.moduli))], both, each),
     )
     labels = [change.label for change in changes]
+    law = {}
+    if len(np.unique(own_moduli.moduli)) > 2:  # of fewer none is foretold from the others
+        law = {
+            "explained with splits of their own": _written(estimate(ALL, own_moduli, explained(EVERY[LAW]), most=1.0))
+        }
     return Measurement(
         changes,
         {},
@@ -205,7 +210,7 @@ def split(subject: SweepSubject) -> Measurement:
                 "exponent": regrouped_p(own_decays, decays, laws.exponent),
                 "largest change of a modulus": regrouped_p(own_moduli, moduli, _delay_at_each),
             },
-            "explained with splits of their own": _written(estimate(ALL, own_moduli, explained(EVERY[LAW]), most=1.0)),
+            **law,
         },
         beside={"mean over moduli": (estimate("delay", both, level),)},
     )
