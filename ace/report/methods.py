@@ -94,7 +94,7 @@ def _of_sequences(results: Sequence[Result]) -> Iterator[MethodsTable]:
         if name != KEPT or subject in prompts or removed is None:
             continue
         first, second = _by_method(kept), _by_method(removed)
-        rows = tuple((way, _ends(first[way]), _ends(second[way])) for way in first if way in second)
+        rows = tuple((way, _ends(first[way]), _ends(second[way])) for way in first if first[way] and second.get(way))
         if any(not way.startswith((OURS, REST)) for way, _, _ in rows):
             yield MethodsTable(subject, rows)
 
@@ -106,10 +106,11 @@ def _by_method(result: Result) -> dict[str, list[float]]:
     for way, rows in result.get("beside", {}).items():
         found[f"{OURS}, {way}" if way.startswith(("oblique", "at the end")) else way] = [row[0] for row in rows]
     found |= {way: list(values) for way, values in result.get("control_values", {}).items() if way == REST}
-    return {
+    whole = {
         way: [value for value, kept in zip(values, above, strict=True) if kept] if len(values) == len(above) else values
         for way, values in found.items()
     }
+    return {way: [value for value in values if value is not None] for way, values in whole.items()}
 
 
 def _ends(values: Sequence[float]) -> str:

@@ -24,13 +24,15 @@ Step = Callable[[Tensor], None]  # takes a loss, and moves the subspace down its
 Epoch = Callable[[Callable[[], Tensor], Step, torch.Generator], float]
 
 
-def trained_basis(width: int, rank: int, epoch: Epoch) -> Tensor:
-    """(d, r) orthonormal columns, float64: the subspace with the lowest held-out loss.
+def trained_basis(width: int, rank: int, epoch: Epoch, *, epochs: int = EPOCHS, patience: int = PATIENCE) -> Tensor:
+    """(d, r) orthonormal columns, float64: the subspace after the epoch with the lowest held-out loss.
 
     Args:
         width: d, of the states.
         epoch: called with a function that gives the basis (d, r) float32 as it is, one that moves it, and a generator
-            of what is drawn; trains for an epoch, and gives the mean held-out loss on the way.
+            of what is drawn; trains for an epoch, and gives its mean held-out loss. The loss should be near 0 where
+            nothing is left to learn: what is waited for is that it falls by a hundredth.
+        epochs: at most. patience: how many may come without such a fall.
 
     Raises:
         InputError: a rank that is no count, or larger than the width.
@@ -48,13 +50,13 @@ def trained_basis(width: int, rank: int, epoch: Epoch) -> Tensor:
         optimiser.step()
 
     best, found, waited = math.inf, basis().detach(), 0
-    for _ in told(range(EPOCHS), "epochs of a search for a subspace"):
+    for _ in told(range(epochs), "epochs of a search for a subspace"):
         with torch.enable_grad():
             held = epoch(basis, step, generator)
         waited = 0 if held < 0.99 * best else waited + 1
         if held < best:
             best, found = held, basis().detach()
-        if waited == PATIENCE:
+        if waited == patience:
             break
     return found.double()
 

@@ -23,7 +23,8 @@ from ace.tasks.base import Split
 
 ROWS = 4000  # states that a method with labels is fitted to
 CLASSES = 256  # that a probe is fitted for at most: its cost grows with them, and it is no part of a verdict
-PROBE = "logistic probe"
+WIDTH = 2048  # of states, up to which their covariance is decomposed
+PROBE, MEANS = "logistic probe", "mean difference"
 SEARCH = "DAS"
 CORE = "core"  # by name, beside the alternatives
 
@@ -32,23 +33,30 @@ CORE = "core"  # by name, beside the alternatives
 def alternative_cores(study: TokenStudy, index: int) -> dict[str, Core]:
     """Every alternative's core for one model, by name, of the rank of its own core or as many as the method has.
 
-    Classes are the targets at the scored positions, which are the last ones; where there are none, methods that look at
-    labels are left out. Of more than 4,000 states these are fitted to as many drawn at random; PCA and gradients see
-    all of them, those at earlier positions too where a change there reaches the outputs. The last is "DAS", trained on
-    exchanges between sequences, where there are sequences enough to hold some out. A
-    method that finds nothing, such as classes with equal means, is left out too, and a probe of more than 256 classes.
+    Classes are the targets at the scored positions. Methods that look at labels are left out where targets are no
+    classes, or where a state has other positions than an output, so that it is not told which state has which answer.
+    Of more than 4,000 states these are fitted to as many drawn at random; PCA and gradients see all of them, those at
+    earlier positions too where a change there reaches the outputs. The last is "DAS", trained on exchanges between
+    sequences, where there are sequences enough to hold some out and gradients can be taken.
+
+    What finds nothing, such as classes with equal means, is left out, and so is what costs too much for something that
+    no verdict hangs on: a probe of more than 256 classes, and all but the mean difference and DAS, which decompose
+    matrices of the states' width, above a width of 2,048.
     """
-    batch = study.batch(Split.EXTRACTION)
-    core, labels = study.core(index), scored_classes(batch)
+    batch, tail, core = study.batch(Split.EXTRACTION), study.tail(index), study.core(index)
     states, read = study.states(index, Split.EXTRACTION), study.sensitivities(index)
     whole = few = Evidence(states.flatten(0, 1), read, mean=core.mean)
-    scored = states[:, -batch.scored :].flatten(0, 1)
-    if labels is not None and len(labels) == len(scored):
+    labels = scored_classes(batch) if tail.places == tail.output_places else None
+    names = dict.fromkeys(ALTERNATIVES if core.width <= WIDTH else (MEANS,))
+    if labels is not None:
+        scored = states[:, -batch.scored :].flatten(0, 1)
         rows = np.sort(np.random.default_rng(index).permutation(len(scored))[:ROWS])
-        few = Evidence(scored[torch.from_numpy(rows)], read, labels[rows], core.mean)
-    evidence = {name: few if ALTERNATIVES[name].labelled else whole for name in ALTERNATIVES}
-    if few.labels is not None and len(np.unique(few.labels)) > CLASSES:
-        del evidence[PROBE]
+        classes = len(np.unique(labels[rows]))
+        if classes > 1:
+            few = Evidence(scored[torch.from_numpy(rows)], read, labels[rows], core.mean)
+        if classes > CLASSES:
+            names.pop(PROBE, None)
+    evidence = {name: few if ALTERNATIVES[name].labelled else whole for name in names}
     cores = found_cores(core.dimension, evidence)
     with suppress(Inapplicable):
         cores[SEARCH] = searched_subspace(study, index)

@@ -240,6 +240,80 @@ def test_a_probe_of_many_classes_is_left_out(monkeypatch: pytest.MonkeyPatch) ->
     assert {*ALTERNATIVES, "DAS"} - set(alternative_cores(exact(1).trained, 0)) == {"logistic probe"}
 
 
+class Rare(Largest):
+    """Nearly always the same class, in the extraction split."""
+
+    def draw(self, split: ace.Split, sequences: int, seed: int = 0) -> ace.Batch:
+        numbers = self.stream(split, seed).normal(size=(sequences, PLACES, FEATURES))
+        rare = 1 if split == ace.Split.EXTRACTION else sequences // 3
+        numbers[:rare, 0, 1] += 6
+        numbers[rare:, :, 0] += 6
+        numbers[:rare, 1:, 0] += 6
+        return ace.Batch(numbers, numbers[..., :CLASSES].argmax(axis=-1), None, split)
+
+
+def test_a_class_that_the_sample_lacks_is_no_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ace.study.alternatives.ROWS", 20)
+    found = alternative_cores(exact(1, task=Rare()).trained, 0)
+    assert list(found) == ["PCA", "gradients alone", "DAS"]
+
+
+class OfTheFirst(Exact):
+    """The answer is that of the first place alone, and a state has all places."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.bend = nn.Identity()
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        return torch.sinh(self.readout(self.bend(self.lift(numbers))))[:, 0]
+
+
+class One(Largest):
+    """The answer of the first place, at the only position that outputs have."""
+
+    def draw(self, split: ace.Split, sequences: int, seed: int = 0) -> ace.Batch:
+        batch = super().draw(split, sequences, seed)
+        return ace.Batch(batch.inputs, batch.targets[:, :1], None, split)
+
+
+def test_methods_with_labels_are_left_out_where_no_state_is_that_of_an_answer() -> None:
+    study = exact(1, task=One(), kind=OfTheFirst, untrained=OfTheFirst, sites="bend", rank=ace.Fixed(2)).trained
+    assert (study.tail(0).places, study.tail(0).output_places) == (PLACES, 1)
+    assert list(alternative_cores(study, 0)) == ["PCA", "gradients alone", "DAS"]
+
+
+class Late(Bent):
+    """Each place reads its own state, and a little of the places before."""
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        states = self.bend(self.lift(numbers))
+        return torch.sinh(self.readout(states + 0.02 * states.cumsum(dim=1)))
+
+
+class Last(Largest):
+    """The class of the last place, the only one that is scored."""
+
+    def draw(self, split: ace.Split, sequences: int, seed: int = 0) -> ace.Batch:
+        batch = super().draw(split, sequences, seed)
+        return ace.Batch(batch.inputs, batch.targets[:, -1:], None, split)
+
+
+def test_labels_are_those_of_the_scored_positions() -> None:
+    """Where states count at all positions and one is scored, only its states have classes."""
+    study = exact(1, task=Last(), kind=Late, untrained=Late, sites="bend", rank=ace.Fixed(2)).trained
+    assert study.states(0, ace.Split.EXTRACTION).shape[1] == PLACES
+    read = torch.linalg.qr(study.expect_model(0, Late).readout.weight.detach().double().T).Q
+    found = alternative_cores(study, 0)
+    for name in ("mean difference", "LDA", "LEACE"):
+        assert float((read.T @ found[name].basis).norm(dim=0).min()) > 0.95, name
+
+
+def test_of_wide_states_only_what_costs_little_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ace.study.alternatives.WIDTH", 15)
+    assert list(alternative_cores(exact(1).trained, 0)) == ["mean difference", "DAS"]
+
+
 def test_methods_that_look_at_labels_are_left_out_where_targets_are_numbers() -> None:
     subject = exact(
         task=First(), kind=lambda k: Exact(k, answers=1), untrained=lambda k: Untrained(k, answers=1), rank=ace.Fixed(1)

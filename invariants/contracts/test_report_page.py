@@ -303,6 +303,20 @@ def test_methods_in_the_core_of_sequences_stand_side_by_side() -> None:
     assert methods(kept_and_removed("PCA")[:1]) == ""
 
 
+@pytest.mark.parametrize("which", [[0], [1], [0, 1]])
+def test_claims_without_values_have_no_methods_side_by_side(which: list[int]) -> None:
+    """Models that lack the behaviour: the report is written all the same."""
+    entries = kept_and_removed("PCA")
+    for place in which:
+        entries[place] |= {"values": [], "seeds": [], "intervals": [], "beside": {}, "control_values": {}}
+        entries[place] |= {"verdict": "INAPPLICABLE", "estimate": None, "low": None, "high": None}
+    assert methods(entries) == ""
+    assert "</html>" in page(document(entries))
+    entries = kept_and_removed("PCA")
+    entries[0]["values"] = [None, 0.25]
+    assert "| ACE | 0.25 | 0.5 to 0.6 |" in methods(entries)
+
+
 @pytest.mark.parametrize("name", ["a|b", "|"])
 def test_no_name_ends_a_cell_of_a_table(name: str) -> None:
     """Whichever table of markdown it stands in."""

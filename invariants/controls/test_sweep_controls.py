@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +14,10 @@ from ace.families.grokking_law import as_published, laws, measures
 from ace.families.grokking_law.claims import CLAIMS
 from ace.families.grokking_law.figure import delay_figure
 from ace.families.grokking_law.figure import words as described
-from ace.families.grokking_law.foretelling import misses, of_control
+from ace.families.grokking_law.foretelling import advantage, misses, of_control
 from ace.families.grokking_law.measures import GIVEN, NO_DECAY, OTHERS, POWER, REACH, moved_to_a_power
 from ace.families.grokking_law.over_seeds import estimate
-from ace.families.grokking_law.shuffles import ALL, SHUFFLED, exponent_dealt, regrouped_p
+from ace.families.grokking_law.shuffles import ALL, SHUFFLED, along_a_power, exponent_dealt, regrouped_p
 from ace.report.record import result
 from ace.stats import exact
 from ace.study.delays import Delays, dealt, regrouped
@@ -28,7 +29,7 @@ from ace.training.sweep.recipe import Run
 from ace.training.sweep.table import SweepTable
 from ace.verdict import judge
 from ace.verify import Status, Verdict, verify_claim
-from invariants.controls.planted_sweep import MODULI, planted, recipe, redundant
+from invariants.controls.planted_sweep import LIMIT, MODULI, planted, recipe, redundant
 
 
 def verdict(claim: str, subject: SweepSubject) -> Verdict:
@@ -365,6 +366,44 @@ def test_misses_with_a_deal_of_its_own_for_each_seed_stand_beside_those_of_one_d
     few = SweepTable(table.settings, tuple(o for o in table.outcomes if o.run.split != "own" or o.run.modulus < 37))
     beside = measures.redundancy(subject_of(subject.trained.sweep, few)).beside
     assert "each seed with a deal of its own" not in beside  # of two moduli, which foretell no third
+
+
+def outcomes_without_end(subject: SweepSubject, part: str, which: Callable[[Run], bool]) -> SweepSubject:
+    """Some runs of a part are given up."""
+    sweep, table = subject.trained.sweep, subject.trained.table
+    runs = set(sweep.parts[part].runs())
+    outcomes = tuple(
+        replace(o, generalised=None, steps=LIMIT) if o.run in runs and which(o.run) else o for o in table.outcomes
+    )
+    return subject_of(sweep, SweepTable(table.settings, outcomes))
+
+
+def test_what_stands_beside_a_claim_does_not_take_it_down() -> None:
+    """One weight decay with full batches, or own deals that hardly ever end: the claim is judged as before."""
+    subject = planted(spread=0.02, sweep=recipe(5, batch=64))
+    table, full = subject.trained.table, set(subject.trained.sweep.parts["decays-full-batch"].runs())
+    some = tuple(o for o in table.outcomes if o.run not in full or o.run.weight_decay == 1.0)
+    found = verdict("law.omega", subject_of(subject.trained.sweep, SweepTable(table.settings, some)))
+    assert (found.status, "with full batches" in found.beside) == (Status.HOLDS, False)
+    censored = outcomes_without_end(subject, "moduli-own-split", lambda run: run.modulus > 29)
+    redundancy = verdict("law.redundancy", censored)
+    assert (redundancy.status, "each seed with a deal of its own" in redundancy.beside) == (Status.HOLDS, False)
+
+
+@pytest.mark.parametrize("unended", [1, 4])
+def test_moduli_whose_delays_do_not_end_take_part_in_no_deal(unended: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the law has it below the critical modulus; a power would have them end."""
+    monkeypatch.setattr("ace.families.grokking_law.shuffles.DRAWS", 19)
+    subject = planted(spread=0.02, seeds=4)
+    censored = outcomes_without_end(subject, "moduli", lambda run: run.modulus == 29 and run.seed < unended)
+    drawn = along_a_power(censored.trained.delays("moduli"), advantage)
+    assert np.isfinite(drawn).all()
+    if unended == 4:
+        found = measures.rivals(censored)
+        assert found.references[REACH] < 0.1 < found.estimates[0].value
+    few = censored.trained.delays("moduli")
+    with pytest.raises(Inapplicable, match="three moduli with delays that ended, to deal out anew, got 2"):
+        along_a_power(few.where(few.moduli < (37 if unended == 1 else 41)), advantage)
 
 
 def test_the_exponent_with_full_batches_stands_beside_that_of_the_published_ones() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 from ace.auc import separations, simple_auc
 from ace.core import OBLIQUE, ORTHOGONAL, Core
+from ace.discrimination import Quantities
 from ace.errors import Inapplicable
 from ace.families.agreement import advantage, alternatives, axes, specificity
 from ace.families.agreement.elsewhere import few_prompts, neutral_nats, transfer_aucs
@@ -76,6 +78,14 @@ def test_a_flip_beyond_the_mirror_is_no_nearer_to_it(study: PromptStudy) -> None
         low, high = found.interval()
         assert low <= found.value <= high
     assert compared.off_the_mirror("x", ours, ours).value == 0
+    # This model's flips stay short of the mirror; -1.5 is as far from it as -.5.
+    pushed = np.array([1.0, *([0.0] * (len(alternatives.EDITS) * len(compared.axes)))])
+    pushed[compared._row(ours, "flip")], pushed[compared._row(compared.axes[0], "flip")] = -0.5, -1.5
+    same = Quantities(pushed, pushed, pushed)
+    scored = cast(Any, SimpleNamespace(estimate=lambda label, quantity: float(quantity(same))))
+    planted = replace(compared, scored=scored)
+    assert cast(float, planted.off_the_mirror("x", compared.axes[0], ours)) == 0
+    assert cast(float, planted.beyond("x", compared.axes[0], ours, "flip")) == -1
 
 
 def test_the_better_projector_is_the_one_that_mirrors_more_on_the_selection_split(study: PromptStudy) -> None:

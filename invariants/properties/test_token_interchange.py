@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 import ace
+from ace.core import Core
 from ace.errors import Inapplicable
 from ace.study import token_interchange
 from ace.study.alternatives import alternative_cores
@@ -73,13 +74,67 @@ def test_the_loss_is_that_of_the_whole_model(kind: str) -> None:
     other = model.lift(pool.inputs[sources].float())
     told = model.readout(states + (other - states) @ basis @ basis.T)
     wanted = model.readout(other)
-    loss = (
-        cross_entropy(told.flatten(0, 1), wanted.softmax(-1).flatten(0, 1))
-        if kind == "logits"
-        else mse_loss(told, wanted)
-    )
+    if kind == "logits":
+        answers = wanted.softmax(-1).flatten(0, 1)
+        loss = cross_entropy(told.flatten(0, 1), answers) - cross_entropy(wanted.flatten(0, 1), answers)
+    else:
+        loss = mse_loss(told, wanted) / torch.cat([model.readout(model.lift(pool.inputs.float()))]).var()
     found = token_interchange._loss(pool, rows, sources, basis)
     assert float(found.detach()) == pytest.approx(float(loss.detach()), rel=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "site"), [(Exact, "readout"), (Bent, "bend")])
+@pytest.mark.parametrize("seed", range(2))
+def test_the_subspace_with_the_lowest_held_out_loss_is_kept(
+    kind: type[Exact], site: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, seen = study(kind(seed), site), list[float]()
+    pool: Any = token_interchange._pool(one, 0)
+    held = pool.held.nonzero()[:, 0]
+    true = token_interchange._epoch
+
+    def watched(*arguments: Any) -> float:
+        seen.append(true(*arguments))
+        return seen[-1]
+
+    monkeypatch.setattr(token_interchange, "_epoch", watched)
+    basis = token_interchange.searched_subspace(one, 0).basis.float()
+    with torch.no_grad():
+        found = float(token_interchange._loss(pool, held, pool.sources[held], basis))
+    assert found == pytest.approx(min(seen), rel=1e-3, abs=1e-6)
+    assert len(seen) == token_interchange.EPOCHS or min(seen) < 1.02 * min(seen[-token_interchange.PATIENCE :])
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_the_unit_of_numbers_does_not_matter(scale: float) -> None:
+    model = Exact(0, answers=1)
+    with torch.no_grad():
+        model.readout.weight.mul_(scale)
+    found = token_interchange.searched_subspace(study(model, task=First(), rank=1), 0)
+    plain = token_interchange.searched_subspace(study(Exact(0, answers=1), task=First(), rank=1), 0)
+    assert abs(float(found.basis[:, 0] @ plain.basis[:, 0])) > 0.999
+
+
+def test_diffuse_answers_do_not_end_the_search() -> None:
+    model = Exact(0)
+    with torch.no_grad():
+        model.readout.weight.mul_(0.1)
+    one = study(model)
+    found, core = token_interchange.searched_subspace(one, 0), one.core(0)
+    assert float(torch.linalg.svdvals(found.basis.T @ core.basis)[-1]) > 0.98
+
+
+def test_without_gradients_there_is_no_search() -> None:
+    with torch.inference_mode():
+        assert "DAS" not in alternative_cores(study(Exact(0)), 0)
+        made = Exact(0)
+    assert "DAS" not in alternative_cores(study(made), 0)
+
+
+def test_a_core_of_no_dimensions_has_no_alternatives() -> None:
+    one = study(Exact(0))
+    one.replace_core(0, Core.from_basis(one.core(0).basis[:, :0], one.core(0).mean))
+    assert alternative_cores(one, 0) == {}
 
 
 def test_sequences_take_from_others_of_the_same_part() -> None:

@@ -10,7 +10,7 @@ from ace.study.measurement import Measurement, measures
 from ace.study.prompt_seeds import PromptSubject
 
 UNSCALED, AUC = "flips as they are", "flip AUC"
-MIRROR = "flips as they are, distance from the mirror"  # more than -1 is not better there
+MIRROR = "flips as they are, distance from the mirror"  # below -1 is not better there
 
 
 @measures()

@@ -39,6 +39,9 @@ def misses(delays: Delays, foretold: Foretold = EVERY[LAW], seeds: str = "") -> 
     moduli = np.unique(delays.moduli)
     if len(moduli) < 3:
         raise Inapplicable(f"expected three moduli, each to be foretold from the others, got {len(moduli)}")
+    ended = len(np.unique(delays.moduli[delays.ended]))
+    if ended < 3:  # told at once, not after a fit of every resample
+        raise Inapplicable(f"expected delays that ended at three moduli, of which two foretell another, got {ended}")
 
     def missed(delays: Delays, counts: Array) -> Array:
         seen, told = foretold(delays, counts)

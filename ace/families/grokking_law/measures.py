@@ -50,7 +50,14 @@ SHARE = 0.95  # of draws along a power
 def omega(subject: SweepSubject) -> Measurement:
     """Exponent of the delay in the weight decay."""
     delays, given = (subject.trained.delays(part) for part in ("decays", "decays-given"))
-    full = _if_trained(subject, FULL_PART)
+    full, in_full = dict[str, Any](), dict[str, tuple[Estimate, ...]]()
+    with suppress(Inapplicable):  # not trained, or too little of it, which the claim does not hang on
+        beside = subject.trained.delays(FULL_PART)
+        in_full = {FULL: (estimate(ALL, beside, laws.exponent),)}
+        full = {
+            f"decays, {FULL}": _typical(beside, beside.decays),
+            f"exponents between neighbours, {FULL}": _between_neighbours(beside),
+        }
     return Measurement(
         (estimate(ALL, delays, laws.exponent),),
         {GIVEN: (estimate(ALL, given, laws.exponent),)},
@@ -59,18 +66,11 @@ def omega(subject: SweepSubject) -> Measurement:
             **_details(subject, delays),
             "decays": _typical(delays, delays.decays),
             "exponents between neighbours": _between_neighbours(delays),
-            **(
-                {
-                    f"decays, {FULL}": _typical(full, full.decays),
-                    f"exponents between neighbours, {FULL}": _between_neighbours(full),
-                }
-                if full
-                else {}
-            ),
+            **full,
             GIVEN: _typical(given, given.decays),
         },
         beside={
-            **({FULL: (estimate(ALL, full, laws.exponent),)} if full else {}),
+            **in_full,
             "medians": (estimate(ALL, delays, laws.median_exponent),),
             "those that ended": (estimate(ALL, delays.where(delays.ended), laws.exponent),),
         },
@@ -86,8 +86,9 @@ def redundancy(subject: SweepSubject) -> Measurement:
     seen, told = laws.foretold(delays, ones, laws.redundancy_law)
     missed = misses(delays)
     of_rivals = {name: misses(delays, of) for name, of in RIVALS.items()}
-    own = _if_trained(subject, "moduli-own-split")
-    own_deals = {OWN: misses(own)} if own and len(np.unique(own.moduli)) > 2 else {}
+    own_deals: dict[str, tuple[Estimate, ...]] = {}
+    with suppress(Inapplicable):  # not trained, or too little of it, which the claim does not hang on
+        own_deals = {OWN: misses(subject.trained.delays("moduli-own-split"))}
     named = names_of(np.unique(delays.moduli))
     return Measurement(
         missed,
@@ -134,7 +135,7 @@ def rivals(subject: SweepSubject) -> Measurement:
     return Measurement(
         (ours,),
         {POWER: (estimate(ALL, moved_to_a_power(delays), advantage),)},
-        {REACH: max(0.0, float(np.quantile(drawn, SHARE)))},
+        {REACH: max(0.0, float(np.quantile(drawn, SHARE, method="higher")))},
         details={
             **_details(subject, delays),
             "by chance, were the power the law": (1 + as_good) / (1 + len(drawn)),
@@ -195,8 +196,8 @@ def split(subject: SweepSubject) -> Measurement:
         *estimates([f"modulus {name}" for name in names_of(np.unique(both.moduli))], both, each),
     )
     labels = [change.label for change in changes]
-    law = {}
-    if len(np.unique(own_moduli.moduli)) > 2:  # of fewer none is foretold from the others
+    law: dict[str, list[float]] = {}
+    with suppress(Inapplicable):  # of fewer than three moduli none is foretold from the others
         law = {
             "explained with splits of their own": _written(estimate(ALL, own_moduli, explained(EVERY[LAW]), most=1.0))
         }
@@ -255,13 +256,6 @@ def _shared(first: Delays, second: Delays) -> tuple[Delays, Delays]:
         raise Inapplicable("expected a modulus and weight decay that are trained with either split, got none")
     kept = [np.array([pair in both for pair in delays.settings]) for delays in (first, second)]
     return first.where(kept[0]), second.where(kept[1])
-
-
-def _if_trained(subject: SweepSubject, part: str) -> Delays | None:
-    """Delays of a part that stands beside a claim; None where the sweep has no such part, or none of it is trained."""
-    with suppress(Inapplicable):
-        return subject.trained.delays(part)
-    return None
 
 
 def _details(subject: SweepSubject, delays: Delays) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ace.arrays import Array
+from ace.errors import Inapplicable
 from ace.families.grokking_law import laws
 from ace.families.grokking_law.over_seeds import Statistic
 from ace.study.delays import Delays, dealt, regrouped
@@ -81,18 +82,37 @@ def along_a_power(delays: Delays, statistic: Statistic) -> Array:
     In each, runs keep their scatter about their modulus' mean, and how far those means lie off the best power is dealt
     anew among the moduli, either way: were the power the law, they would lie off it by chance, as the deal of the
     pairs has it that all runs of a modulus share. The best power lies nearer to them than the true one would, since
-    two numbers of it are fitted to them: what is dealt is longer by that much.
+    two numbers of it are fitted to them: what is dealt is longer by that much. A modulus none of whose delays ended
+    has no mean: the best power is that of the others, and in a draw its runs end where that says, off it as others are.
+
+    Raises:
+        Inapplicable: fewer than three moduli have a mean, or a statistic cannot be told in a draw.
     """
     ones, moduli = np.ones((1, len(delays.logs))), np.unique(delays.moduli)
-    off = laws.means(delays, ones, moduli)[0] - laws.power_law(delays, ones, moduli)[0]
+    means = laws.means(delays, ones, moduli)[0]
+    known = np.isfinite(means)
+    if known.sum() <= laws.POWER_NUMBERS:
+        raise Inapplicable(f"expected three moduli with delays that ended, to deal out anew, got {known.sum()}")
     place, rng = np.searchsorted(moduli, delays.moduli), np.random.default_rng(0)
-    longer = np.sqrt(len(moduli) / (len(moduli) - laws.POWER_NUMBERS))
+    told = known[place]
+    power = laws.power_law(delays.where(told), ones[:, told], moduli)[0]
+    off = means - power
+    along = np.where(told, delays.logs - off[place], power[place])  # with each run's scatter, where it has one
+    longer = np.sqrt(known.sum() / (known.sum() - laws.POWER_NUMBERS))
 
     def drawn() -> float:
-        anew = longer * off[rng.permutation(len(off))] * rng.choice((-1.0, 1.0), len(off))
-        return float(statistic(replace(delays, logs=delays.logs + (anew - off)[place]), ones)[0])
+        anew = np.empty(len(moduli))
+        anew[known] = off[known][rng.permutation(known.sum())]
+        anew[~known] = rng.choice(off[known], (~known).sum())
+        logs = along + (longer * anew * rng.choice((-1.0, 1.0), len(moduli)))[place]
+        ended = np.where(told, delays.ended, logs < delays.waited)
+        logs = np.where(told, logs, np.minimum(logs, delays.waited))
+        return float(statistic(replace(delays, logs=logs, ended=ended), ones)[0])
 
-    return np.array([drawn() for _ in range(DRAWS)])
+    draws = np.array([drawn() for _ in range(DRAWS)])
+    if not np.isfinite(draws).all():
+        raise Inapplicable(f"expected every draw along a power to be told, got {np.isnan(draws).sum()} that are not")
+    return draws
 
 
 def _told(values: Array, nothing: float) -> Array:
