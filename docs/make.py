@@ -99,12 +99,14 @@ def pages(
     """Every page, with whatever in it is made as the records have it: those of three kinds of models, and of files."""
     every = [*embedded, *real, *own]
     by_name = {(result["claim"], result["subject"]): result for result in every}
+    of_prompts = [result for result in embedded if result["claim"].startswith(OF_PROMPTS)]
+    of_sequences = [result for result in embedded if not result["claim"].startswith(OF_PROMPTS)]
     tables: dict[str, Callable[[], str]] = {
         "rows": lambda: _rows(by_name),
         "replication": lambda: replication(embedded).rstrip(),
-        "alternatives": lambda: methods(_prompts(embedded)).rstrip(),
-        "alternatives, sequences": lambda: methods([*_sequences(embedded), *own]).rstrip(),
-        "alternatives, real models": lambda: methods(_prompts(real)).removeprefix(LEGEND).strip(),
+        "alternatives": lambda: methods(of_prompts).rstrip(),
+        "alternatives, sequences": lambda: methods([*of_sequences, *own]).rstrip(),
+        "alternatives, real models": lambda: methods(real).removeprefix(LEGEND).strip(),
         "replication, real models": lambda: replication(real).rstrip(),
         "replication, own runs": lambda: replication(own).rstrip(),
         "verdicts": lambda: "\n".join(markdown_lines(("verdict", "means"), MEANINGS.items())),
@@ -127,14 +129,6 @@ def pages(
         if BEGIN in text:
             made[path] = with_table(made[path], real if path.name == "real-models.md" else embedded)
     return made
-
-
-def _prompts(results: Iterable[Result]) -> list[Result]:
-    return [result for result in results if result["claim"].startswith(OF_PROMPTS)]
-
-
-def _sequences(results: Iterable[Result]) -> list[Result]:
-    return [result for result in results if not result["claim"].startswith(OF_PROMPTS)]
 
 
 def _glossary() -> str:

@@ -87,11 +87,10 @@ def _of_prompts(results: Sequence[Result]) -> Iterator[MethodsTable]:
 def _of_sequences(results: Sequence[Result]) -> Iterator[MethodsTable]:
     """One a subject whose claims keep and remove states of sequences, with alternatives beside the core."""
     by_name = {(result["subject"], result["claim"]): result for result in results}
-    prompts = {result["subject"] for result in results if _tables(result)}
     for (subject, claim), kept in by_name.items():
         family, _, name = claim.partition(".")
         removed = by_name.get((subject, f"{family}.{REMOVED}"))
-        if name != KEPT or subject in prompts or removed is None:
+        if name != KEPT or removed is None:
             continue
         first, second = _by_method(kept), _by_method(removed)
         rows = tuple((way, _ends(first[way]), _ends(second[way])) for way in first if first[way] and second.get(way))

@@ -25,6 +25,7 @@ from ace.study.tokens import TokenStudy
 from ace.tasks.base import Split
 
 SEQUENCES = 256  # of the extraction split
+NUMBERS = 2**25  # in all their outputs; of a large vocabulary there are fewer sequences
 HELD_OUT = 4  # one sequence in so many only says when to stop
 TOGETHER = 64
 EPOCHS, PATIENCE = 40, 8
@@ -59,7 +60,8 @@ class _Pool:
 
     Attributes:
         tail: of the model. logits: whether its outputs are. scored: how many positions have answers.
-        inputs: (n, ...). states: (n, t, d) clean. outputs: (n, s, v) clean. held: (n) whether a sequence is held out.
+        inputs: (n, ...). states: (n, t, d) clean. held: (n) whether a sequence is held out.
+        answers: (n, s, v) clean ones: log-probabilities of logits, numbers in units of their standard deviation `unit`.
         sources: (n) place of the sequence whose component a held-out one takes, the same in every epoch.
     """
 
@@ -68,21 +70,28 @@ class _Pool:
     scored: int
     inputs: Tensor
     states: Tensor
-    outputs: Tensor
+    answers: Tensor
+    unit: Tensor
     held: Tensor
     sources: Tensor
 
 
 def _pool(study: TokenStudy, index: int) -> _Pool:
     tail, scored, every = study.tail(index), study.batch(Split.EXTRACTION).scored, study.inputs(Split.EXTRACTION)
-    if len(every) < 2 * HELD_OUT:
-        raise Inapplicable(f"expected {2 * HELD_OUT} sequences to search among, got {len(every)}")
-    rows = torch.from_numpy(np.random.default_rng(0).permutation(len(every))[:SEQUENCES])
-    inputs, states = every[rows], study.states(index, Split.EXTRACTION)[rows]
+    states, logits = study.states(index, Split.EXTRACTION), study.task.logits
+    one = next(tail.outputs(every[:1], states[:1], scored))
+    most = min(len(every), SEQUENCES, NUMBERS // one.numel())
+    if most < 2 * HELD_OUT:
+        raise Inapplicable(f"expected {2 * HELD_OUT} sequences to search among, got {most} that are there and fit")
+    rows = torch.from_numpy(np.random.default_rng(0).permutation(len(every))[:most])
+    inputs, states = every[rows], states[rows]
     outputs = torch.cat(list(tail.outputs(inputs, states, scored)))
-    held = torch.arange(len(rows)) < len(rows) // HELD_OUT
+    outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+    unit = outputs.new_ones(()) if logits else outputs.std().clamp_min(torch.finfo(outputs.dtype).tiny)
+    answers = outputs.log_softmax(dim=-1) if logits else outputs / unit
+    held = torch.arange(most) < most // HELD_OUT
     sources = _others(held, torch.Generator().manual_seed(1))
-    return _Pool(tail, study.task.logits, scored, inputs, states, outputs, held, sources)
+    return _Pool(tail, logits, scored, inputs, states, answers, unit, held, sources)
 
 
 def _others(held: Tensor, generator: torch.Generator) -> Tensor:
@@ -110,18 +119,13 @@ def _loss(pool: _Pool, bases: Tensor, sources: Tensor, basis: Tensor) -> Tensor:
 
     Of logits the Kullback-Leibler divergence in nats, of numbers the share of their variance.
     """
-    given, wanted = pool.states[bases], pool.outputs[sources]
+    given = pool.states[bases]
     wide = torch.promote_types(given.dtype, torch.float32)
     moved = exchanged(given.to(wide), pool.states[sources].to(wide), basis.to(wide))
     with torch.backends.cudnn.flags(enabled=False):  # whose recurrent layers give no gradients in evaluation mode
-        told = pool.tail.from_states(pool.inputs[bases], moved.to(given))[:, -pool.scored :].to(wide)
-    wanted = wanted.to(told)
+        told = pool.tail.from_states(pool.inputs[bases], moved.to(given))[:, -pool.scored :]
+    told, answers = told.to(pool.answers.dtype), pool.answers[sources].to(told.device)
     if not pool.logits:
-        return (told - wanted).square().mean() / pool.outputs.to(wide).var().clamp_min(torch.finfo(wide).tiny)
-    classes = told.shape[-1]
-    return kl_div(
-        told.log_softmax(dim=-1).reshape(-1, classes),
-        wanted.log_softmax(dim=-1).reshape(-1, classes),
-        reduction="batchmean",
-        log_target=True,
-    )
+        return (told / pool.unit.to(told.device) - answers).square().mean()
+    told, answers = told.log_softmax(dim=-1).flatten(0, 1), answers.flatten(0, 1)
+    return kl_div(told, answers, reduction="batchmean", log_target=True)

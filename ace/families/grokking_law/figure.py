@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from scipy import stats
 
+from ace.arrays import Array
 from ace.families.grokking_law.measures import FULL
 from ace.families.style import CONTROL, CORE, GREY, INK, TRUE, Drawing, Result, Results, Words, span, title
 
@@ -58,31 +59,36 @@ def delay_figure(results: Results, heading: str) -> Figure | None:
 def _decays(axis: Axes, result: Result) -> None:
     settings: Settings = result["details"]["decays"]
     _runs(axis, settings)
-    decays = np.array([float(name) for name in settings])
-    middles = np.array([np.mean(np.log(one["delays"])) for one in settings.values()])
-    slope, low, high = result["estimate"], result["low"], result["high"]
-    found = f"exponent {slope:.3g} [{low:.3g}, {high:.3g}]"
-    for rate, line, label in ((slope, "-", found), (-1.0, "--", "exponent -1")):
-        level = (middles - rate * np.log(decays)).mean()
-        color = CORE if line == "-" else GREY
-        axis.plot(decays, np.exp(level + rate * np.log(decays)), color=color, ls=line, lw=1.2, label=label)
+    found = _exponent(result["estimate"], result["low"], result["high"])
+    _line(axis, settings, result["estimate"], found, CORE)
+    _line(axis, settings, -1.0, "exponent -1", GREY, "--")
     if FULL in result.get("beside", {}):
-        _in_full_batches(axis, result)
+        full: Settings = result["details"][f"decays, {FULL}"]
+        ((slope, low, high),) = result["beside"][FULL]
+        _line(axis, full, slope, f"{FULL}: {_exponent(slope, low, high)}", TRUE)
+        places, middles = _middles(full)
+        axis.scatter(places, np.exp(middles), s=26, c=TRUE, marker="D", zorder=4, label=f"{FULL}: mean of the runs")
     axis.set(xscale="log", xlabel="weight decay")
-    _ticks(axis, decays)
+    _ticks(axis, _middles(settings)[0])
     axis.legend(loc="lower left")
 
 
-def _in_full_batches(axis: Axes, result: Result) -> None:
-    """Means of the same decays with full batches, and the line through them."""
-    settings: Settings = result["details"][f"decays, {FULL}"]
-    ((slope, low, high),) = result["beside"][FULL]
-    decays = np.array([float(name) for name in settings])
-    middles = np.array([np.mean(np.log(one["delays"])) for one in settings.values()])
-    line = np.exp(middles.mean() + slope * (np.log(decays) - np.log(decays).mean()))
-    label = f"{FULL}: exponent {slope:.3g} [{low:.3g}, {high:.3g}]"
-    axis.plot(decays, line, color=TRUE, lw=1.2, label=label)
-    axis.scatter(decays, np.exp(middles), s=26, c=TRUE, marker="D", zorder=4, label=f"{FULL}: mean of the runs")
+def _line(axis: Axes, settings: Settings, slope: float, label: str, color: str, line: str = "-") -> None:
+    """A power of the setting, of that exponent, through the middle of the runs."""
+    places, middles = _middles(settings)
+    level = (middles - slope * np.log(places)).mean()
+    axis.plot(places, np.exp(level + slope * np.log(places)), color=color, ls=line, lw=1.2, label=label)
+
+
+def _middles(settings: Settings) -> tuple[Array, Array]:
+    """Settings, and the mean log delay of each."""
+    return np.array([float(name) for name in settings]), np.array(
+        [np.mean(np.log(one["delays"])) for one in settings.values()]
+    )
+
+
+def _exponent(slope: float, low: float, high: float) -> str:
+    return f"exponent {slope:.3g} [{low:.3g}, {high:.3g}]"
 
 
 def _moduli(axis: Axes, result: Result) -> None:
@@ -120,7 +126,7 @@ def _runs(axis: Axes, settings: Settings) -> None:
         axis.scatter([], [], s=14, c=INK, marker="^", label="given up: the delay is longer")
 
 
-def _ticks(axis: Axes, places: Sequence[float] | np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
+def _ticks(axis: Axes, places: Array) -> None:
     axis.set_xticks(places, [f"{place:g}" for place in places])
     axis.minorticks_off()
 

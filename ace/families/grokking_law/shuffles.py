@@ -110,8 +110,9 @@ def along_a_power(delays: Delays, statistic: Statistic) -> Array:
         return float(statistic(replace(delays, logs=logs, ended=ended), ones)[0])
 
     draws = np.array([drawn() for _ in range(DRAWS)])
-    if not np.isfinite(draws).all():
-        raise Inapplicable(f"expected every draw along a power to be told, got {np.isnan(draws).sum()} that are not")
+    untold = int((~np.isfinite(draws)).sum())
+    if untold:
+        raise Inapplicable(f"expected every draw along a power to be told, got {untold} of {DRAWS} that are not")
     return draws
 
 
